@@ -1,3 +1,49 @@
-.PHONY: install
-install:
-	.venv/bin/uv pip sync -q --python .venv/bin/python requirements.lock && .venv/bin/uv pip install -q --no-deps -e .
+# make run, make test: all the set-up they need is done by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+STAMP := .venv/.installed
+WORKERS ?= 2
+
+.PHONY: install run test check bench torture up down clean
+.DEFAULT_GOAL := run
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=...")'
+	@$(PYTHON) -m venv .venv && $(BIN)/pip install -q --disable-pip-version-check uv==0.13.9
+
+$(STAMP): $(UV) requirements.lock pyproject.toml
+	@$(UV) pip sync -q --python $(BIN)/python requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+install: $(STAMP) ## everything into .venv, and the system libraries for PDFs and mongod
+	@sh .ci/system-libraries
+
+run: install ## the whole job over the demo bank, on embedded stores
+	@$(BIN)/terag run
+
+up: install ## stores, Dagster's web server and daemon, and the API; prints their addresses
+	@$(BIN)/terag up
+
+down: ## stops what `make up` started
+	@$(BIN)/terag down
+
+test: install ## all tests but the torture ones
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not torture"
+
+check: install ## format, lint, types, import contracts, definitions
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@env -i PATH="$$PATH" HOME="$$(mktemp -d)" $(BIN)/dagster definitions validate -w workspace.yaml
+
+torture: install ## the fault tests at full count (hours)
+	@TERAG_TORTURE=1 $(BIN)/python -m pytest -m torture
+
+bench: install ## measures, beside the peers where they are installed; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks.run
+
+clean: ## removes the environment and everything that was computed
+	@if [ -x $(BIN)/terag ]; then $(BIN)/terag down; fi
+	@rm -rf .venv .terag

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 
 class TeragError(Exception):
-    """Base of all named failures; `str(error)` is one sentence for a person, without personal data or secrets."""
+    """Base of all named failures; its text is one sentence for a person, without personal data or secrets."""
 
 
 class ConfigurationError(TeragError):

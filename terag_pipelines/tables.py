@@ -67,7 +67,7 @@ class TableSchema:
         return head
 
     def _column_order(self, table: pa.Table) -> list[str]:
-        return self.schema.names + sorted(set(table.column_names) - set(self.schema.names))
+        return list(self.schema.names) + sorted(set(table.column_names) - set(self.schema.names))
 
     def _schema_of(self, table: pa.Table) -> pa.Schema:
         extra = self._column_order(table)[len(self.schema) :]
@@ -105,14 +105,14 @@ def digest(table: pa.Table) -> str:
     return sha.hexdigest()
 
 
-def _canonical_buffers(column: pa.ChunkedArray) -> list[memoryview]:
+def _canonical_buffers(column: pa.ChunkedArray) -> list[bytes | memoryview]:
     array = _one_chunk(column)
     if pa.types.is_list(array.type):
         array = _joined(array)
-    valid = memoryview(_bits(array))
+    valid = _bits(array)
     if pa.types.is_string(array.type):
         return [valid, *_text_buffers(array.cast(pa.large_string()).fill_null(""))]
-    return [valid, memoryview(np.ascontiguousarray(_numbers(array)).view(np.uint8))]
+    return [valid, np.ascontiguousarray(_numbers(array)).tobytes()]
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -120,11 +120,11 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
 
 
-def _text_buffers(text: pa.Array) -> list[memoryview]:
+def _text_buffers(text: pa.Array) -> list[bytes | memoryview]:
     _, offset_buffer, values = text.buffers()
     offsets = np.frombuffer(offset_buffer, np.int64)[text.offset : text.offset + len(text) + 1]
     content = memoryview(values or b"")[offsets[0] : offsets[-1]]
-    return [memoryview(np.diff(offsets).view(np.uint8)), content]
+    return [np.diff(offsets).tobytes(), content]
 
 
 def _joined(array: pa.Array) -> pa.Array:

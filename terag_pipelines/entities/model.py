@@ -10,6 +10,28 @@ TEXT = pa.string()
 TEXTS = pa.list_(pa.string())
 INSTANT = pa.timestamp("us", tz="UTC")
 
+PERSONAL_PARTY_COLUMNS = (
+    "display_name",
+    "given_name",
+    "family_name",
+    "patronymic",
+    "given_key",
+    "family_key",
+    "patronymic_key",
+    "name_key",
+    "alias_keys",
+    "organisation_key",
+    "birth_date",
+    "iin",
+    "bin",
+    "identifiers",
+    "phones",
+    "emails",
+    "street",
+    "house",
+    "address_key",
+)
+
 ENTITY_RECORDS = TableSchema(
     name="entity_records",
     schema=pa.schema(
@@ -55,29 +77,7 @@ ENTITY_RECORDS = TableSchema(
         ]
     ),
     key=("record_id",),
-    personal=frozenset(
-        [
-            "display_name",
-            "given_name",
-            "family_name",
-            "patronymic",
-            "given_key",
-            "family_key",
-            "patronymic_key",
-            "name_key",
-            "alias_keys",
-            "organisation_key",
-            "birth_date",
-            "iin",
-            "bin",
-            "identifiers",
-            "phones",
-            "emails",
-            "street",
-            "house",
-            "address_key",
-        ]
-    ),
+    personal=frozenset(PERSONAL_PARTY_COLUMNS),
 )
 
 ACCOUNTS = TableSchema(
@@ -227,3 +227,24 @@ QUARANTINED_ROWS = TableSchema(
     key=("file", "row", "field", "reason"),
     personal=frozenset({"raw_row"}),
 )
+
+PRICE_BOOKS = TableSchema(
+    name="price_books",
+    schema=pa.schema([("price_book_id", TEXT), ("content", TEXT)]),  # content: the price book as JSON
+    key=("price_book_id",),
+)
+
+SOURCE_FILES = TableSchema(
+    name="source_files",
+    schema=pa.schema(
+        [
+            ("dataset", TEXT),
+            ("file", TEXT),
+            ("holds", TEXT),
+            ("n_rows", pa.int64()),  # as read, those in quarantine among them
+            ("n_rejected", pa.int64()),  # left out, each with a row in quarantined_rows
+        ]
+    ),
+    key=("dataset", "holds"),
+)
+"""What each file of the source held."""

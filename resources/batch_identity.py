@@ -1,0 +1,32 @@
+"""Which batch a source belongs to: a hash of its content, the parameters in its manifest, and the code."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import assets
+import resources
+import terag_pipelines
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over the Python files and packaged data that compute a batch, in order of their paths."""
+    sha = hashlib.sha256()
+    for package in (terag_pipelines, assets, resources):
+        root = Path(str(package.__file__)).parent
+        for path in sorted(path for path in root.rglob("*") if _counts(path)):
+            sha.update(f"{package.__name__}/{path.relative_to(root)}\n".encode())
+            sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def batch_id(content_digest: str) -> str:
+    """The batch of a source: 16 hexadecimal digits, the same for the same content and code."""
+    return hashlib.sha256(f"{content_digest}:{code_digest()}".encode()).hexdigest()[:16]
+
+
+def _counts(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")

@@ -1,0 +1,208 @@
+"""The lake: Parquet tables on shelves, each written whole or not at all; the only reader and writer of them.
+
+    <home>/lake/<shelf>/<table>.parquet      the rows
+    <home>/lake/<shelf>/<table>.json         its digest, size and checksum; a table without it does not exist
+    <home>/lake/promoted.json                which shelf readers are served from
+
+A shelf is a batch ("batch-<id>") or a month ("month-2026-10").
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from terag_pipelines.errors import IncompleteBatchError, StorageFullError, TornTableError
+from terag_pipelines.tables import TableSchema, digest
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """What is known of a table without opening it: `digest` is over its rows, `checksum` over its file."""
+
+    table: str
+    digest: str
+    n_rows: int
+    n_bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class PromotedShelf:
+    """The shelf that readers are served from, with the digest of each of its tables."""
+
+    shelf: str
+    digests: Mapping[str, str]
+
+
+class ParquetLake:
+    """Reads and writes the tables below one folder.
+
+    Raises (all methods): StorageFullError when the disk is full; what was written before stays as it was.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, shelf: str, schema: TableSchema, table: pa.Table) -> StoredTable:
+        """Stores a table under its schema's name. A table of the same content is left as it lies.
+
+        Raises: SchemaMismatchError where it is not of its schema.
+        """
+        rows = schema.conform(table)
+        content = digest(rows)
+        present = self._sidecar(shelf, schema.name)
+        if present and present.digest == content and self._is_whole(shelf, present):
+            return present
+        path = self._path(shelf, schema.name)
+        checksum = _write_atomically(path, lambda file: _write_parquet(rows, file))
+        stored = StoredTable(schema.name, content, rows.num_rows, path.stat().st_size, checksum)
+        self._write_json(path.with_suffix(".json"), asdict(stored))
+        return stored
+
+    def read(self, shelf: str, schema: TableSchema) -> pa.Table:
+        """The rows of a table.
+
+        Raises: IncompleteBatchError where the shelf has no such table; TornTableError where its file is not
+        the one that was written.
+        """
+        stored = self.describe(shelf, schema.name)
+        if not self._is_whole(shelf, stored):
+            raise TornTableError(
+                f"table {schema.name} of {shelf} is not the file that was written; run its asset again"
+            )
+        return pq.read_table(self._path(shelf, schema.name), partitioning=None)
+
+    def describe(self, shelf: str, table: str) -> StoredTable:
+        """Digest and size of a table, without reading it. Raises: IncompleteBatchError."""
+        stored = self._sidecar(shelf, table)
+        if stored is None:
+            raise IncompleteBatchError(f"{shelf} has no table {table}; materialise that asset first")
+        return stored
+
+    def digests(self, shelf: str) -> dict[str, str]:
+        """Digest of every table on a shelf, by table name."""
+        names = sorted(path.stem for path in (self._folder / shelf).glob("*.json"))
+        return {name: self.describe(shelf, name).digest for name in names}
+
+    def promote(self, shelf: str, tables: Iterable[str]) -> PromotedShelf:
+        """Lets readers see a shelf, in one step, once all the named tables lie on it and are whole.
+
+        Raises: IncompleteBatchError, TornTableError.
+        """
+        stored = [self.describe(shelf, table) for table in sorted(tables)]
+        if torn := [one.table for one in stored if not self._is_whole(shelf, one)]:
+            raise TornTableError(f"{shelf} is not promoted: {torn} are not the files that were written")
+        promoted = PromotedShelf(shelf, {one.table: one.digest for one in stored})
+        self._write_json(self._folder / "promoted.json", asdict(promoted))
+        return promoted
+
+    def promoted(self) -> PromotedShelf | None:
+        """The shelf that readers are served from; None before the first promotion."""
+        found = _read_json(self._folder / "promoted.json")
+        return PromotedShelf(**found) if found else None
+
+    def remove_old_batches(self, keep: int) -> list[str]:
+        """Deletes batch shelves but the promoted one and the `keep` - 1 written last; gives the deleted."""
+        promoted = self.promoted()
+        shelves = sorted(self._folder.glob("batch-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        others = [path for path in shelves if not promoted or path.name != promoted.shelf]
+        for path in others[max(keep - 1, 0) :]:
+            shutil.rmtree(path)
+        return sorted(path.name for path in others[max(keep - 1, 0) :])
+
+    def _path(self, shelf: str, table: str) -> Path:
+        return self._folder / shelf / f"{table}.parquet"
+
+    def _sidecar(self, shelf: str, table: str) -> StoredTable | None:
+        found = _read_json(self._folder / shelf / f"{table}.json")
+        return StoredTable(**found) if found else None
+
+    def _is_whole(self, shelf: str, stored: StoredTable) -> bool:
+        path = self._path(shelf, stored.table)
+        if not path.exists() or path.stat().st_size != stored.n_bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest() == stored.checksum
+
+    def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        _write_atomically(path, lambda file: file.write(json.dumps(content, sort_keys=True).encode()))
+
+
+def _write_parquet(rows: pa.Table, file: IO[bytes]) -> None:
+    pq.write_table(rows, file, compression="zstd", row_group_size=256_000, store_schema=True)
+
+
+def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> str:
+    """Writes beside `path`, forces it to disk and renames; gives the file's BLAKE2b checksum."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    with _named_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        try:
+            checksum = _write_durably(temporary, write)
+            temporary.rename(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return checksum
+
+
+def _write_durably(path: Path, write: Callable[[IO[bytes]], object]) -> str:
+    with path.open("w+b") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _sweep(path: Path) -> None:
+    """Removes what a killed writer of the same file left behind more than an hour ago."""
+    for stray in path.parent.glob(f".{path.name}.*.tmp"):
+        age_seconds = path.parent.stat().st_mtime - stray.stat().st_mtime
+        if age_seconds > 3600:
+            stray.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _named_disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StorageFullError(
+            f"no space left to write {path.name}; earlier tables are intact. Free some space, then run again"
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise TornTableError(f"{path.name} cannot be read; run the asset that writes it again") from error

@@ -1,0 +1,37 @@
+"""Who may do what: a small algebra of roles and permissions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from terag_pipelines.errors import ForbiddenError
+
+
+class Permission(StrEnum):
+    """One thing that a caller may do."""
+
+    READ_ENTITIES = "read_entities"
+    READ_RINGS = "read_rings"
+    ASK_WHAT_IF = "ask_what_if"
+    READ_INVOICES = "read_invoices"
+
+
+class Role(StrEnum):
+    """A named set of permissions."""
+
+    ANALYST = "analyst"
+    BILLING = "billing"
+    ADMIN = "admin"
+
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.ANALYST: frozenset({Permission.READ_ENTITIES, Permission.READ_RINGS, Permission.ASK_WHAT_IF}),
+    Role.BILLING: frozenset({Permission.READ_INVOICES}),
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+def require(role: Role, permission: Permission) -> None:
+    """Does nothing where the role has the permission. Raises: ForbiddenError."""
+    if permission not in PERMISSIONS[role]:
+        raise ForbiddenError(f"the role {role} may not {permission.replace('_', ' ')}")
