@@ -1,9 +1,14 @@
 """Dagster metadata that a person would look at."""
 
 import base64
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def picture(png: bytes) -> dg.MarkdownMetadataValue:
@@ -19,3 +24,22 @@ def score(text: str) -> dg.TextMetadataValue:
 def described(**values: Any) -> dict[str, Any]:
     """Metadata by name, without those that are None."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def rows_as_markdown(rows: "Iterable[DataclassInstance]") -> dg.MarkdownMetadataValue:
+    """Dataclasses of one type as a table, one row each."""
+    values = [asdict(row) for row in rows]
+    if not values:
+        return dg.MetadataValue.md("nothing")
+    lines = ["| " + " | ".join(values[0]) + " |", "|" + " --- |" * len(values[0])]
+    lines += ["| " + " | ".join(shown(value) for value in row.values()) + " |" for row in values]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def shown(value: object) -> str:
+    """A figure as a person reads it: four digits of a fraction, thousands apart."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")

@@ -116,6 +116,10 @@ class ParquetLake:
         found = _read_json(self._folder / "promoted.json")
         return PromotedShelf(**found) if found else None
 
+    def batch_shelves(self) -> list[str]:
+        """The names of all batch shelves, in order."""
+        return sorted(path.name for path in self._folder.glob("batch-*"))
+
     def remove_old_batches(self, keep: int) -> list[str]:
         """Deletes batch shelves but the promoted one and the `keep` - 1 written last; gives the deleted."""
         promoted = self.promoted()

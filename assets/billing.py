@@ -1,0 +1,92 @@
+"""A month's usage, rated to exact lines, invoiced once, printed."""
+
+import json
+from datetime import date
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.groups import BILLING, out
+from assets.metadata import described, score
+from assets.partitions import MONTHS
+from resources.bindings import BillingResource, InvoicePrinter
+from terag_pipelines.billing.core import BillingCore
+from terag_pipelines.billing.invoices import invoice_tables
+from terag_pipelines.billing.periods import day_after
+from terag_pipelines.billing.price_book import PriceBook, parse_price_book
+from terag_pipelines.billing.quality import invoice_quality
+
+
+@dg.asset(**BILLING, partitions_def=MONTHS)
+def usage_totals(
+    context: dg.AssetExecutionContext,
+    billing: BillingResource,
+    usage_events: pa.Table,
+    tenants: pa.Table,
+    price_books: pa.Table,
+) -> dg.Output[pa.Table]:
+    """Usage by tenant, meter and month, after the source's events were recorded, each once."""
+    with billing.open() as store:
+        recorded = BillingCore(store).record_usage(usage_events, tenants, _book(price_books))
+        totals = store.usage_totals(context.partition_key)
+    note = f"{recorded.n_new:,} new usage events, {recorded.n_known:,} known already"
+    return dg.Output(totals, metadata={"note": note, "conflicting_events": recorded.n_conflicting})
+
+
+@dg.multi_asset(
+    outs={
+        "rated_lines": out(BILLING, "What each tenant owes, line by line, exact to the minor unit."),
+        "unrated_usage": out(BILLING, "Usage that no line could carry, with the reason."),
+    },
+    partitions_def=MONTHS,
+)
+def rated_usage(
+    context: dg.AssetExecutionContext,
+    billing: BillingResource,
+    usage_totals: pa.Table,  # noqa: ARG001 - usage is recorded before it is rated
+    tenants: pa.Table,
+    price_books: pa.Table,
+) -> tuple[pa.Table, pa.Table]:
+    """Rates the month's usage by each tenant's plan."""
+    with billing.open() as store:
+        rated = BillingCore(store).draft_month(tenants, _book(price_books), context.partition_key).rated
+    return rated.lines, rated.unrated
+
+
+@dg.multi_asset(
+    outs={
+        "invoices": out(BILLING, "Finalised invoices: gapless numbers, one for each tenant and month."),
+        "invoice_lines": out(BILLING, "Their lines with tax."),
+    },
+    partitions_def=MONTHS,
+)
+def issued_invoices(
+    context: dg.AssetExecutionContext,
+    billing: BillingResource,
+    invoice_printer: InvoicePrinter,
+    rated_lines: pa.Table,  # noqa: ARG001 - what was rated is seen before it is issued
+    tenants: pa.Table,
+    price_books: pa.Table,
+    labels: pa.Table,
+) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
+    """Closes the month, once; closed again it gives the same invoices. Each is printed as a PDF."""
+    month = context.partition_key
+    with billing.open() as store:
+        core = BillingCore(store)
+        closed = core.close_month(tenants, _book(price_books), month, issued_on=_issue_day(month))
+        folder = invoice_printer.print_all(core, closed.invoices)
+    invoices, lines = invoice_tables(closed.invoices)
+    note = f"{len(closed.new_invoice_ids)} new, {len(closed.differences)} differ from what is due now"
+    quality = invoice_quality(invoices, labels)
+    told = described(
+        note=note, pdfs=dg.MetadataValue.path(str(folder)), score=quality and score(str(quality))
+    )
+    return dg.Output(invoices, metadata=told), dg.Output(lines)
+
+
+def _book(price_books: pa.Table) -> PriceBook:
+    return parse_price_book(json.loads(price_books["content"][0].as_py()))
+
+
+def _issue_day(month: str) -> date:
+    return day_after(month)

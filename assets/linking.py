@@ -1,0 +1,91 @@
+"""Who is who: from records to candidate pairs, scored pairs, links and entities."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.groups import LINKING, out
+from assets.metadata import picture, rows_as_markdown, score
+from terag_pipelines.calibration.fit import load_calibrator
+from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
+from terag_pipelines.linking.clusters import resolve_entities
+from terag_pipelines.linking.links import decide_links
+from terag_pipelines.linking.pictures import draw_blocking, draw_weights
+from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
+from terag_pipelines.linking.scoring import score_pairs
+
+
+@dg.asset(**LINKING)
+def candidate_pairs(entity_records: pa.Table, labels: pa.Table) -> dg.Output[pa.Table]:
+    """Pairs of records worth comparing, with the blocking rules that found each."""
+    found = find_candidate_pairs(entity_records)
+    metadata = {
+        "rules": rows_as_markdown(found.report.rungs),
+        "picture": picture(draw_blocking(found.report)),
+    }
+    recall = pair_quality(found.table, labels)
+    return dg.Output(found.table, metadata=metadata | told_recall(recall, found.report))
+
+
+@dg.multi_asset(
+    outs={
+        "pair_scores": out(
+            LINKING, "Each candidate pair with its comparison levels, match weight and probability."
+        ),
+        "link_model": out(LINKING, "m and u probabilities of each comparison level, as EM found them."),
+    }
+)
+def scored_pairs(
+    entity_records: pa.Table, candidate_pairs: pa.Table
+) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
+    """Compares the candidate pairs field by field and weighs the evidence (Fellegi-Sunter, by EM)."""
+    scored = score_pairs(entity_records, candidate_pairs)
+    return (
+        dg.Output(scored.scores, metadata={"how_em_went": rows_as_markdown(scored.diagnostics)}),
+        dg.Output(scored.model),
+    )
+
+
+@dg.asset(**LINKING)
+def links(pair_scores: pa.Table, link_calibrators: pa.Table) -> dg.Output[pa.Table]:
+    """Pairs held to be the same person or company, each with its probability."""
+    decided = decide_links(pair_scores, load_calibrator(link_calibrators, "links"))
+    return dg.Output(decided, metadata={"picture": picture(draw_weights(pair_scores, decided))})
+
+
+@dg.multi_asset(
+    outs={
+        "entities": out(LINKING, "Persons and companies, each made of the records that are linked."),
+        "entity_members": out(LINKING, "Which record belongs to which entity, and how surely."),
+    }
+)
+def resolved_entities(
+    entity_records: pa.Table, links: pa.Table, pair_scores: pa.Table, labels: pa.Table
+) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
+    """Groups linked records into entities, without chaining over weak bridges."""
+    resolved = resolve_entities(entity_records, links, pair_scores)
+    quality = pairwise_quality(resolved.members, labels)
+    metadata = told_quality(quality) | {"clusters": rows_as_markdown([resolved.report])}
+    return dg.Output(resolved.entities, metadata=metadata), dg.Output(resolved.members)
+
+
+def told_recall(quality: PairwiseQuality, report: BlockingReport) -> dict[str, Any]:
+    """How much of the truth is among the candidate pairs; nothing where the truth is not known."""
+    if not quality.n_true_pairs:
+        return {}
+    return {
+        "score": score(
+            f"blocking recall {quality.recall:.3f} at {report.pairs_per_record:.1f} pairs a record"
+        )
+    }
+
+
+def told_quality(quality: PairwiseQuality) -> dict[str, Any]:
+    """Pairwise F1 of the entities; nothing where the truth is not known."""
+    if not quality.n_true_pairs:
+        return {}
+    figures = (
+        f"precision {quality.precision:.3f}, recall {quality.recall:.3f}, {quality.n_true_pairs:,} true pairs"
+    )
+    return {"score": score(f"pairwise F1 {quality.f1:.3f} ({figures})"), "pairwise_f1": quality.f1}

@@ -1,0 +1,36 @@
+"""The last step: readers move to the new batch, which is whole."""
+
+import dagster as dg
+
+from assets import calibration, graph, ingestion, linking, rings, twins
+from assets.groups import PROMOTION
+from resources.bindings import GraphResource, LakeResource, SourceResource, settings
+
+UPSTREAM = [
+    asset
+    for module in (ingestion, linking, graph, rings, calibration, twins)
+    for asset in dg.load_assets_from_modules([module])
+    if isinstance(asset, dg.AssetsDefinition)
+]
+TABLES = sorted(key.path[-1] for asset in UPSTREAM for key in asset.keys)
+
+
+@dg.asset(**PROMOTION, deps=[key for asset in UPSTREAM for key in asset.keys])
+def promoted_batch(
+    source: SourceResource, lake: LakeResource, graph: GraphResource
+) -> dg.MaterializeResult[None]:
+    """Lets the service read the new batch, in lake and graph, and removes batches no longer kept."""
+    shelf = source.batch_shelf()
+    with graph.open() as store:
+        store.promote(source.batch_id())
+        promoted = lake.open().promote(shelf, TABLES)
+        lake.open().remove_old_batches(settings().keep_batches)
+        store.remove_other_batches(*kept_batches(lake))
+    return dg.MaterializeResult(
+        metadata={"batch": shelf, "rows": len(promoted.digests), "note": f"{shelf} is served"}
+    )
+
+
+def kept_batches(lake: LakeResource) -> list[str]:
+    """The batches that the lake still has: the graph keeps the same."""
+    return [shelf.removeprefix("batch-") for shelf in lake.open().batch_shelves()]

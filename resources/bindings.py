@@ -1,0 +1,151 @@
+"""Dagster's view of the adapters: resources that vend them, and the I/O manager over the lake.
+
+No secret is ever a field here: Dagster stores and shows run configuration.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.batch_identity import batch_id
+from resources.embedded import EmbeddedStores
+from resources.mongo_billing import MongoBilling
+from resources.neo4j_graph import Neo4jGraph
+from resources.parquet_lake import ParquetLake, StoredTable
+from resources.query_observer import QueryObserver
+from resources.settings import Settings, load_settings
+from resources.source_files import SourceFolder
+from resources.stores import connect_documents, connect_graph
+from resources.table_registry import TABLES
+from terag_pipelines.tables import TableSchema
+
+N_PREVIEW_ROWS = 5
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()
+
+
+class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The source folder that a run is about; where it is not given, TERAG_SOURCE, else the demo bank."""
+
+    folder: str | None = None
+    root: str | None = None
+
+    def open(self) -> SourceFolder:
+        """The folder, ready to be read. Raises: ManifestError where it has no source.yaml."""
+        return _opened_source(self.folder, self.root)
+
+    def batch_shelf(self) -> str:
+        """The lake's shelf for this source's content."""
+        return f"batch-{self.batch_id()}"
+
+    def batch_id(self) -> str:
+        """The batch: a hash of the source's content, its parameters and the code."""
+        return batch_id(self.open().content_digest())
+
+
+@cache
+def _opened_source(folder: str | None, root: str | None) -> SourceFolder:
+    chosen = Path(folder) if folder else settings().source or settings().home / "sources" / "demo"
+    at = Path(root) if root else settings().source_root
+    return SourceFolder(chosen, at)
+
+
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The Parquet lake under TERAG_HOME."""
+
+    def open(self) -> ParquetLake:
+        """The lake's adapter."""
+        return ParquetLake(settings().lake_folder)
+
+
+class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Neo4j: the configured server, or the embedded one, which is started where it does not run."""
+
+    @contextmanager
+    def open(self) -> Iterator[Neo4jGraph]:
+        """The graph's adapter; its connections are closed afterwards. Raises: StoreUnavailableError."""
+        with connect_graph(settings(), EmbeddedStores(settings()).start()) as driver:
+            yield Neo4jGraph(driver, settings().neo4j_database, QueryObserver())
+
+    def load_plan_params(self) -> LoadPlanParams:
+        """How identifiers become nodes: under a hash that only this installation can compute."""
+        return LoadPlanParams(identifier_key=identifier_key(settings()))
+
+
+class BillingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """MongoDB: the configured replica set, or the embedded one, which is started where it does not run."""
+
+    @contextmanager
+    def open(self) -> Iterator[MongoBilling]:
+        """The billing store's adapter. Raises: StoreUnavailableError."""
+        database = connect_documents(settings(), EmbeddedStores(settings()).start())
+        try:
+            yield MongoBilling(database)
+        finally:
+            database.client.close()
+
+
+class InvoicePrinter(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Prints invoices as PDFs, kept in the billing store and as files under <home>/invoices."""
+
+    def print_all(self, core: BillingCore, invoices: Iterable[Invoice]) -> Path:
+        """Prints each invoice once and gives the folder of the files. Raises: RenderingError."""
+        folder = settings().home / "invoices"
+        with InvoicePdf() as pdf:
+            for invoice in invoices:
+                write_file(folder / f"{invoice.number}.pdf", core.document_of(invoice.invoice_id, pdf.render))
+        return folder
+
+
+class LakeIOManager(dg.ConfigurableIOManager):
+    """Stores each asset's table on the shelf of its batch or month, and loads it for those downstream."""
+
+    source: dg.ResourceDependency[SourceResource]
+    lake: dg.ResourceDependency[LakeResource]
+
+    def handle_output(self, context: dg.OutputContext, obj: pa.Table) -> None:
+        """Writes the table, whole or not at all, and shows its size, digest and first rows."""
+        schema = TABLES[context.asset_key.path[-1]]
+        stored = self.lake.open().write(self._shelf(context), schema, obj)
+        context.add_output_metadata(_describe_table(schema, obj, stored))
+
+    def load_input(self, context: dg.InputContext) -> pa.Table:
+        """The upstream asset's table. Raises: IncompleteBatchError where it was not made for this source."""
+        return self.lake.open().read(self._shelf(context), TABLES[context.asset_key.path[-1]])
+
+    def _shelf(self, context: dg.OutputContext | dg.InputContext) -> str:
+        if context.has_asset_partitions:
+            return f"month-{context.asset_partition_key}"
+        return self.source.batch_shelf()
+
+
+def _describe_table(schema: TableSchema, table: pa.Table, stored: StoredTable) -> dict[str, Any]:
+    return {
+        "dagster/row_count": stored.n_rows,
+        "rows": stored.n_rows,
+        "digest": stored.digest,
+        "preview": dg.MetadataValue.md(_as_markdown(schema.masked(table, N_PREVIEW_ROWS))),
+    }
+
+
+def _as_markdown(table: pa.Table) -> str:
+    rows = table.to_pylist()
+    lines = ["| " + " | ".join(table.column_names) + " |", "|" + " --- |" * table.num_columns]
+    lines += ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows]
+    return "\n".join(lines) if rows else "no rows"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return (text if len(text) <= 60 else text[:57] + "...").replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,151 @@
+"""The `terag` command. What takes long to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from terag_pipelines.errors import TeragError
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+console = Console(stderr=True, highlight=False)
+
+
+class NamedErrors(click.Group):
+    """Prints a named failure as one sentence and exits with 1, without a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except TeragError as error:
+            console.print(f"[bold red]{type(error).__name__}[/]: {error}", soft_wrap=True)
+            raise SystemExit(1) from None
+
+
+@click.group(
+    cls=NamedErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="terag-pipelines")
+def main() -> None:
+    """Entity linking, fraud rings, calibrated confidence, causal twins and billing for risk teams."""
+
+
+@main.command()
+@click.option("--source", type=FOLDER, help="Folder with a source.yaml; without it, the demo bank.")
+@click.option("--root", type=FOLDER, help="Where the source's files are, if not where its manifest says.")
+@click.option("--month", help="Month to invoice, YYYY-MM; without it, the last one that has usage.")
+@JSON
+def run(source: Path | None, root: Path | None, month: str | None, as_json: bool) -> None:
+    """Run the whole job over a source: link, load, tune, find rings, calibrate, answer, invoice."""
+    from terag_pipelines.cli.run import run_source
+
+    outcome = run_source(source, root, month, console)
+    if as_json:
+        click.echo(json.dumps(outcome.as_json(), indent=2, sort_keys=True, default=str))
+    else:
+        outcome.print(Console(highlight=False))
+    sys.exit(0 if outcome.is_success else 1)
+
+
+@main.command()
+@click.option(
+    "--detach", is_flag=True, help="Return at once and leave everything running; `terag down` stops it."
+)
+def up(detach: bool) -> None:
+    """Start the stores, Dagster's web server and daemon, and the API; print their addresses."""
+    from terag_pipelines.cli.services import start_services
+
+    start_services(detach, console)
+
+
+@main.command()
+def down() -> None:
+    """Stop what `terag up` started, and the embedded stores."""
+    from terag_pipelines.cli.services import stop_services
+
+    stop_services(console)
+
+
+@main.command()
+def serve() -> None:
+    """Serve the REST API alone, over the promoted batch."""
+    from serving.main import serve_api
+
+    serve_api()
+
+
+@main.command()
+@JSON
+def doctor(as_json: bool) -> None:
+    """Say what is configured, what is reachable, in which version, and what to do."""
+    from terag_pipelines.cli.examination import examine_installation
+
+    sys.exit(0 if examine_installation(as_json, Console(highlight=False)) else 1)
+
+
+@main.group()
+def demo() -> None:
+    """The demo bank: made from a seed, with the truth known."""
+
+
+@demo.command("make")
+@click.option("--people", type=click.IntRange(50, 5_000_000), default=5_000, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True)
+@click.option(
+    "--month", default="2026-10", show_default=True, help="The last month of the bank's life, YYYY-MM."
+)
+@click.option("--out", type=FOLDER, required=True, help="Folder to write.")
+def make_demo(people: int, seed: int, month: str, out: Path) -> None:
+    """Make a demo bank of a given size."""
+    from terag_pipelines.cli.demo import write_bank
+
+    with console.status(f"making a bank of {people:,} people"):
+        write_bank(out, people, seed, month)
+    console.print(f"the bank is in {out}; run it with: terag run --source {out}")
+
+
+@main.group()
+def keys() -> None:
+    """API keys of the REST service."""
+
+
+@keys.command("create")
+@click.option("--name", required=True, help="Whose key it is, for the list of keys.")
+@click.option(
+    "--role", type=click.Choice(["analyst", "billing", "admin"]), default="analyst", show_default=True
+)
+@click.option("--tenant", help="Tenant that the key is bound to.")
+def create_key(name: str, role: str, tenant: str | None) -> None:
+    """Make an API key and print it, once."""
+    from terag_pipelines.cli.keys import new_key
+
+    click.echo(new_key(name, role, tenant))
+
+
+@keys.command("list")
+@JSON
+def list_keys(as_json: bool) -> None:
+    """List the keys that were made, without their secrets."""
+    from terag_pipelines.cli.keys import print_keys
+
+    print_keys(as_json, Console(highlight=False))
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+def revoke_key(key_id: str) -> None:
+    """Make a key worthless."""
+    from terag_pipelines.cli.keys import revoke
+
+    revoke(key_id)
+    console.print(f"{key_id} is revoked")
+
+
+if __name__ == "__main__":
+    main()

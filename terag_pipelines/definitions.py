@@ -1,0 +1,47 @@
+"""Composition root for Dagster: the code location that workspace.yaml names."""
+
+import dagster as dg
+
+from assets import (
+    billing,
+    calibration,
+    checks,
+    graph,
+    ingestion,
+    jobs,
+    linking,
+    promotion,
+    rings,
+    tuning,
+    twins,
+)
+from resources.bindings import (
+    BillingResource,
+    GraphResource,
+    InvoicePrinter,
+    LakeIOManager,
+    LakeResource,
+    SourceResource,
+)
+
+SOURCE = SourceResource()
+LAKE = LakeResource()
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules(
+        [ingestion, linking, graph, rings, calibration, twins, promotion, tuning, billing]
+    ),
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=jobs.JOBS,
+    schedules=jobs.SCHEDULES,
+    sensors=[jobs.new_source_sensor],
+    resources={
+        "source": SOURCE,
+        "lake": LAKE,
+        "io_manager": LakeIOManager(source=SOURCE, lake=LAKE),
+        "graph": GraphResource(),
+        "billing": BillingResource(),
+        "invoice_printer": InvoicePrinter(),
+    },
+    executor=dg.in_process_executor,
+)
