@@ -1,0 +1,55 @@
+"""Composition root of the REST service: real adapters behind the ports, uvicorn in front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from resources.embedded import EmbeddedStores
+from resources.invoice_pdf import InvoicePrinter
+from resources.mongo_billing import MongoBilling
+from resources.mongo_keys import MongoKeys
+from resources.neo4j_graph import Neo4jGraph
+from resources.parquet_lake import ParquetLake
+from resources.promoted_tables import PromotedTables
+from resources.query_observer import QueryObserver
+from resources.secrets import api_key_pepper
+from resources.settings import Settings, load_settings
+from resources.stores import SERVING, connect_documents, connect_graph
+from serving.app import create_app
+from serving.ports import Ports
+from terag_pipelines.billing.core import BillingCore
+
+
+def serve_api() -> None:
+    """Serves until it is told to stop. Raises: StoreUnavailableError, ConfigurationError."""
+    settings = load_settings()
+    with open_ports(settings) as ports:
+        uvicorn.run(
+            create_app(ports),
+            host=settings.api_host,
+            port=settings.api_port,
+            log_level=settings.log_level.lower(),
+            access_log=False,
+        )
+
+
+@contextmanager
+def open_ports(settings: Settings) -> Iterator[Ports]:
+    """The ports over real stores; connections are closed afterwards."""
+    addresses = EmbeddedStores(settings).start()
+    database = connect_documents(settings, addresses, SERVING)
+    with connect_graph(settings, addresses, SERVING) as driver, InvoicePrinter() as printer:
+        yield Ports(
+            graph=Neo4jGraph(
+                driver, settings.neo4j_database, QueryObserver(), answer_timeout_s=SERVING.answer_s
+            ),
+            tables=PromotedTables(ParquetLake(settings.lake_folder)),
+            keys=MongoKeys(database),
+            invoices=BillingCore(MongoBilling(database)),
+            render_invoice=printer.render,
+            pepper=api_key_pepper(settings),
+        )
+    database.client.close()
