@@ -1,7 +1,7 @@
 """A month's usage, rated to exact lines, invoiced once, printed."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pyarrow as pa
@@ -9,10 +9,10 @@ import pyarrow as pa
 from assets.groups import BILLING, out
 from assets.metadata import described, score
 from assets.partitions import MONTHS
-from resources.bindings import BillingResource, InvoicePrinter
+from resources.bindings import BillingResource, PrinterResource
 from terag_pipelines.billing.core import BillingCore
 from terag_pipelines.billing.invoices import invoice_tables
-from terag_pipelines.billing.periods import day_after
+from terag_pipelines.billing.periods import last_day
 from terag_pipelines.billing.price_book import PriceBook, parse_price_book
 from terag_pipelines.billing.quality import invoice_quality
 
@@ -63,7 +63,7 @@ def rated_usage(
 def issued_invoices(
     context: dg.AssetExecutionContext,
     billing: BillingResource,
-    invoice_printer: InvoicePrinter,
+    printer: PrinterResource,
     rated_lines: pa.Table,  # noqa: ARG001 - what was rated is seen before it is issued
     tenants: pa.Table,
     price_books: pa.Table,
@@ -74,7 +74,7 @@ def issued_invoices(
     with billing.open() as store:
         core = BillingCore(store)
         closed = core.close_month(tenants, _book(price_books), month, issued_on=_issue_day(month))
-        folder = invoice_printer.print_all(core, closed.invoices)
+        folder = printer.print_all(core, closed.invoices)
     invoices, lines = invoice_tables(closed.invoices)
     note = f"{len(closed.new_invoice_ids)} new, {len(closed.differences)} differ from what is due now"
     quality = invoice_quality(invoices, labels)
@@ -89,4 +89,4 @@ def _book(price_books: pa.Table) -> PriceBook:
 
 
 def _issue_day(month: str) -> date:
-    return day_after(month)
+    return last_day(month) + timedelta(days=1)

@@ -3,8 +3,9 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.groups import CALIBRATION
+from assets.groups import CALIBRATION, tables_in
 from assets.metadata import picture, score
+from assets.rings import INPUTS
 from terag_pipelines.calibration.fit import Calibration, fit_calibrator
 from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.calibration.pictures import draw_reliability
@@ -20,14 +21,10 @@ def link_calibrators(pair_scores: pa.Table, labels: pa.Table) -> dg.Output[pa.Ta
     )
 
 
-@dg.asset(**CALIBRATION)
-def ring_calibrators(
-    ring_scores: pa.Table, entity_members: pa.Table, labels: pa.Table
-) -> dg.Output[pa.Table]:
+@dg.asset(**CALIBRATION, ins=tables_in("ring_scores", *INPUTS))
+def ring_calibrators(ring_scores: pa.Table, **tables: pa.Table) -> dg.Output[pa.Table]:
     """Corrects ring scores by the clients that analysts have found or cleared."""
-    return _calibrated(
-        "rings", fit_calibrator("rings", *labelled_ring_scores(ring_scores, entity_members, labels))
-    )
+    return _calibrated("rings", fit_calibrator("rings", *labelled_ring_scores(ring_scores, tables)))
 
 
 @dg.asset(**CALIBRATION)

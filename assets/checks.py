@@ -27,7 +27,6 @@ SUITES: dict[str, Sequence[Expectation]] = {
         _expect(MATCHES, "iin", regex=r"^\d{12}$"),
         _expect(MATCHES, "bin", regex=r"^\d{12}$"),
         _expect(AMONG, "sex", value_set=["female", "male"]),
-        _expect(IDENTIFIED, "display_name", mostly=0.5),
     ),
     "accounts": (
         _expect(IDENTIFIED, "account_id"),

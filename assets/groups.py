@@ -35,3 +35,8 @@ PROMOTION = group("promotion", "platform", "parquet")
 def out(group_arguments: dict[str, Any], description: str) -> dg.AssetOut:
     """One output of a multi-asset in a group."""
     return dg.AssetOut(description=description, **group_arguments)
+
+
+def tables_in(*names: str) -> dict[str, dg.AssetIn]:
+    """Inputs for an asset that takes many tables, each under its own name."""
+    return {name: dg.AssetIn() for name in names}

@@ -6,20 +6,17 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-import assets
-import resources
-import terag_pipelines
+PACKAGES = ("assets", "resources", "terag_pipelines")
+HERE = Path(__file__).parents[1]
 
 
 @cache
 def code_digest() -> str:
     """SHA-256 over the Python files and packaged data that compute a batch, in order of their paths."""
     sha = hashlib.sha256()
-    for package in (terag_pipelines, assets, resources):
-        root = Path(str(package.__file__)).parent
-        for path in sorted(path for path in root.rglob("*") if _counts(path)):
-            sha.update(f"{package.__name__}/{path.relative_to(root)}\n".encode())
-            sha.update(path.read_bytes())
+    for path in sorted(path for package in PACKAGES for path in (HERE / package).rglob("*") if _counts(path)):
+        sha.update(f"{path.relative_to(HERE)}\n".encode())
+        sha.update(path.read_bytes())
     return sha.hexdigest()
 
 

@@ -106,7 +106,7 @@ def _asset_results(defs: dg.Definitions, instance: dg.DagsterInstance, run_id: s
         made = entry.asset_materialization
         if made is None:
             continue
-        values = {name: value.value for name, value in made.metadata.items()}
+        values: dict[str, Any] = {name: value.value for name, value in made.metadata.items()}
         yield AssetResult(
             asset=made.asset_key.path[-1],
             group=groups.get(made.asset_key, ""),
