@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -50,7 +51,7 @@ def new_source_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
         )
 
 
-def run_config(folder: Path, root: Path | None) -> dict[str, object]:
+def run_config(folder: Path, root: Path | None) -> dict[str, Any]:
     """Run configuration that points a run at a source folder."""
     config = {"folder": str(folder)} | ({"root": str(root)} if root else {})
     return {"resources": {"source": {"config": config}}}

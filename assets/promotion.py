@@ -6,16 +6,16 @@ from assets import calibration, graph, ingestion, linking, rings, twins
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
 
-UPSTREAM = [
-    asset
-    for module in (ingestion, linking, graph, rings, calibration, twins)
-    for asset in dg.load_assets_from_modules([module])
-    if isinstance(asset, dg.AssetsDefinition)
-]
-TABLES = sorted(key.path[-1] for asset in UPSTREAM for key in asset.keys)
+MODULES = (ingestion, linking, graph, rings, calibration, twins)
 
 
-@dg.asset(**PROMOTION, deps=[key for asset in UPSTREAM for key in asset.keys])
+def upstream_keys() -> list[dg.AssetKey]:
+    """Every asset that a batch must have before it is served."""
+    found = dg.load_assets_from_modules(MODULES)
+    return sorted(key for asset in found if isinstance(asset, dg.AssetsDefinition) for key in asset.keys)
+
+
+@dg.asset(**PROMOTION, deps=upstream_keys())
 def promoted_batch(
     source: SourceResource, lake: LakeResource, graph: GraphResource
 ) -> dg.MaterializeResult[None]:
@@ -23,7 +23,7 @@ def promoted_batch(
     shelf = source.batch_shelf()
     with graph.open() as store:
         store.promote(source.batch_id())
-        promoted = lake.open().promote(shelf, TABLES)
+        promoted = lake.open().promote(shelf, [key.path[-1] for key in upstream_keys()])
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))
     return dg.MaterializeResult(

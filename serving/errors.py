@@ -34,6 +34,7 @@ STATUSES: dict[type[errors.TeragError], HTTPStatus] = {
     errors.TwinError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.EffectRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BillingError: HTTPStatus.CONFLICT,
+    errors.PriceBookError: HTTPStatus.CONFLICT,
     errors.UnknownPlanError: HTTPStatus.CONFLICT,
     errors.CurrencyMismatchError: HTTPStatus.CONFLICT,
     errors.InvoiceFinalisedError: HTTPStatus.CONFLICT,

@@ -18,13 +18,13 @@ from assets import (
 from resources.bindings import (
     BillingResource,
     GraphResource,
-    InvoicePrinter,
     LakeIOManager,
     LakeResource,
+    PrinterResource,
     SourceResource,
 )
 
-SOURCE = SourceResource()
+SOURCE = SourceResource.configure_at_launch()
 LAKE = LakeResource()
 
 defs = dg.Definitions(
@@ -41,7 +41,7 @@ defs = dg.Definitions(
         "io_manager": LakeIOManager(source=SOURCE, lake=LAKE),
         "graph": GraphResource(),
         "billing": BillingResource(),
-        "invoice_printer": InvoicePrinter(),
+        "printer": PrinterResource(),
     },
     executor=dg.in_process_executor,
 )

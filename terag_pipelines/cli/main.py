@@ -13,7 +13,14 @@ from terag_pipelines.errors import TeragError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+PIPE_WIDTH = 132
 console = Console(stderr=True, highlight=False)
+
+
+def _output() -> Console:
+    """Standard output; where it is no terminal, wide enough for a table."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 class NamedErrors(click.Group):
@@ -49,7 +56,7 @@ def run(source: Path | None, root: Path | None, month: str | None, as_json: bool
     if as_json:
         click.echo(json.dumps(outcome.as_json(), indent=2, sort_keys=True, default=str))
     else:
-        outcome.print(Console(highlight=False))
+        outcome.print(_output())
     sys.exit(0 if outcome.is_success else 1)
 
 
@@ -86,7 +93,7 @@ def doctor(as_json: bool) -> None:
     """Say what is configured, what is reachable, in which version, and what to do."""
     from terag_pipelines.cli.examination import examine_installation
 
-    sys.exit(0 if examine_installation(as_json, Console(highlight=False)) else 1)
+    sys.exit(0 if examine_installation(as_json, _output()) else 1)
 
 
 @main.group()
@@ -134,7 +141,7 @@ def list_keys(as_json: bool) -> None:
     """List the keys that were made, without their secrets."""
     from terag_pipelines.cli.keys import print_keys
 
-    print_keys(as_json, Console(highlight=False))
+    print_keys(as_json, _output())
 
 
 @keys.command("revoke")

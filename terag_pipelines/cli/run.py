@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from resources.embedded import EmbeddedStores
+from resources.parquet_lake import ParquetLake
 from resources.settings import Settings, load_settings
 from terag_pipelines.cli.demo import demo_source
 from terag_pipelines.cli.instance import open_instance
 from terag_pipelines.cli.report import write_report
 from terag_pipelines.cli.running import JobResult, run_job
 from terag_pipelines.cli.summary import StageSummary, as_json, as_table, summarise
+from terag_pipelines.entities.model import USAGE_EVENTS
 from terag_pipelines.errors import ConfigurationError
 
+TIME_ZONE = "Asia/Almaty"
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -87,22 +92,25 @@ def _run_jobs(
     tell("starting Dagster")
     with open_instance(settings.dagster_folder) as instance:
         from assets.jobs import run_config
+        from resources.bindings import SourceResource
         from terag_pipelines.definitions import defs
 
         config = run_config(folder, settings.source_root)
         refresh = run_job(defs, "full_refresh", instance, config, tell)
-        billed = (month or _last_month_used(refresh)) if refresh.is_success else None
+        if not refresh.is_success:
+            return [refresh]
+        shelf = SourceResource(**config["resources"]["source"]["config"]).batch_shelf()
+        billed = month or _busiest_month(ParquetLake(settings.lake_folder), shelf)
         if billed is None:
             return [refresh]
         return [refresh, run_job(defs, "monthly_invoicing", instance, config, tell, partition=billed)]
 
 
-def _last_month_used(refresh: JobResult) -> str | None:
-    """The month of the most usage events, as the usage_events asset reported it; None without usage."""
-    found = [
-        result.metadata.get("busiest_month") for result in refresh.assets if result.asset == "usage_events"
-    ]
-    return str(found[0]) if found and found[0] else None
+def _busiest_month(lake: ParquetLake, shelf: str) -> str | None:
+    """The month, in Asia/Almaty, with the most usage events of the source; None without usage."""
+    used_at = lake.read(shelf, USAGE_EVENTS)["occurred_at"].cast(pa.timestamp("us", tz=TIME_ZONE))
+    counts = pc.value_counts(pc.strftime(used_at, format="%Y-%m")).to_pylist()
+    return str(max(counts, key=lambda one: (one["counts"], one["values"]))["values"]) if counts else None
 
 
 def _steps() -> dict[str, str]:
@@ -116,15 +124,22 @@ def _steps() -> dict[str, str]:
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
+        told: list[str] = []
 
         def tell(step: str) -> None:
-            progress.update(task, description=step.replace("_", " "))
-            if not console.is_terminal:
-                console.print(f"  {step.replace('_', ' ')}")
+            text = step.replace("_", " ")
+            progress.update(task, description=text)
+            if not console.is_terminal and _without_counts(text) not in told[-1:]:
+                told.append(_without_counts(text))
+                console.print(f"  {text}")
 
         yield tell
+
+
+def _without_counts(text: str) -> str:
+    return re.sub(r"\d+", "", text)
 
 
 def _shown(path: Path) -> str:

@@ -10,27 +10,42 @@ from rich.table import Table
 
 from terag_pipelines.cli.running import AssetResult, JobResult
 
-STAGES: Mapping[str, Sequence[str]] = {
-    "Ingest": (
-        "entity_records",
-        "accounts",
-        "transfers",
-        "party_events",
-        "relationships",
-        "client_panel",
-        "labels",
-        "quarantined_rows",
+NO_BREAK = "\u00a0"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the design card: the assets that belong to it, and those whose rows are worth counting."""
+
+    name: str
+    counted: tuple[str, ...]
+    told: tuple[str, ...] = ()
+
+
+STAGES = (
+    Stage(
+        "Ingest",
+        (
+            "entity_records",
+            "accounts",
+            "transfers",
+            "party_events",
+            "relationships",
+            "client_panel",
+            "labels",
+            "quarantined_rows",
+        ),
     ),
-    "Link": ("candidate_pairs", "links", "entities"),
-    "Calibrate": ("link_calibrators", "ring_calibrators"),
-    "Load graph": ("graph_load",),
-    "Tune indexes": ("index_trials",),
-    "Find rings": ("ring_scores", "fraud_rings", "ring_alerts"),
-    "Twin": ("twin_effects", "client_twins"),
-    "Promote": ("promoted_batch",),
-    "Invoice": ("metered_usage", "rated_lines", "invoices"),
-}
-"""The stages in the order of the design card, each with the assets whose figures the summary shows."""
+    Stage("Link", ("candidate_pairs", "links", "entities")),
+    Stage("Calibrate", (), ("link_calibrators", "ring_calibrators")),
+    Stage("Load graph", (), ("graph_load",)),
+    Stage("Find rings", ("fraud_rings", "ring_members", "ring_alerts"), ("ring_scores",)),
+    Stage("Twin", ("twin_effects", "client_twins")),
+    Stage("Promote", (), ("promoted_batch",)),
+    Stage("Tune indexes", ("index_trials",)),
+    Stage("Invoice", ("rated_lines", "invoices"), ("usage_totals",)),
+)
+"""The stages in the order in which they are run."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +59,22 @@ class StageSummary:
     notes: Mapping[str, str]
 
 
-def summarise(jobs: Sequence[JobResult], groups: Mapping[str, str]) -> list[StageSummary]:
-    """One summary for each stage that ran; `groups` gives the step of each asset."""
+def summarise(jobs: Sequence[JobResult], step_of: Mapping[str, str]) -> list[StageSummary]:
+    """One summary for each stage that ran; `step_of` gives the step that makes each asset."""
     made = {result.asset: result for job in jobs for result in job.assets}
     seconds = {step: time for job in jobs for step, time in job.step_seconds.items()}
-    return [
-        _summarise_stage(stage, [made[name] for name in names if name in made], seconds, groups)
-        for stage, names in STAGES.items()
-        if any(name in made for name in names)
-    ]
+    ran = [stage for stage in STAGES if any(name in made for name in stage.counted + stage.told)]
+    return [_summarise_stage(stage, made, seconds, step_of) for stage in ran]
 
 
 def _summarise_stage(
-    stage: str, results: Sequence[AssetResult], seconds: Mapping[str, float], step_of: Mapping[str, str]
+    stage: Stage, made: Mapping[str, AssetResult], seconds: Mapping[str, float], step_of: Mapping[str, str]
 ) -> StageSummary:
+    results = [made[name] for name in stage.told + stage.counted if name in made]
     steps = {step_of.get(result.asset, result.asset) for result in results}
     return StageSummary(
-        stage=stage,
-        rows={result.asset: result.n_rows for result in results if result.n_rows is not None},
+        stage=stage.name,
+        rows={r.asset: r.n_rows for r in results if r.asset in stage.counted and r.n_rows is not None},
         seconds=round(sum(seconds.get(step, 0.0) for step in steps), 2),
         scores={result.asset: result.score for result in results if result.score},
         notes={r.asset: str(r.metadata["note"]) for r in results if r.metadata.get("note")},
@@ -97,8 +110,9 @@ def as_json(jobs: Sequence[JobResult], stages: Sequence[StageSummary]) -> dict[s
 
 
 def _counts(stage: StageSummary) -> str:
-    shown = [f"{_spaced(n)} {name.replace('_', ' ')}" for name, n in stage.rows.items() if n]
-    return ", ".join(shown) or "nothing"
+    shown = [f"{_spaced(n)}{NO_BREAK}{name.replace('_', NO_BREAK)}" for name, n in stage.rows.items() if n]
+    nothing = "nothing" if stage.rows else ""
+    return ", ".join(shown) or nothing
 
 
 def _told(stage: StageSummary) -> list[str]:
@@ -106,4 +120,4 @@ def _told(stage: StageSummary) -> list[str]:
 
 
 def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
+    return f"{number:,}".replace(",", NO_BREAK)

@@ -22,6 +22,7 @@ from terag_pipelines.rings.model import FRAUD_RINGS, RING_MEMBERS
 from terag_pipelines.security.api_keys import ApiKeyRecord, make_api_key
 from terag_pipelines.security.roles import Role
 from terag_pipelines.tables import TableSchema
+from terag_pipelines.twin.model import CLIENT_TWINS, TWIN_EFFECTS
 
 PEPPER = b"a pepper of thirty-two bytes ...."
 RECORD = RecordView("people:1", "people", "Айгүл Сәрсенова", "person", 0.98)
@@ -42,6 +43,27 @@ RINGS = FRAUD_RINGS.from_columns(
 MEMBERS = RING_MEMBERS.from_columns(
     ring_id=["ring_2", "ring_2"], entity_id=["ent_1", "ent_2"], role=["mule", "collector"], score=[0.8, 0.9]
 )
+TWINS = CLIENT_TWINS.from_columns(
+    client_id=["people:1", "people:2"],
+    treatment=["fee_waiver"] * 2,
+    outcome=["balance_next"] * 2,
+    effect=[18.0, None],
+    effect_low=[15.0, None],
+    effect_high=[21.0, None],
+    treatment_now=[0.0, 0.0],
+    treatment_low=[0.0, 0.0],
+    treatment_high=[1.0, 1.0],
+    is_answerable=[True, False],
+    reason=[None, "no comparable clients"],
+)
+EFFECTS = TWIN_EFFECTS.from_columns(
+    treatment=["fee_waiver"],
+    outcome=["balance_next"],
+    treatment_kind=["binary"],
+    estimand=["average effect"],
+    adjustment_set=[["income"]],
+    is_answerable=[True],
+)
 SELLER = Party(party_id="s", name="Seller")
 
 
@@ -54,7 +76,12 @@ class FakeGraph:
 
 
 class FakeTables:
-    tables: ClassVar = {FRAUD_RINGS.name: RINGS, RING_MEMBERS.name: MEMBERS}
+    tables: ClassVar = {
+        FRAUD_RINGS.name: RINGS,
+        RING_MEMBERS.name: MEMBERS,
+        CLIENT_TWINS.name: TWINS,
+        TWIN_EFFECTS.name: EFFECTS,
+    }
 
     def shelf(self) -> str:
         return "batch-b1"
@@ -79,7 +106,7 @@ class FakeInvoices:
     def invoice(self, invoice_id: str) -> Invoice:
         if invoice_id != "inv_1":
             raise NotFoundError("there is no such invoice")
-        line = InvoiceLine(1, "2026-10", "api_calls", "API", "per_unit", 3, "1.50", 450, "[]", None, None, 0)
+        line = InvoiceLine(1, "2026-10", "api_calls", "API", "per_unit", 3, "1.50", "[]", 450, None, None, 0)
         content = DraftInvoice("inv_1", "tenant_a", "2026-10", "invoice", "KZT", 14, SELLER, SELLER, (line,))
         return Invoice(content, "2026-000001", date(2026, 11, 1), date(2026, 11, 15))
 
@@ -174,6 +201,30 @@ def test_a_ring_comes_with_members_and_reasons(client: TestClient, ports: Ports)
     }
     assert answer["reasons"] == ["because"]
     assert answer["first_at"] == "2026-10-01T00:00:00Z"
+
+
+def ask(client: TestClient, ports: Ports, role: Role = Role.ANALYST, **question: Any) -> Any:
+    return client.post(
+        "/v1/what-if", json={"treatment": "fee_waiver"} | question, headers=key_of(ports, role)
+    )
+
+
+def test_a_what_if_is_answered_with_its_interval(client: TestClient, ports: Ports) -> None:
+    answer = ask(client, ports, client_id="people:1", value=1).json()
+    assert (answer["change"], answer["change_low"], answer["change_high"]) == (18.0, 15.0, 21.0)
+    assert answer["adjustment_set"] == ["income"]
+
+
+def test_a_what_if_that_cannot_be_known_is_refused(client: TestClient, ports: Ports) -> None:
+    for question, why in (
+        ({"client_id": "people:2", "value": 1}, "no comparable clients"),
+        ({"client_id": "people:1", "value": 0.5}, "0 and 1"),
+    ):
+        answer = ask(client, ports, **question)
+        assert (answer.status_code, answer.json()["error"]) == (422, "EffectRefusedError")
+        assert why in answer.json()["detail"]
+    assert ask(client, ports, client_id="people:3", value=1).status_code == 404
+    assert ask(client, ports, Role.BILLING, client_id="people:1", value=1).status_code == 403
 
 
 def test_another_tenants_invoice_does_not_exist(client: TestClient, ports: Ports) -> None:
