@@ -1,0 +1,245 @@
+"""Every setting of the platform: the only module that reads the environment.
+
+A setting is a variable ``TERAG_<NAME>``; all have a default, so that nothing must be set. An unknown one
+is an error that names the nearest known: a misspelt setting that is silently ignored costs more than a stop.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from terag_pipelines.errors import ConfigurationError
+
+PREFIX = "TERAG_"
+
+NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+MONGO_SCHEMES = ("mongodb", "mongodb+srv")
+HTTP_SCHEMES = ("http", "https")
+
+
+def _absolute(path: Path) -> Path:
+    """The path as seen from where the program was started; ``~`` is the user's home."""
+    return path.expanduser().absolute()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All settings, read from the environment where not given as arguments; frozen.
+
+    Sizes are in MB (2**20 bytes). Paths are absolute; a relative one is taken from the current
+    directory at load.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    home: AbsolutePath = Field(Path(".terag"), description="where everything the platform makes is kept")
+    source: AbsolutePath | None = Field(None, description="source folder; without one, the demo bank is made")
+    source_root: AbsolutePath | None = Field(
+        None, description="where the source's files are, if not as its manifest says"
+    )
+    cache: AbsolutePath | None = Field(
+        None, description="Neo4j's jars and its start-up cache; default <home>/cache"
+    )
+
+    neo4j_uri: str | None = Field(
+        None, description="Bolt address of a Neo4j server; without it one is started"
+    )
+    neo4j_user: str = Field("neo4j", min_length=1, description="user of that server")
+    neo4j_password: SecretStr | None = Field(None, description="password of that server")
+    neo4j_database: str = Field("neo4j", min_length=1, description="database in that server")
+    neo4j_jars: AbsolutePath | None = Field(
+        None, description="folder that has Neo4j's jars, for machines without network"
+    )
+    neo4j_heap_mb: int = Field(512, ge=256, le=65536, description="largest heap of the embedded Neo4j")
+    neo4j_page_cache_mb: int | None = Field(
+        None,
+        ge=32,
+        le=262144,
+        description="page cache of the embedded Neo4j; default by its data, 128 to 512",
+    )
+    maven_url: str | None = Field(
+        None, description="Maven repository to fetch the jars from; default Maven Central"
+    )
+
+    mongo_uri: SecretStr | None = Field(
+        None, description="URI of a MongoDB replica set; without it one is started"
+    )
+    mongo_database: str = Field(
+        "terag", min_length=1, pattern=r'^[^/\\. "$*<>:|?]+$', description="database in it"
+    )
+    mongo_cache_mb: int = Field(256, ge=256, le=262144, description="WiredTiger cache of the embedded mongod")
+
+    api_host: str = Field("127.0.0.1", min_length=1, description="address that the REST service listens on")
+    api_port: Port = Field(8080, description="port of the REST service")
+    dagster_port: Port = Field(3000, description="port of the Dagster web server")
+    api_key_pepper: SecretStr | None = Field(
+        None, description="secret that API keys are hashed with; else made once"
+    )
+    keep_batches: int = Field(2, ge=1, le=1000, description="complete batches that are kept")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="least level logged"
+    )
+    telegram_token: SecretStr | None = Field(None, description="token of the bot that sends ring alerts")
+    telegram_chat_id: str | None = Field(None, description="chat that ring alerts go to")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("neo4j_uri", mode="after")
+    @classmethod
+    def _check_neo4j_uri(cls, uri: str | None) -> str | None:
+        if uri is not None:
+            _check_address(uri, NEO4J_SCHEMES)
+            if "@" in urlsplit(uri).netloc:
+                raise ValueError(
+                    "user and password do not belong in it: set TERAG_NEO4J_USER and TERAG_NEO4J_PASSWORD"
+                )
+        return uri
+
+    @field_validator("mongo_uri", mode="after")
+    @classmethod
+    def _check_mongo_uri(cls, uri: SecretStr | None) -> SecretStr | None:
+        if uri is not None:
+            _check_address(uri.get_secret_value(), MONGO_SCHEMES)
+        return uri
+
+    @field_validator("maven_url", mode="after")
+    @classmethod
+    def _check_maven_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            _check_address(url, HTTP_SCHEMES)
+        return url.rstrip("/") if url else url
+
+    @field_validator("api_key_pepper", mode="after")
+    @classmethod
+    def _check_pepper(cls, pepper: SecretStr | None) -> SecretStr | None:
+        if pepper is not None and len(pepper.get_secret_value()) < 16:
+            raise ValueError("should have at least 16 characters, drawn at random")
+        return pepper
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.neo4j_password is not None and self.neo4j_uri is None:
+            raise ValueError(
+                "TERAG_NEO4J_PASSWORD is set but TERAG_NEO4J_URI is not: the embedded Neo4j makes its own "
+                "password, so set the URI of your server or unset the password"
+            )
+        if (self.telegram_token is None) != (self.telegram_chat_id is None):
+            raise ValueError(
+                "TERAG_TELEGRAM_TOKEN and TERAG_TELEGRAM_CHAT_ID go together: set both or neither"
+            )
+        return self
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where Neo4j's jars and its start-up cache are kept; may be shared by several homes."""
+        return self.cache or self.home / "cache"
+
+    @property
+    def stores_folder(self) -> Path:
+        """Data, logs, passwords and state of the embedded stores."""
+        return self.home / "stores"
+
+    @property
+    def lake_folder(self) -> Path:
+        """The Parquet tables, batch by batch."""
+        return self.home / "lake"
+
+    @property
+    def dagster_folder(self) -> Path:
+        """DAGSTER_HOME: the persistent Dagster instance."""
+        return self.home / "dagster"
+
+    @property
+    def api_key_pepper_file(self) -> Path:
+        """Where the pepper is kept that was made because none was set."""
+        return self.home / "secrets" / "api-key-pepper"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """The settings, from the environment and what is given by name (an option wins over a variable).
+
+    Args:
+        environment: only checked for unknown names; the default is the process's own environment.
+        overrides: settings by their field name; None means not given.
+
+    Raises:
+        ConfigurationError: a variable is unknown, malformed, or contradicts another. The text names the
+            variable and never its value.
+    """
+    _refuse_unknown_variables(os.environ if environment is None else environment)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_explain_errors(error))) from None
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field of Settings: ``neo4j_uri`` gives ``TERAG_NEO4J_URI``."""
+    return PREFIX + field.upper()
+
+
+def known_variables() -> dict[str, str]:
+    """Every variable with what it means, in the order in which they are declared."""
+    return {variable_of(name): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = list(known_variables())
+    unknown = sorted(
+        name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
+    if unknown:
+        raise ConfigurationError("; ".join(_explain_unknown(name, known) for name in unknown))
+
+
+def _explain_unknown(name: str, known: list[str]) -> str:
+    names = [one.removeprefix(PREFIX) for one in known]
+    nearest = difflib.get_close_matches(name.upper().removeprefix(PREFIX), names, n=1, cutoff=0.5)
+    hint = f"did you mean {PREFIX}{nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+    return f"there is no setting {name}: {hint}"
+
+
+def _explain_errors(error: ValidationError) -> list[str]:
+    return [
+        _explain_error(str(item["loc"][0]) if item["loc"] else None, item["msg"]) for item in error.errors()
+    ]
+
+
+def _explain_error(field: str | None, message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if field is None:
+        return text
+    if field not in Settings.model_fields:
+        return _explain_unknown(variable_of(field), list(known_variables()))
+    sentence = text[:1].lower() + text[1:]
+    return f"{variable_of(field)} ({Settings.model_fields[field].description}): {sentence}"
+
+
+def _check_address(address: str, schemes: tuple[str, ...]) -> None:
+    parts = urlsplit(address)
+    if parts.scheme not in schemes or not parts.netloc:
+        raise ValueError(
+            f"should be an address that starts with one of {', '.join(s + '://' for s in schemes)}"
+        )
