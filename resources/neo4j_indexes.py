@@ -1,0 +1,102 @@
+"""Plans and indexes of a Neo4j database: where an index is tried, measured, kept or dropped."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from neo4j import READ_ACCESS, ManagedTransaction, ResultSummary
+
+from resources.neo4j_sessions import GraphSessions
+from resources.stores import graph_errors
+from terag_pipelines.errors import StoreError
+from terag_pipelines.tuning.ports import AUTO_PREFIX, IndexSpec, PlanOperator, PlanProfile, SampledCall
+
+ONLINE_TIMEOUT_S = 600
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_LIST = """
+SHOW INDEXES YIELD name, type, entityType, labelsOrTypes, properties, owningConstraint
+WHERE entityType = 'NODE' AND type IN ['RANGE', 'TEXT'] RETURN *
+"""
+
+
+class Neo4jIndexLab:
+    """IndexLab over a database. Replayed calls are not observed: a trial is not more of the workload."""
+
+    def __init__(self, sessions: GraphSessions) -> None:
+        self._sessions = sessions
+
+    def profile(self, call: SampledCall) -> PlanProfile:
+        """Runs the call, reading only, and gives its plan with db hits and rows."""
+        summary = self._replay("PROFILE " + call.query, call.parameters)
+        operators = tuple(_operators(summary.profile or {}))
+        n_rows = operators[0].n_rows if operators else 0
+        return PlanProfile(operators, sum(operator.db_hits for operator in operators), n_rows)
+
+    def time_call(self, call: SampledCall) -> float:
+        """Runs the call, reading only; milliseconds until its last row, as a client sees them."""
+        started = time.perf_counter()
+        self._replay(call.query, call.parameters)
+        return 1000 * (time.perf_counter() - started)
+
+    def create_index(self, index: IndexSpec) -> None:
+        """Asks for the index; it fills in the background. Raises: StoreError for a name that is not plain."""
+        names = [_plain(name) for name in (index.name, index.label, *index.properties)]
+        on = ", ".join(f"n.{name}" for name in names[2:])
+        kind = {"range": "RANGE", "text": "TEXT"}[index.kind]
+        text = f"CREATE {kind} INDEX {names[0]} IF NOT EXISTS FOR (n:{names[1]}) ON ({on})"
+        self._sessions.command(text)
+
+    def await_online(self, name: str) -> None:
+        """Returns when the index serves queries; a new index makes the server plan anew."""
+        self._sessions.command("CALL db.awaitIndex($name, $timeout)", name=name, timeout=ONLINE_TIMEOUT_S)
+
+    def drop_index(self, name: str) -> None:
+        """Drops an index that tuning made. Raises: StoreError for any other name."""
+        if not name.startswith(AUTO_PREFIX):
+            raise StoreError(f"index {name} was not made by tuning: it stays")
+        self._sessions.command(f"DROP INDEX {_plain(name)} IF EXISTS")
+
+    def list_indexes(self) -> tuple[IndexSpec, ...]:
+        """Every range and text index on labels, those of constraints too, by name."""
+        rows = self._sessions.command(_LIST)
+        found = (
+            IndexSpec(
+                row["name"],
+                row["type"].lower(),
+                label,
+                tuple(row["properties"]),
+                bool(row["owningConstraint"]),
+            )
+            for row in rows
+            for label in row["labelsOrTypes"]
+        )
+        return tuple(sorted(found, key=lambda index: index.name))
+
+    def _replay(self, query: str, parameters: Mapping[str, Any]) -> ResultSummary:
+        def work(transaction: ManagedTransaction) -> ResultSummary:
+            result = transaction.run(query, dict(parameters))
+            list(result)  # rows not asked for would never be made
+            return result.consume()
+
+        with graph_errors(), self._sessions.open(READ_ACCESS) as session:
+            return session.execute_read(work)
+
+
+def _operators(plan: Mapping[str, Any]) -> Iterator[PlanOperator]:
+    if not plan:
+        return
+    arguments = plan.get("args", {})
+    name = str(plan["operatorType"]).split("@")[0]
+    yield PlanOperator(name, str(arguments.get("Details", "")), int(plan["dbHits"]), int(plan["rows"]))
+    for child in plan.get("children", []):
+        yield from _operators(child)
+
+
+def _plain(name: str) -> str:
+    """A name that needs no quoting: Cypher reads escapes even inside quoted names, so others are refused."""
+    if not _PLAIN_NAME.match(name):
+        raise StoreError("an index can only be made on labels and properties of plain letters")
+    return name

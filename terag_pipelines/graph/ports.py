@@ -1,0 +1,154 @@
+"""What the platform asks of a graph store, and the views that it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from terag_pipelines.graph.load_plan import LoadPlan
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did. `was_complete`: the batch was there already, whole, and nothing was written."""
+
+    batch_id: str
+    digest: str
+    counts: Mapping[str, int]
+    was_complete: bool
+    n_nodes_created: int
+    n_relationships_created: int
+    n_retries: int
+
+
+@dataclass(frozen=True)
+class EntityHit:
+    """An entity in a list of answers."""
+
+    entity_id: str
+    party_type: str | None
+    display_name: str | None
+
+
+@dataclass(frozen=True)
+class RecordView:
+    """A record of an entity; `link_probability` is of the strongest link that ties it in, None when alone."""
+
+    record_id: str
+    dataset: str | None
+    display_name: str | None
+    party_type: str | None
+    link_probability: float | None
+
+
+@dataclass(frozen=True)
+class LinkView:
+    """A link between two records of an entity; the weight is log2 of the posterior odds."""
+
+    left_id: str
+    right_id: str
+    match_weight: float | None
+    link_probability: float | None
+
+
+@dataclass(frozen=True)
+class SharedIdentifier:
+    """A phone, IIN, address, ... (as a keyed hash) and the other entities that have it."""
+
+    identifier_id: str
+    kind: str
+    entity_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """An account as the graph knows it."""
+
+    account_id: str
+    bank: str | None
+    currency: str | None
+    is_outside: bool | None
+
+
+@dataclass(frozen=True)
+class RelatedEntity:
+    """An entity that a relationship leads to (`is_outgoing`) or comes from."""
+
+    entity_id: str
+    display_name: str | None
+    kind: str
+    share: float | None
+    is_outgoing: bool
+
+
+@dataclass(frozen=True)
+class EntityView:
+    """One entity with what hangs on it; every list is sorted by id and cut at the store's limit."""
+
+    entity_id: str
+    party_type: str | None
+    display_name: str | None
+    is_partial: bool | None
+    is_watchlist: bool | None
+    n_records: int | None
+    records: tuple[RecordView, ...]
+    links: tuple[LinkView, ...]
+    identifiers: tuple[SharedIdentifier, ...]
+    accounts: tuple[AccountView, ...]
+    related: tuple[RelatedEntity, ...]
+
+
+@dataclass(frozen=True)
+class TransferView:
+    """All transfers from one account to another in one currency."""
+
+    source_account: str
+    target_account: str
+    currency: str
+    n_transfers: int
+    amount_minor: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+class GraphStore(Protocol):
+    """A graph that holds batches side by side and shows its readers the promoted one only.
+
+    All methods raise StoreUnavailableError where the store gives no answer in time, StoreError where it
+    refuses.
+    """
+
+    def load(self, plan: LoadPlan) -> LoadReport:
+        """Writes the plan's batch, unseen by readers, until it is whole; may be repeated and resumed."""
+
+    def promote(self, batch_id: str) -> None:
+        """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
+
+    def promoted_batch(self) -> str | None:
+        """The batch that readers see."""
+
+    def remove_other_batches(self, *keep: str) -> int:
+        """Removes every batch but those of `keep` and the promoted one; gives the number of nodes removed."""
+
+    def counts(self, batch_id: str) -> dict[str, int]:
+        """Rows of a batch by label and relationship type, as stored."""
+
+    def digest(self, batch_id: str) -> str:
+        """`LoadPlan.digest` of what is stored, computed in the store from the stored row hashes."""
+
+    def find_entity(self, entity_id: str) -> EntityView | None:
+        """An entity of the promoted batch with all that hangs on it."""
+
+    def find_by_name(self, prefix: str, limit: int = 50) -> tuple[EntityHit, ...]:
+        """Entities whose display name starts with `prefix` (case counts), by name."""
+
+    def accounts_at(self, bank: str, limit: int = 50) -> tuple[AccountView, ...]:
+        """Accounts held at a bank, by id."""
+
+    def transfers_above(self, bank: str, amount_minor: int, limit: int = 50) -> tuple[TransferView, ...]:
+        """Flows out of a bank's accounts that sum to `amount_minor` or more, largest first."""
+
+    def entities_near(self, entity_id: str, limit: int = 200) -> tuple[EntityHit, ...]:
+        """Entities up to two shared identifiers away, by id."""

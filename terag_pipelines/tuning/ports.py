@@ -1,0 +1,114 @@
+"""What tuning asks of a store: queries observed, plans measured, indexes made and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from terag_pipelines.graph.ports import GraphStore
+
+AUTO_PREFIX = "terag_auto_"
+"""Names of indexes made here start with this; no other index is ever dropped."""
+
+
+@dataclass(frozen=True)
+class SampledCall:
+    """A query as it was called: what a trial replays. Lives in memory only, as parameters may be personal."""
+
+    query: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PlanOperator:
+    """One operator of an executed plan; `details` is the store's own text of it."""
+
+    name: str
+    details: str
+    db_hits: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class PlanProfile:
+    """An executed plan: operators from the result down to the leaves, and what they cost in all."""
+
+    operators: tuple[PlanOperator, ...]
+    db_hits: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """An index of a label's properties; `is_constraint` for one that a constraint owns."""
+
+    name: str
+    kind: str
+    label: str
+    properties: tuple[str, ...]
+    is_constraint: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Made by tuning, so tuning may drop it."""
+        return self.name.startswith(AUTO_PREFIX) and not self.is_constraint
+
+
+class IndexLab(Protocol):
+    """Where an index is tried. Raises StoreUnavailableError and StoreError like every store."""
+
+    def profile(self, call: SampledCall) -> PlanProfile:
+        """Runs the call, reading only, and gives its plan with db hits and rows."""
+
+    def time_call(self, call: SampledCall) -> float:
+        """Runs the call, reading only; milliseconds until its last row."""
+
+    def create_index(self, index: IndexSpec) -> None:
+        """Asks for the index; it fills in the background."""
+
+    def await_online(self, name: str) -> None:
+        """Returns when the index serves queries."""
+
+    def drop_index(self, name: str) -> None:
+        """Drops an index by name; nothing happens where there is none."""
+
+    def list_indexes(self) -> tuple[IndexSpec, ...]:
+        """Every range and text index on labels, those of constraints too."""
+
+
+class ObservedQueries(Protocol):
+    """What a store's clients asked of it so far."""
+
+    def snapshot(self) -> pa.Table:
+        """QUERY_SHAPES of all calls so far."""
+
+    def samples(self) -> Mapping[str, Sequence[SampledCall]]:
+        """A few calls of each reading shape, by shape_id."""
+
+
+class TunableStore(GraphStore, Protocol):
+    """A graph store whose queries are observed and whose indexes can be tried."""
+
+    @property
+    def observed(self) -> ObservedQueries:
+        """Its queries so far."""
+
+    @property
+    def index_lab(self) -> IndexLab:
+        """Its plans and indexes."""
+
+
+class Workload(Protocol):
+    """Questions that people ask, to be asked of a store while it is observed."""
+
+    def ask(self, store: GraphStore) -> None:
+        """Asks all of them."""
+
+
+def find_index(indexes: Iterable[IndexSpec], wanted: IndexSpec) -> IndexSpec | None:
+    """The index that already covers what `wanted` would: same kind, label and properties."""
+    same = (index for index in indexes if (index.kind, index.label) == (wanted.kind, wanted.label))
+    return next((index for index in same if index.properties == wanted.properties), None)

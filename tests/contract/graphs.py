@@ -1,0 +1,115 @@
+"""What the graph's contract tests share: plans of a size, payloads, and the graph emptied for one test."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import neo4j
+import numpy as np
+import pyarrow as pa
+
+from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, TRANSFERS
+from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
+from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
+
+
+@contextmanager
+def emptied(driver: neo4j.Driver, lock_folder: Path) -> Iterator[None]:
+    """Alone on an empty graph, also among test workers: Community has one database, one promoted batch."""
+    with (lock_folder / "graph-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        empty(driver)
+        yield
+        empty(driver)
+
+
+def empty(driver: neo4j.Driver) -> None:
+    """Takes away all nodes and the indexes that tuning made."""
+    with driver.session() as session:
+        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS").consume()
+        for row in list(
+            session.run("SHOW INDEXES YIELD name WHERE name STARTS WITH 'terag_auto_' RETURN name")
+        ):
+            session.run(f"DROP INDEX {row['name']} IF EXISTS").consume()
+
+
+def tables_of(n_entities: int, seed: int = 7, names: list[str] | None = None) -> dict[str, pa.Table]:
+    """Entities of one record and one account each; phones shared by two or three, four transfers each."""
+    random = np.random.default_rng(seed)
+    number = [f"{n:06d}" for n in range(n_entities)]
+    records, entities = [f"people:{n}" for n in number], [f"ent_{n}" for n in number]
+    display = names or [f"Family{n % 997} Given{n % 13}" for n in range(n_entities)]
+    pays = random.integers(0, n_entities, (2, 4 * n_entities))
+    return {
+        "entity_records": ENTITY_RECORDS.from_columns(
+            record_id=records,
+            dataset=["people"] * n_entities,
+            display_name=display,
+            phones=[[f"+7701{p:07d}"] for p in random.integers(0, max(1, n_entities // 2), n_entities)],
+        ),
+        "entities": ENTITIES.from_columns(
+            entity_id=entities,
+            party_type=["person"] * n_entities,
+            display_name=display,
+            n_records=[1] * n_entities,
+        ),
+        "entity_members": ENTITY_MEMBERS.from_columns(record_id=records, entity_id=entities),
+        "accounts": ACCOUNTS.from_columns(
+            account_id=[f"acc{n}" for n in number],
+            record_id=records,
+            bank=["OWN" if n % 4 else "OTHER" for n in range(n_entities)],
+            currency=["KZT"] * n_entities,
+        ),
+        "transfers": TRANSFERS.from_columns(
+            transfer_id=[f"t{n:07d}" for n in range(4 * n_entities)],
+            source_account=[f"acc{n:06d}" for n in pays[0]],
+            target_account=[f"acc{n:06d}" for n in pays[1]],
+            amount_minor=random.integers(1, 10_000_000, 4 * n_entities),
+            currency=["KZT"] * (4 * n_entities),
+        ),
+    }
+
+
+def plan_of(batch_id: str, n_entities: int, seed: int = 7) -> LoadPlan:
+    """The plan of `tables_of`."""
+    return build_load_plan(batch_id, tables_of(n_entities, seed))
+
+
+def n_nodes(driver: neo4j.Driver) -> int:
+    """All nodes but the bookkeeping ones."""
+    return int(driver.execute_query("MATCH (n) WHERE NOT n:LoadPointer RETURN count(n) AS n")[0][0]["n"])
+
+
+def hostile_payloads(n_payloads: int, seed: int = 29) -> list[str]:
+    """Texts that would do harm if they were ever read as Cypher: seeds, and mixtures of them."""
+    seeds = [
+        "' OR 1=1 //",
+        "'}) DETACH DELETE n //",
+        '"}) MATCH (x) DETACH DELETE x WITH 1 AS a MATCH (b) RETURN b //',
+        "\\u0027}) DETACH DELETE n //",
+        "`) DETACH DELETE n //",
+        "\\u0060) MATCH (n) DETACH DELETE n //",
+        "$batch_id",
+        "{prefix}",
+        "${rows}",
+        "*/ MATCH (n) DETACH DELETE n /*",
+        "'; CALL dbms.components(); //",
+        "' + toString(1) + '",
+        "x' UNION MATCH (n) RETURN n //",
+        "\u2019 OR true",
+        "a\x00b",
+        "\r\nMATCH (n) DETACH DELETE n",
+        "%27%7D%29",
+        ":LoadPointer {name:'promoted'}",
+        "\U0001f4a3\u202e",
+        "𝒜" * 300,
+    ]
+    random = np.random.default_rng(seed)
+    mixed = [
+        "".join(seeds[int(i)] for i in random.integers(0, len(seeds), 3)) + str(n)
+        for n in range(max(0, n_payloads - len(seeds)))
+    ]
+    return (seeds + mixed)[:n_payloads]

@@ -1,0 +1,156 @@
+"""The load plan of small tables that are known by heart, and of any tables in any order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from terag_pipelines.graph.load_plan import LoadPlanParams, build_load_plan, hash_rows
+from terag_pipelines.graph.model import GRAPH_LOAD, ContentSum, digest_of
+from tests.unit.graph.tables import MIDNIGHT, NOON, PHONE, small_tables
+
+
+def edges_of(plan_table: pa.Table, *columns: str) -> set[tuple[object, ...]]:
+    return set(zip(*(plan_table[name].to_pylist() for name in ("start_id", "end_id", *columns)), strict=True))
+
+
+def test_nodes_are_one_for_each_thing():
+    counts = build_load_plan("b", small_tables()).counts()
+    assert {name: counts[name] for name in ("Entity", "Record", "Account", "Device")} == {
+        "Entity": 3,
+        "Record": 4,
+        "Account": 4,
+        "Device": 2,
+    }
+
+
+def test_transfers_are_summed_by_pair_and_currency():
+    table = build_load_plan("b", small_tables()).edges["TRANSFERRED"].drop_columns("row_hash")
+    rows = {(row["start_id"], row["end_id"], row["currency"]): row for row in table.to_pylist()}
+    assert set(rows) == {("acc1", "acc2", "KZT"), ("acc1", "acc2", "USD"), ("acc2", "acc1", "XXX")}
+    tenge = rows["acc1", "acc2", "KZT"]
+    assert (tenge["n_transfers"], tenge["amount_minor"]) == (2, 3_500)
+    assert (tenge["first_at"], tenge["last_at"]) == (NOON, MIDNIGHT)
+
+
+def test_only_identifiers_of_several_entities_become_nodes():
+    plan = build_load_plan("b", small_tables())
+    kinds = sorted(plan.nodes["Identifier"]["kind"].to_pylist())
+    assert kinds == [
+        "address",
+        "card",
+        "passport",
+        "phone",
+    ]  # not the IIN, which two records of one entity have
+    held = edges_of(plan.edges["HAS_IDENTIFIER"])
+    by_kind = {kind: {a for a, b in held if b.startswith(f"{kind}:")} for kind in kinds}
+    assert by_kind == {
+        "address": {"ent_a", "ent_c"},
+        "card": {"ent_b", "ent_c"},
+        "passport": {"ent_a", "ent_b"},
+        "phone": {"ent_a", "ent_b"},
+    }
+
+
+def test_no_personal_value_but_display_names_reaches_the_graph():
+    plan = build_load_plan("b", small_tables(), LoadPlanParams(identifier_key=b"secret"))
+    text = str([table.to_pylist() for table in (*plan.nodes.values(), *plan.edges.values())])
+    for value in (PHONE, PHONE[1:], "900101400016", "N1", "a@mail.kz", "abay"):
+        assert value not in text
+
+
+def test_the_key_decides_the_names_of_identifiers():
+    names = [
+        build_load_plan("b", small_tables(), LoadPlanParams(identifier_key=key))
+        .nodes["Identifier"][0]
+        .to_pylist()
+        for key in (b"one", b"one", b"two")
+    ]
+    assert names[0] == names[1]
+    assert not set(names[0]) & set(names[2])
+
+
+def test_an_identifier_of_too_many_entities_is_left_out_and_counted():
+    plan = build_load_plan("b", small_tables(), LoadPlanParams(max_identifier_degree=1))
+    assert plan.counts()["Identifier"] == plan.counts()["HAS_IDENTIFIER"] == 0
+    assert plan.left_out["identifier of more than 1 entities: phone"] == 1
+
+
+def test_holders_devices_and_relationships_are_of_entities():
+    edges = build_load_plan("b", small_tables()).edges
+    assert edges_of(edges["HOLDS"]) == {("ent_a", "acc1"), ("ent_b", "acc2"), ("ent_c", "acc3")}
+    assert edges_of(edges["USES"]) == {("ent_a", "dev1"), ("ent_b", "dev1"), ("ent_b", "dev2")}
+    assert edges_of(edges["RELATED_TO"], "kind", "share") == {("ent_a", "ent_b", "owns", 0.4)}
+
+
+def test_rows_without_both_ends_are_counted():
+    assert build_load_plan("b", small_tables()).left_out == {"TRANSFERRED without both ends": 1}
+
+
+@pytest.mark.parametrize("missing", sorted(small_tables()))
+def test_a_missing_table_is_an_empty_one(missing):
+    tables = small_tables()
+    tables.pop(missing)
+    plan = build_load_plan("b", tables)
+    assert sum(plan.counts().values()) < sum(build_load_plan("b", small_tables()).counts().values())
+
+
+def test_nothing_makes_an_empty_plan_with_a_summary():
+    plan = build_load_plan("b", {})
+    assert set(plan.counts().values()) == {0}
+    assert plan.summary().num_rows == 12
+    assert plan.summary().schema.equals(GRAPH_LOAD.schema)
+
+
+def test_the_digest_tells_any_change():
+    changed = small_tables()
+    changed["entities"] = changed["entities"].set_column(
+        2, "display_name", pa.array(["Айгерім Сәрсенова", "Bolat Nurlanov", "Dana Lei"])
+    )
+    assert build_load_plan("b", changed).digest() != build_load_plan("b", small_tables()).digest()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_row_order_does_not_matter(seed):
+    random = np.random.default_rng(seed)
+    shuffled = {
+        name: table.take(random.permutation(table.num_rows)) for name, table in small_tables().items()
+    }
+    plan, expected = build_load_plan("b", shuffled), build_load_plan("b", small_tables())
+    assert plan.summary().equals(expected.summary())
+    assert all(plan.edges[name].equals(expected.edges[name]) for name in expected.edges)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(), st.none() | st.text()), unique=True, max_size=30))
+def test_different_rows_have_different_hashes(rows):
+    table = pa.table(
+        {"a": pa.array([a for a, _ in rows], pa.string()), "b": pa.array([b for _, b in rows], pa.string())}
+    )
+    hashes = hash_rows(table)
+    assert len(set(hashes.tolist())) == len(rows)
+    assert (hashes >= 0).all()
+
+
+def test_row_hashes_never_change_between_versions():
+    table = pa.table(
+        {
+            "id": ["x"],
+            "n": [7],
+            "at": pa.array([datetime(2025, 1, 1, tzinfo=UTC)]),
+            "none": pa.nulls(1, pa.string()),
+        }
+    )
+    assert hash_rows(table).tolist() == [1999732404245024528]
+
+
+def test_a_digest_is_of_counts_and_sums_not_of_order():
+    one, two = ContentSum(1, 5), ContentSum(2, 9)
+    assert digest_of({"a": one, "b": two}) == digest_of({"b": two, "a": one})
+    assert digest_of({"a": one, "b": two}) != digest_of({"a": two, "b": one})

@@ -1,0 +1,88 @@
+"""The observer folds calls into shapes, counts them exactly and keeps little."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import numpy as np
+import pytest
+
+from resources.query_observer import QueryObserver, fingerprint
+
+
+class Steps:
+    """A clock that goes on by the given seconds at every second reading: each call takes one of them."""
+
+    def __init__(self, durations):
+        self._times = iter(np.repeat(np.cumsum([0.0, *durations]), 2)[1:])
+
+    def __call__(self):
+        return float(next(self._times))
+
+
+def test_literals_parameters_and_spaces_are_no_part_of_a_shape():
+    queries = [
+        "MATCH (e:Entity {name: 'O\\'Hara'})\n  WHERE e.n > 10 RETURN e LIMIT $limit",
+        'MATCH (e:Entity {name: "x"}) WHERE e.n > 3.5e2 RETURN e LIMIT $n',
+    ]
+    assert {fingerprint(query) for query in queries} == {
+        "MATCH (e:Entity {name: ?}) WHERE e.n > ? RETURN e LIMIT ?"
+    }
+
+
+def test_names_with_digits_and_quoted_names_stay():
+    assert fingerprint("MATCH (n1:`Label 2`) RETURN n1.p3") == "MATCH (n1:`Label 2`) RETURN n1.p3"
+
+
+def test_calls_rows_errors_and_latency_are_counted():
+    observer = QueryObserver(Steps([0.001, 0.002, 0.004]))
+    observer.run("RETURN $a", {"a": 1}, lambda: [1, 2])
+    observer.run("RETURN $b", {"b": 1}, lambda: [1])
+    with pytest.raises(ZeroDivisionError):
+        observer.run("RETURN $c", {}, lambda: [1 // 0])
+    (row,) = observer.snapshot().to_pylist()
+    assert (row["query"], row["n_calls"], row["n_rows"], row["n_errors"]) == ("RETURN ?", 3, 3, 1)
+    assert row["total_latency_ms"] == pytest.approx(7.0)
+    assert row["max_latency_ms"] == pytest.approx(4.0)
+    assert row["p50_latency_ms"] == pytest.approx(2.0, rel=0.05)
+
+
+def test_percentiles_are_within_five_percent():
+    seconds = np.random.default_rng(5).lognormal(-6, 1, 4_000)
+    observer = QueryObserver(Steps(seconds))
+    for _ in seconds:
+        observer.run("RETURN 1", {}, list)
+    (row,) = observer.snapshot().to_pylist()
+    for name, share in (("p50_latency_ms", 50), ("p95_latency_ms", 95)):
+        assert row[name] == pytest.approx(1000 * np.percentile(seconds, share), rel=0.06)
+
+
+def test_only_calls_that_read_are_sampled_and_only_a_few():
+    observer = QueryObserver(n_samples=3)
+    for n in [0, 0, *range(9)]:
+        observer.run("MATCH (n) RETURN $n", {"n": n}, list, is_sampled=True)
+        observer.run("CREATE (n {n: $n})", {"n": n}, list)
+    (calls,) = observer.samples().values()
+    assert [call.parameters["n"] for call in calls] == [0, 1, 2]
+    assert next(iter(observer.samples())) in observer.snapshot()["shape_id"].to_pylist()
+
+
+def test_shapes_without_end_are_counted_together():
+    observer = QueryObserver(max_shapes=10)
+    for n in range(100):
+        observer.run(f"MATCH (n:L{n}) RETURN n", {}, list)
+    assert observer.snapshot().num_rows == 11
+    assert sum(observer.snapshot()["n_calls"].to_pylist()) == 100
+
+
+def test_threads_lose_no_call():
+    observer, ticks = QueryObserver(), count()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: observer.run(f"RETURN x{n % 5}", {}, lambda: [next(ticks)]), range(4_000)))
+    shapes = observer.snapshot()
+    assert shapes["n_calls"].to_pylist() == shapes["n_rows"].to_pylist() == [800] * 5
+
+
+def test_nothing_observed_is_an_empty_table():
+    assert QueryObserver().snapshot().num_rows == 0
