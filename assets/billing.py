@@ -1,7 +1,7 @@
 """A month's usage, rated to exact lines, invoiced once, printed."""
 
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 
 import dagster as dg
 import pyarrow as pa
@@ -73,11 +73,13 @@ def issued_invoices(
     month = context.partition_key
     with billing.open() as store:
         core = BillingCore(store)
-        closed = core.close_month(tenants, _book(price_books), month, issued_on=_issue_day(month))
+        closed = core.close_month(
+            tenants, _book(price_books), month, issued_on=last_day(month) + timedelta(days=1)
+        )
         folder = printer.print_all(core, closed.invoices)
     invoices, lines = invoice_tables(closed.invoices)
     note = f"{len(closed.new_invoice_ids)} new, {len(closed.differences)} differ from what is due now"
-    quality = invoice_quality(invoices, labels)
+    quality = invoice_quality(invoices, labels, month)
     told = described(
         note=note, pdfs=dg.MetadataValue.path(str(folder)), score=quality and score(str(quality))
     )
@@ -86,7 +88,3 @@ def issued_invoices(
 
 def _book(price_books: pa.Table) -> PriceBook:
     return parse_price_book(json.loads(price_books["content"][0].as_py()))
-
-
-def _issue_day(month: str) -> date:
-    return last_day(month) + timedelta(days=1)

@@ -3,7 +3,7 @@
 No secret is ever a field here: Dagster stores and shows run configuration.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,14 +14,21 @@ import pyarrow as pa
 
 from resources.batch_identity import batch_id
 from resources.embedded import EmbeddedStores
+from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.neo4j_graph import Neo4jGraph
+from resources.owner_files import write_owner_file
 from resources.parquet_lake import ParquetLake, StoredTable
 from resources.query_observer import QueryObserver
+from resources.secrets import identifier_key
 from resources.settings import Settings, load_settings
 from resources.source_files import SourceFolder
 from resources.stores import connect_documents, connect_graph
 from resources.table_registry import TABLES
+from terag_pipelines.billing.core import BillingCore
+from terag_pipelines.billing.invoices import Invoice
+from terag_pipelines.errors import RenderingError
+from terag_pipelines.graph.load_plan import LoadPlanParams
 from terag_pipelines.tables import TableSchema
 
 N_PREVIEW_ROWS = 5
@@ -94,15 +101,23 @@ class BillingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             database.client.close()
 
 
-class InvoicePrinter(dg.ConfigurableResource):  # type: ignore[type-arg]
+class PrinterResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Prints invoices as PDFs, kept in the billing store and as files under <home>/invoices."""
 
-    def print_all(self, core: BillingCore, invoices: Iterable[Invoice]) -> Path:
-        """Prints each invoice once and gives the folder of the files. Raises: RenderingError."""
-        folder = settings().home / "invoices"
-        with InvoicePdf() as pdf:
-            for invoice in invoices:
-                write_file(folder / f"{invoice.number}.pdf", core.document_of(invoice.invoice_id, pdf.render))
+    def print_all(self, core: BillingCore, invoices: Sequence[Invoice]) -> Path:
+        """Prints each invoice once and gives the folder of the files.
+
+        Raises: RenderingError of the first invoice that could not be printed, once the others are.
+        """
+        folder, failures = settings().home / "invoices", []
+        with InvoicePrinter() as printer:
+            for invoice, content in core.documents_of(invoices, printer.render_many):
+                if isinstance(content, RenderingError):
+                    failures.append(content)
+                else:
+                    write_owner_file(folder / f"{invoice.number}.pdf", content)
+        if failures:
+            raise failures[0]
         return folder
 
 

@@ -21,6 +21,7 @@ TeragError
 ├── TwinError                       an effect cannot be answered
 │   └── EffectRefusedError          identification, overlap or a refutation failed: the reason says which
 ├── BillingError
+│   ├── PriceBookError              a price book lacks a key, or a price, tier or date in it makes no sense
 │   ├── UnknownPlanError            a tenant has a plan that is not in the price book
 │   ├── CurrencyMismatchError       amounts of two currencies were added
 │   └── InvoiceFinalisedError       a finalised invoice cannot change; issue a credit note
@@ -116,6 +117,10 @@ class EffectRefusedError(TwinError):
 
 class BillingError(TeragError):
     """A billing rule was broken."""
+
+
+class PriceBookError(BillingError):
+    """A price book lacks a key, or a price, tier or date in it makes no sense."""
 
 
 class UnknownPlanError(BillingError):

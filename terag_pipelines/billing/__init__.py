@@ -1,0 +1,1 @@
+"""Monthly invoices: usage to exact lines, tax, drafts, gapless numbers; nothing is billed twice or lost."""

@@ -19,37 +19,52 @@ PRICE_BOOK = """\
 currency: KZT
 plans:
   starter:
+    name: Старт
     base_fee_minor: 1500000
     meters:
       api_calls:
+        name: API сұраулары · Запросы к API
         model: graduated
         tiers: [{up_to: 1000, unit_price: "0"}, {up_to: 10000, unit_price: "1.25"}, {unit_price: "0.905"}]
-      links_resolved: {model: per_unit, unit_price: "3.335"}
-      what_if_answers: {model: per_unit, unit_price: "45.00"}
-      graph_reads: {model: package, package_size: 500, package_price: "650.00"}
+      links_resolved:
+        {name: Шешілген байланыстар · Разрешённые связи, model: per_unit, unit_price: "3.335"}
+      what_if_answers:
+        {name: Болжам жауаптары · Ответы «что если», model: per_unit, unit_price: "45.00"}
+      graph_reads:
+        {name: Графты оқу · Чтение графа, model: package, package_size: 500, package_price: "650.00"}
   growth:
+    name: Өсім
     base_fee_minor: 9900000
     meters:
-      api_calls: {model: package, package_size: 1000, package_price: "900.00"}
+      api_calls:
+        {name: API сұраулары · Запросы к API, model: package, package_size: 1000, package_price: "900.00"}
       links_resolved:
+        name: Шешілген байланыстар · Разрешённые связи
         model: graduated
         tiers: [{up_to: 5000, unit_price: "2.80"}, {up_to: 20000, unit_price: "2.155"}, {unit_price: "1.75"}]
-      what_if_answers: {model: per_unit, unit_price: "38.50"}
-      graph_reads: {model: package, package_size: 1000, package_price: "990.00"}
+      what_if_answers:
+        {name: Болжам жауаптары · Ответы «что если», model: per_unit, unit_price: "38.50"}
+      graph_reads:
+        {name: Графты оқу · Чтение графа, model: package, package_size: 1000, package_price: "990.00"}
   enterprise:
+    name: Кәсіпорын
     base_fee_minor: 45000000
     meters:
       api_calls:
+        name: API сұраулары · Запросы к API
         model: volume
         tiers:
           - {up_to: 50000, unit_price: "0.80"}
           - {up_to: 200000, unit_price: "0.645"}
           - {unit_price: "0.525"}
       links_resolved:
+        name: Шешілген байланыстар · Разрешённые связи
         model: volume
         tiers: [{up_to: 20000, unit_price: "1.90"}, {unit_price: "1.405"}]
-      what_if_answers: {model: per_unit, unit_price: "29.905"}
-      graph_reads: {model: per_unit, unit_price: "0.4125"}
+      what_if_answers:
+        {name: Болжам жауаптары · Ответы «что если», model: per_unit, unit_price: "29.905"}
+      graph_reads:
+        {name: Графты оқу · Чтение графа, model: per_unit, unit_price: "0.4125"}
 taxes:
   - {name: VAT, rate: "0.12", valid_to: 2025-12-31}
   - {name: VAT, rate: "0.16", valid_from: 2026-01-01}
@@ -57,7 +72,8 @@ seller:
   name: ТОО «TERAG Pipelines Demo»
   bin: "210940000124"
   address: Астана, Мәңгілік Ел даңғылы, 55/21, 010000
-  bank: АО «Demo Bank», БИК DEMOKZKA
+  bank: АО «Demo Bank»
+  bic: DEMOKZKA
   iban: KZ329980000012345678
   email: billing@terag.example
 """
