@@ -20,7 +20,8 @@ class TableSchema:
     """What a table of the lake holds.
 
     `key` orders the rows and is unique; `personal` names the columns that previews, metadata and logs show
-    masked; `extra` is the type that further columns may have (only the client panel uses it).
+    masked; `extra` is the type that further columns may have (only the client panel uses it);
+    `digested` is false for measurements (times differ from run to run).
     """
 
     name: str
@@ -28,6 +29,7 @@ class TableSchema:
     key: tuple[str, ...]
     personal: frozenset[str] = field(default_factory=frozenset)
     extra: pa.DataType | None = None
+    digested: bool = True
 
     def empty(self) -> pa.Table:
         """A table of this schema without rows."""

@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.bench_linking --data DIR [--sizes 10000,100000,1000000]
 
-DIR holds gen_<size>.parquet with the columns given_name, surname, postcode, suburb, state, street_number, address_1,
-date_of_birth, phone, email, cluster. Unsupervised, with the parameters that any caller gets; `cluster` is scored against.
-Prints wall and CPU seconds for each stage, peak memory, what was found, and the growth exponent from size to size.
+DIR holds gen_<size>.parquet with the columns given_name, surname, postcode, suburb, state, street_number,
+address_1, date_of_birth, phone, email, cluster. Unsupervised, with the parameters that any caller gets; `cluster`
+is only scored against. Prints wall and CPU seconds for each stage, peak memory, what was found, and the growth
+exponent from size to size.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,7 @@ def growth_exponents(results: list[dict[str, Any]], figure: str) -> list[float]:
     """The exponent b of cost ~ records^b from each size to the next; 1 is linear."""
     return [
         round(math.log(more[figure] / less[figure]) / math.log(more["n_records"] / less["n_records"]), 2)
-        for less, more in zip(results, results[1:], strict=False)
+        for less, more in pairwise(results)
     ]
 
 
@@ -148,7 +150,15 @@ def main() -> None:
     results = []
     for size in arguments.sizes.split(","):
         path = arguments.data / f"gen_{size}.parquet"
-        command = [sys.executable, "-m", "tests.benchmarks.bench_linking", "--data", arguments.data, "--one", path]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.bench_linking",
+            "--data",
+            arguments.data,
+            "--one",
+            path,
+        ]
         line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         print(line, flush=True)
         results.append(json.loads(line))

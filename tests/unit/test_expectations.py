@@ -27,4 +27,3 @@ def test_an_expectation_says_how_many_values_break_it(expectation, is_met, n_une
 def test_outcomes_come_in_the_order_of_the_expectations() -> None:
     wanted = [Expectation("ExpectColumnValuesToBeUnique", {"column": c}) for c in ("share", "id")]
     assert [o.expectation for o in validate(TABLE, wanted)] == [str(e) for e in wanted]
-

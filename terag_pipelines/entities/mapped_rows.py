@@ -1,0 +1,326 @@
+"""The rows of one file seen through its manifest entry: each field of ours as a typed column, faults noted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from terag_pipelines.entities import dates
+from terag_pipelines.entities.amounts import amounts_from_numbers, amounts_from_texts
+from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct, one_array
+from terag_pipelines.entities.manifests import FieldSource, FileSpec, Manifest
+from terag_pipelines.entities.quarantine import FaultLedger, Mask
+from terag_pipelines.entities.raw_files import RawFile
+from terag_pipelines.entities.texts import clean_texts
+from terag_pipelines.entities.vocabulary import EPOCH_UNITS, STEP_UNITS
+from terag_pipelines.errors import MissingColumnError
+
+NO_TEXT = pa.scalar(None, pa.string())
+_YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "да", "иә", "+"))
+_NO = frozenset(("0", "0.0", "false", "f", "no", "n", "нет", "жоқ"))
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Several values per row: `positions` (m,) int64 of the rows, ascending, and `values` (m,) their texts."""
+
+    positions: npt.NDArray[np.int64]
+    values: pa.Array
+
+    def keep(self, mask: Mask) -> Flat:
+        """The values where `mask` (m,) holds."""
+        return Flat(self.positions[mask], self.values.filter(pa.array(mask)))
+
+    def lists(self, n_rows: int) -> pa.Array:
+        """list<string> per row: its distinct values in ascending order; empty lists where there are none."""
+        frame = pl.DataFrame({"position": self.positions, "value": as_series(self.values)})
+        ordered = frame.drop_nulls().unique().sort("position", "value")
+        offsets = np.searchsorted(ordered["position"].to_numpy(), np.arange(n_rows + 1))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_texts(ordered["value"]))
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Typed access to the fields of a file's readable rows, n of them.
+
+    A method for an optional field gives null where a value is unusable and notes a lost field; one for a required
+    field leaves the row out as well.
+    """
+
+    spec: FileSpec
+    raw: RawFile
+    manifest: Manifest
+    ledger: FaultLedger
+
+    @property
+    def n(self) -> int:
+        """The number of readable rows."""
+        return len(self.raw.rows)
+
+    def has(self, name: str) -> bool:
+        """Whether the manifest maps the field."""
+        return name in self.spec.fields
+
+    def blank(self) -> pa.Array:
+        """A text column of nulls."""
+        return pa.nulls(self.n, pa.string())
+
+    def first(self, name: str) -> pa.Array:
+        """The first value of each row in the field's own type or as text, before cleaning; null where absent."""
+        columns = [self._column(source) for source in self.spec.fields.get(name, ())]
+        if len(columns) == 1 and not _is_list(columns[0]):
+            return columns[0]
+        firsts = [as_text_column(_first_items(column)) for column in columns]
+        cleaned = [clean_texts(texts) for texts in firsts]
+        return one_array(pc.coalesce(*cleaned)) if cleaned else self.blank()
+
+    def texts(self, name: str) -> pa.Array:
+        """The first cleaned text of each row, (n,) string; null where absent or blank."""
+        return self._referenced(name, clean_texts(as_text_column(self.first(name))))
+
+    def required_texts(self, name: str) -> pa.Array:
+        """Cleaned texts; rows without one are left out."""
+        texts = self.texts(name)
+        self.ledger.leave_out(is_null(texts), name, "is missing")
+        return texts
+
+    def values(self, name: str) -> Flat:
+        """All cleaned values of a field that may have several."""
+        parts = [self._flat(self._column(source)) for source in self.spec.fields.get(name, ())]
+        if not parts:
+            return Flat(np.empty(0, np.int64), pa.array([], pa.string()))
+        positions = np.concatenate([part.positions for part in parts])
+        values = pa.concat_arrays([part.values for part in parts])
+        order = np.argsort(positions, kind="stable")
+        return Flat(positions[order], values.take(pa.array(order)))
+
+    def days(self, name: str) -> pa.Array:
+        """date32 (n,); a value that is no existing date is lost."""
+        column = self.first(name)
+        if pa.types.is_temporal(column.type):
+            days, given = (
+                dates.sane_years(column.cast(pa.timestamp("us")).cast(pa.date32(), safe=False)),
+                column,
+            )
+        else:
+            given = clean_texts(as_text_column(column))
+            days = dates.read_days(given, self._formats(name), self.manifest.date_order)
+        self.ledger.lose_field(_lost(given, days), name, "is no date that exists")
+        return days
+
+    def instants(self, name: str, required: bool = False) -> pa.Array:
+        """timestamp(us, UTC) (n,); where required, rows without one are left out."""
+        column = self.first(name)
+        given, instants = self._read_instants(name, column)
+        if required:
+            self.ledger.leave_out(is_null(given), name, "is missing")
+            self.ledger.leave_out(is_null(instants), name, "is no time that exists")
+        else:
+            self.ledger.lose_field(_lost(given, instants), name, "is no time that exists")
+        return instants
+
+    def amounts(self, name: str, digits: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        """What was given, and integer minor units (n,) int64, null where unreadable; `digits` (n,) of each currency."""
+        column = self.first(name)
+        shift = np.zeros(self.n, np.int64) if self._unit(name) == "minor" else digits
+        if pa.types.is_floating(column.type):
+            return column, amounts_from_numbers(as_floats(column), shift)
+        given = clean_texts(as_text_column(column))
+        return given, amounts_from_texts(given, shift)
+
+    def numbers(self, name: str) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+        """What was given, and float64 (n,), NaN where it is no finite number."""
+        return read_numbers(self.first(name))
+
+    def flags(self, name: str) -> pa.Array:
+        """bool (n,); a value that is neither yes nor no is lost."""
+        column = self.first(name)
+        if pa.types.is_boolean(column.type):
+            return column
+        given = clean_texts(as_text_column(column))
+        flags = pc.equal(map_distinct(given, _yes_or_no), "1")
+        self.ledger.lose_field(_lost(given, flags), name, "is neither yes nor no")
+        return one_array(flags)
+
+    def words(self, name: str, meaning: Mapping[str, str | None], reason: str) -> pa.Array:
+        """The field's casefolded words put through `meaning`; unknown words are lost. A meaning of None is no value."""
+        given = self.texts(name)
+        words = map_distinct(given, lambda text: meaning.get(text.casefold(), "?"))
+        unknown = as_mask(pc.equal(words, "?"))
+        self.ledger.lose_field(unknown, name, reason)
+        return one_array(pc.if_else(pa.array(unknown), NO_TEXT, words))
+
+    def _read_instants(self, name: str, column: Any) -> tuple[Any, Any]:
+        unit = self._unit(name)
+        if unit in STEP_UNITS or unit in EPOCH_UNITS:
+            given, numbers = self.numbers(name)
+            return given, dates.instants_from_numbers(numbers, str(unit), self.spec.fields[name][0].origin)
+        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            return column, dates.instants_of(column, self.manifest.time_zone)
+        given = clean_texts(as_text_column(column))
+        instants = dates.read_instants(
+            given, self._formats(name), self.manifest.date_order, self.manifest.time_zone
+        )
+        return given, instants
+
+    def _formats(self, name: str) -> tuple[str, ...]:
+        return tuple(text for source in self.spec.fields.get(name, ()) for text in source.formats)
+
+    def _unit(self, name: str) -> str | None:
+        return next((source.unit for source in self.spec.fields.get(name, ()) if source.unit), None)
+
+    def _referenced(self, name: str, texts: pa.Array) -> pa.Array:
+        dataset = next((s.dataset for s in self.spec.fields.get(name, ()) if s.dataset), None)
+        return texts if dataset is None else one_array(pc.binary_join_element_wise(f"{dataset}:", texts, ""))
+
+    def _column(self, source: FieldSource) -> Any:
+        """The column that a source names: constant, template, column or JSON path, matched where asked."""
+        if source.value is not None:
+            return one_array(pa.repeat(pa.scalar(source.value, pa.string()), self.n))
+        if source.template is not None:
+            column = self._filled_template(source.template)
+        else:
+            column = self._named_column(source.columns[0])
+        return column if source.match is None else _matched(column, source.match)
+
+    def _named_column(self, name: str) -> Any:
+        if name not in self.raw.table.column_names:
+            return self.blank()  # an optional source; a required one was checked before
+        return one_array(self.raw.table[name])
+
+    def _filled_template(self, template: str) -> pa.Array:
+        parts = re.split(r"({[^{}]+})", template)
+        pieces = [
+            clean_texts(as_text_column(self._named_column(p[1:-1]))) if p.startswith("{") else p
+            for p in parts
+            if p
+        ]
+        return one_array(pc.binary_join_element_wise(*pieces, ""))
+
+    def _flat(self, column: Any) -> Flat:
+        if _is_list(column):
+            positions = np.asarray(pc.list_parent_indices(column), np.int64)
+            values = clean_texts(as_text_column(pc.list_flatten(column)))
+        else:
+            positions, values = np.arange(self.n), clean_texts(as_text_column(column))
+        valid = ~is_null(values)
+        return Flat(positions, values).keep(valid)
+
+
+def check_columns(spec: FileSpec, raw: RawFile) -> None:
+    """Raises: MissingColumnError where the manifest entry names a column that the file does not have."""
+    there = set(raw.columns) | set(raw.table.column_names)
+    if missing := [name for name in spec.columns if name not in there]:
+        listed = ", ".join(raw.columns[:40]) + (", ..." if len(raw.columns) > 40 else "")
+        fields = sorted(
+            name for name, sources in spec.fields.items() if any(missing[0] in s.columns for s in sources)
+        )
+        wanted = f", which the field {fields[0]!r} is made of" if fields else ""
+        raise MissingColumnError(
+            f"{spec.path}: there is no column {missing[0]!r}{wanted}; the columns are: {listed}"
+        )
+
+
+def as_text_column(column: Any) -> Any:
+    """A column as text: whole floats without a point, times in ISO 8601, lists by their first item."""
+    if pa.types.is_string(column.type):
+        return column
+    if pa.types.is_dictionary(column.type):
+        return (
+            column
+            if pa.types.is_string(column.type.value_type)
+            else as_text_column(column.dictionary_decode())
+        )
+    if _is_list(column):
+        return as_text_column(_first_items(column))
+    if pa.types.is_floating(column.type):
+        return _text_of_floats(column)
+    return column.cast(pa.string())
+
+
+def as_floats(column: Any) -> npt.NDArray[np.float64]:
+    """Numbers as float64, NaN for null and for what is not finite."""
+    numbers = np.array(column.cast(pa.float64(), safe=False).fill_null(np.nan), np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def read_numbers(column: Any) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+    """What was given, and float64 (n,), NaN where it is no finite number."""
+    if _is_number(column.type):
+        return column, as_floats(column)
+    given = clean_texts(as_text_column(column)).cast(pa.string())
+    plain = pc.replace_substring(pc.replace_substring_regex(given, r"[\s']", ""), ",", ".")
+    numbers = as_series(plain).cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
+    return given, np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def is_null(values: Any) -> Mask:
+    """Where values are null, (n,)."""
+    return np.asarray(values.is_null(), dtype=np.bool_)
+
+
+def as_mask(flags: Any) -> Mask:
+    """Arrow booleans as a numpy mask; null is false."""
+    return np.asarray(pc.fill_null(flags, False), dtype=np.bool_)
+
+
+def map_flat(flat: Flat, convert: Callable[[str], str | None]) -> Flat:
+    """Each distinct value converted once; null where `convert` gives None."""
+    return Flat(flat.positions, map_distinct(flat.values, convert))
+
+
+def _text_of_floats(column: Any) -> Any:
+    numbers = as_floats(column)
+    whole = ~np.isnan(numbers) & (numbers == np.floor(numbers)) & (np.abs(numbers) < 2.0**53)
+    given = ~is_null(column) & ~np.isnan(np.array(column.fill_null(np.nan), np.float64))
+    if bool((whole | ~given).all()):
+        return pa.array(np.where(whole, numbers, 0).astype(np.int64), mask=~given).cast(pa.string())
+    return pc.if_else(pa.array(given), column.cast(pa.string()), NO_TEXT)
+
+
+def _is_list(column: Any) -> bool:
+    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _first_items(column: Any) -> Any:
+    if not _is_list(column):
+        return column
+    filled = pc.if_else(pc.greater(pc.list_value_length(column), 0), column, pa.scalar(None, column.type))
+    values = pc.list_flatten(filled)
+    parents = np.asarray(pc.list_parent_indices(filled), np.int64)
+    places = np.searchsorted(parents, np.arange(len(column)))
+    there = as_mask(filled.is_valid())
+    return values.take(pa.array(places, pa.int64(), mask=~there))
+
+
+def _matched(column: Any, expression: str) -> Any:
+    if not _is_list(column):
+        return as_texts(as_series(as_text_column(column)).cast(pl.String).str.extract(expression, 1))
+    items = as_series(as_text_column(pc.list_flatten(column))).cast(pl.String).str.extract(expression, 1)
+    return pa.ListArray.from_arrays(_offsets(column), as_texts(items))
+
+
+def _offsets(column: Any) -> Any:
+    sizes = np.asarray(pc.fill_null(pc.list_value_length(column), 0), np.int64)
+    return pa.array(np.concatenate(([0], np.cumsum(sizes))), pa.int32())
+
+
+def _lost(given: Any, kept: Any) -> Mask:
+    return ~is_null(given) & is_null(kept)
+
+
+def _yes_or_no(text: str) -> str | None:
+    word = text.casefold()
+    return "1" if word in _YES else "0" if word in _NO else None

@@ -1,0 +1,365 @@
+"""People, organisations and watchlist entries, normalised to entity records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from terag_pipelines.entities.addresses import Address, place_key, plain_postcode, split_address
+from terag_pipelines.entities.countries import country_code
+from terag_pipelines.entities.distinct import (
+    as_series,
+    as_texts,
+    map_distinct,
+    map_distinct_fields,
+    one_array,
+)
+from terag_pipelines.entities.emails import plain_email
+from terag_pipelines.entities.identifiers import plain_identifier, read_bins, read_iins
+from terag_pipelines.entities.known_ids import earlier_rows
+from terag_pipelines.entities.mapped_rows import NO_TEXT, Flat, MappedRows, as_mask, is_null, map_flat
+from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.entities.names import (
+    PersonName,
+    looks_like_organisation,
+    split_full_name,
+    split_given_names,
+    split_organisation_name,
+)
+from terag_pipelines.entities.payments import kept
+from terag_pipelines.entities.phones import phone_numbers
+from terag_pipelines.entities.quarantine import Mask
+from terag_pipelines.entities.transliteration import name_key
+from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
+
+_PARTY_WORDS: dict[str, str | None] = {
+    **dict.fromkeys(("person", "individual", "natural", "p", "физ", "фл", "физическое лицо", "жеке тұлға", "client"), "person"),
+    **dict.fromkeys(("organisation", "organization", "company", "legal", "entity", "business", "юр", "юл", "юридическое лицо", "заңды тұлға"), "organisation"),
+    "unknown": None,
+}  # fmt: skip
+_SEX_WORDS: dict[str, str | None] = {
+    **dict.fromkeys(("f", "female", "woman", "w", "ж", "жен", "жен.", "женский", "женщина", "ә", "әйел"), "female"),
+    **dict.fromkeys(("m", "male", "man", "м", "муж", "муж.", "мужской", "мужчина", "е", "ер", "еркек"), "male"),
+    **dict.fromkeys(("u", "unknown", "x", "н", "не указан"), None),
+}  # fmt: skip
+_TYPE_OF_HOLDS = {"people": "person", "organisations": "organisation"}
+
+
+@dataclass
+class _Draft:
+    """The columns of a file's entity records while they are made, and the quality flags of its rows."""
+
+    rows: MappedRows
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    flags: list[tuple[str, Mask]] = field(default_factory=list)
+
+    def flag(self, name: str, mask: Mask) -> None:
+        if mask.any():
+            self.flags.append((name, mask))
+
+    def lose(self, field_name: str, mask: Mask, reason: str) -> None:
+        """A value that cannot be used: it has a quarantine row, the row stays."""
+        self.rows.ledger.lose_field(mask, field_name, reason)
+
+
+def normalise_parties(rows: MappedRows) -> pa.Table:
+    """Entity records of a file that holds parties, one per row that is not left out; not yet conformed.
+
+    Bad optional values become null with a quality flag and a quarantine row; a missing or repeated id leaves the
+    row out.
+    """
+    draft = _Draft(rows)
+    _add_ids(draft)
+    _add_types(draft)
+    _add_names(draft)
+    _add_person_facts(draft)
+    _add_identifiers(draft)
+    _add_contacts(draft)
+    _add_addresses(draft)
+    return _finish(draft)
+
+
+def _add_ids(draft: _Draft) -> None:
+    rows = draft.rows
+    native = rows.required_texts("id")
+    rows.ledger.leave_out_repeats(earlier_rows(native, rows), "id")
+    draft.columns |= {
+        "native_id": native,
+        "record_id": pc.binary_join_element_wise(f"{rows.spec.name}:", native, ""),
+        "dataset": _constant(rows, rows.spec.name),
+        "file": _constant(rows, rows.spec.path),
+        "row": pa.array(rows.raw.rows),
+        "is_partial": pa.array(np.zeros(rows.n, np.bool_)),
+        "is_watchlist": pa.array(np.full(rows.n, rows.spec.holds == "watchlist")),
+        "first_seen": rows.instants("first_seen"),
+    }
+
+
+def _add_types(draft: _Draft) -> None:
+    rows = draft.rows
+    known = _TYPE_OF_HOLDS.get(rows.spec.holds) or rows.spec.party_type
+    told = rows.words("party_type", _PARTY_WORDS, "is neither a person nor an organisation")
+    given = pc.coalesce(told, _constant(rows, known))
+    organised = ~is_null(rows.texts("organisation_name"))
+    personal = np.zeros(rows.n, np.bool_)
+    for name in ("given_name", "family_name", "birth_date", "iin", "sex"):
+        personal |= ~is_null(rows.texts(name)) if rows.has(name) else False
+    guess = pc.if_else(
+        pa.array(organised), "organisation", pc.if_else(pa.array(personal), "person", "unknown")
+    )
+    draft.columns["party_type"] = one_array(pc.coalesce(given, guess))
+
+
+def _add_names(draft: _Draft) -> None:
+    rows, columns = draft.rows, draft.columns
+    is_organisation = as_mask(pc.equal(columns["party_type"], "organisation"))
+    whole, organisation = rows.texts("full_name"), rows.texts("organisation_name")
+    parts = _person_parts(rows, pc.if_else(pa.array(is_organisation), NO_TEXT, whole))
+    company = one_array(pc.if_else(pa.array(is_organisation), pc.coalesce(organisation, whole), NO_TEXT))
+    columns |= dict(zip(("given_name", "family_name", "patronymic"), parts, strict=True))
+    columns |= dict(zip(("given_key", "family_key", "patronymic_key"), map(_name_keys, parts), strict=True))
+    organisation_key, legal_form = map_distinct_fields(company, split_organisation_name, 2)
+    columns |= {"organisation_key": organisation_key, "legal_form": legal_form}
+    columns["name_key"] = one_array(
+        pc.coalesce(sorted_tokens(organisation_key), _person_name_keys(parts, whole))
+    )
+    columns["display_name"] = one_array(pc.coalesce(company, whole, _joined(parts[0], parts[2], parts[1])))
+    columns["alias_keys"] = _alias_keys(rows, columns["name_key"])
+
+
+def _person_parts(rows: MappedRows, whole: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Given name, family name and patronymic; a full name fills them only where neither of the first two is given."""
+    given, family, patronymic = rows.texts("given_name"), rows.texts("family_name"), rows.texts("patronymic")
+    needs_split = is_null(given) & is_null(family)
+    split = map_distinct_fields(pc.if_else(pa.array(needs_split), whole, NO_TEXT), _full_name_parts, 3)
+    given_only, behind = map_distinct_fields(
+        pc.if_else(pc.is_null(patronymic), given, NO_TEXT), _given_parts, 2
+    )
+    return (
+        one_array(pc.coalesce(given_only, given, split[0])),
+        one_array(pc.coalesce(family, split[1])),
+        one_array(pc.coalesce(patronymic, behind, split[2])),
+    )
+
+
+def _full_name_parts(text: str) -> tuple[str | None, str | None, str | None]:
+    name = split_full_name(text)
+    return name.given, name.family, name.patronymic
+
+
+def _given_parts(text: str) -> tuple[str | None, str | None]:
+    name: PersonName = split_given_names(text)
+    return name.given, name.patronymic
+
+
+def _name_keys(names: pa.Array) -> pa.Array:
+    return map_distinct(names, lambda text: name_key(text) or None)
+
+
+def _person_name_keys(parts: tuple[pa.Array, ...], whole: pa.Array) -> pa.Array:
+    """All tokens of the parts' keys, of the whole name where it has no parts."""
+    return sorted_tokens(pc.coalesce(_joined(*map(_name_keys, parts)), _name_keys(whole)))
+
+
+def sorted_tokens(texts: pa.Array) -> pa.Array:
+    """The tokens of each text in ascending order, joined by one space."""
+    return as_texts(as_series(texts).cast(pl.String).str.split(" ").list.sort().list.join(" "))
+
+
+def _joined(*columns: pa.Array) -> pa.Array:
+    """The columns' texts joined by spaces, nulls passed over; null where all are."""
+    # Arrow 26 drops rows that are all null under null_handling="skip", hence the blanks and their removal.
+    spaced = pc.binary_join_element_wise(*(pc.fill_null(column, "") for column in columns), " ")
+    joined = pc.utf8_trim(pc.replace_substring_regex(spaced, " {2,}", " "), " ")
+    return one_array(pc.if_else(pc.equal(joined, ""), NO_TEXT, joined))
+
+
+def _alias_keys(rows: MappedRows, own: pa.Array) -> pa.Array:
+    """Sorted keys of every further name: aliases, and further values of the name fields."""
+    organisation = map_flat(rows.values("organisation_name"), lambda text: split_organisation_name(text)[0])
+    people = [
+        map_flat(rows.values(name), lambda text: name_key(text) or None) for name in ("full_name", "alias")
+    ]
+    flats = [organisation, *people, _paired_names(rows)]
+    positions = np.concatenate([flat.positions for flat in flats])
+    keys = sorted_tokens(pa.concat_arrays([flat.values for flat in flats]))
+    primary = own.take(pa.array(positions))
+    return Flat(positions, keys).keep(~as_mask(pc.equal(keys, primary)) & ~is_null(keys)).lists(rows.n)
+
+
+def _paired_names(rows: MappedRows) -> Flat:
+    """Second and later pairs of given and family name, as one name each."""
+    family = _numbered(rows.values("family_name")).filter(pl.col("nth") > 0)
+    if not len(family):
+        return Flat(np.empty(0, np.int64), pa.array([], pa.string()))
+    given = _numbered(rows.values("given_name"))
+    pairs = family.join(given, on=["position", "nth"], how="left", maintain_order="left")
+    names = as_texts((pairs["value_right"].fill_null("") + " " + pairs["value"]).str.strip_chars())
+    return Flat(pairs["position"].to_numpy(), names)
+
+
+def _further(flat: Flat) -> Flat:
+    """The values behind the first of each row."""
+    return flat.keep(np.diff(flat.positions, prepend=-1) == 0)
+
+
+def _numbered(flat: Flat) -> pl.DataFrame:
+    frame = pl.DataFrame({"position": flat.positions, "value": as_series(flat.values)})
+    return frame.with_columns(nth=pl.int_range(pl.len()).over("position"))
+
+
+def _add_person_facts(draft: _Draft) -> None:
+    rows = draft.rows
+    born, sex = rows.days("birth_date"), rows.words("sex", _SEX_WORDS, "is neither female nor male")
+    given = rows.texts("iin")
+    read = read_iins(given)
+    draft.lose(
+        "iin", ~is_null(given) & is_null(read.values), "is no valid IIN (12 digits, date, check digit)"
+    )
+    draft.flag("iin_birth_date_mismatch", as_mask(pc.not_equal(born, read.birth_dates)))
+    draft.flag("iin_sex_mismatch", as_mask(pc.not_equal(sex, read.sexes)))
+    draft.flag("birth_date_from_iin", is_null(born) & ~is_null(read.birth_dates))
+    draft.columns |= {
+        "iin": read.values,
+        "birth_date": one_array(pc.coalesce(born, read.birth_dates)),
+        "sex": one_array(pc.coalesce(sex, read.sexes)),
+    }
+
+
+def _add_identifiers(draft: _Draft) -> None:
+    rows = draft.rows
+    given = rows.texts("bin")
+    bins = read_bins(given)
+    draft.lose(
+        "bin", ~is_null(given) & is_null(bins), "is no valid BIN (12 digits, month, type, check digit)"
+    )
+    kinds = [(kind, map_flat(rows.values(kind), plain_identifier)) for kind in IDENTIFIER_KINDS]
+    for kind, flat in kinds:
+        draft.lose(
+            kind, _rows_of(rows, flat.positions[is_null(flat.values)]), "is too short or one sign repeated"
+        )
+    named = [pc.binary_join_element_wise(f"{kind}:", flat.values, "") for kind, flat in kinds]
+    positions = np.concatenate([flat.positions for _, flat in kinds])
+    draft.columns |= {"bin": bins, "identifiers": Flat(positions, pa.concat_arrays(named)).lists(rows.n)}
+
+
+def _add_contacts(draft: _Draft) -> None:
+    rows = draft.rows
+    given = rows.values("phone")
+    numbers, valid = phone_numbers(given.values, rows.manifest.country)
+    draft.lose("phone", _rows_of(rows, given.positions[is_null(numbers)]), "has fewer than five digits")
+    draft.flag("phone_not_valid", _rows_of(rows, given.positions[~valid & ~is_null(numbers)]))
+    addresses = map_flat(rows.values("email"), plain_email)
+    draft.lose(
+        "email", _rows_of(rows, addresses.positions[is_null(addresses.values)]), "is no e-mail address"
+    )
+    draft.columns |= {
+        "phones": Flat(given.positions, numbers).lists(rows.n),
+        "emails": addresses.lists(rows.n),
+    }
+
+
+def _add_addresses(draft: _Draft) -> None:
+    rows = draft.rows
+    line = rows.texts("street")
+    house = map_distinct(rows.texts("house"), lambda text: split_address(text).key)
+    street, house_in_line, line_key = map_distinct_fields(line, _address_parts, 3)
+    whole_street, whole_house, whole_key = map_distinct_fields(rows.texts("address"), _address_parts, 3)
+    locality, region = (map_distinct(rows.texts(name), place_key) for name in ("locality", "region"))
+    postcode = map_distinct(rows.texts("postcode"), plain_postcode)
+    composed = _joined(line_key, house, locality, region, pc.utf8_lower(postcode))
+    draft.columns |= {
+        "street": one_array(pc.coalesce(street, whole_street)),
+        "house": one_array(pc.coalesce(house, house_in_line, whole_house)),
+        "locality": locality,
+        "region": region,
+        "postcode": postcode,
+        "country": map_distinct(rows.texts("country"), country_code),
+        "address_key": one_array(pc.coalesce(whole_key, composed)),
+    }
+
+
+def _address_parts(text: str) -> tuple[str | None, str | None, str | None]:
+    address: Address = split_address(text)
+    return address.street, address.house, address.key
+
+
+def _rows_of(rows: MappedRows, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Mask:
+    mask = np.zeros(rows.n, np.bool_)
+    mask[positions] = True
+    return mask
+
+
+def _constant(rows: MappedRows, text: str | None) -> pa.Array:
+    return one_array(pa.repeat(pa.scalar(text, pa.string()), rows.n))
+
+
+def _finish(draft: _Draft) -> pa.Table:
+    draft.columns["quality_flags"] = _flag_lists(draft)
+    return kept(draft.rows, draft.columns, ENTITY_RECORDS.schema)
+
+
+def _flag_lists(draft: _Draft) -> pa.Array:
+    """The flags of each row: those of the draft, and '<field>_invalid' for every field that was lost."""
+    flags = [(name, np.flatnonzero(mask)) for name, mask in draft.flags]
+    flags += [(f"{fault.field}_invalid", fault.positions) for fault in draft.rows.ledger.faults]
+    positions = np.concatenate([np.empty(0, np.int64), *(where for _, where in flags)])
+    names = pa.array([name for name, where in flags for _ in range(len(where))], pa.string())
+    return Flat(positions, names).lists(draft.rows.n)
+
+
+def partial_parties(names: pl.DataFrame) -> pa.Table:
+    """Entity records of counterparties outside the bank, known by account and name only; `row` is null.
+
+    `names` has one row per account: account, name (the most frequent, null where none), others (list of further
+    names), file.
+    """
+    display = as_texts(names["name"])
+    organised = map_distinct(display, lambda text: "1" if looks_like_organisation(text) else "0")
+    is_organisation = as_mask(pc.equal(organised, "1"))
+    person = one_array(pc.if_else(pa.array(is_organisation), NO_TEXT, display))
+    company = one_array(pc.if_else(pa.array(is_organisation), display, NO_TEXT))
+    parts = map_distinct_fields(person, _full_name_parts, 3)
+    keys = tuple(map(_name_keys, parts))
+    organisation_key, legal_form = map_distinct_fields(company, split_organisation_name, 2)
+    is_person = ~is_null(parts[0]) & ~is_null(parts[1])
+    name_keys = one_array(pc.coalesce(sorted_tokens(organisation_key), _person_name_keys(parts, person)))
+    kinds = np.where(is_organisation, "organisation", np.where(is_person, "person", "unknown"))
+    n = len(names)
+    return ENTITY_RECORDS.from_columns(
+        record_id=as_texts("outside:" + names["account"]),
+        dataset=["outside"] * n,
+        native_id=as_texts(names["account"]),
+        party_type=pa.array(kinds, pa.string()),
+        is_partial=[True] * n,
+        is_watchlist=[False] * n,
+        display_name=display,
+        given_name=parts[0], family_name=parts[1], patronymic=parts[2],
+        given_key=keys[0], family_key=keys[1], patronymic_key=keys[2],
+        name_key=name_keys,
+        alias_keys=_other_keys(names["others"], name_keys),
+        organisation_key=organisation_key,
+        legal_form=legal_form,
+        **{name: _empty_lists(n) for name in ("identifiers", "phones", "emails", "quality_flags")},
+        file=as_texts(names["file"]),
+    )  # fmt: skip
+
+
+def _other_keys(others: pl.Series, own: pa.Array) -> pa.Array:
+    flat = pl.DataFrame({"position": np.arange(len(others)), "value": others}).explode("value").drop_nulls()
+    keys = sorted_tokens(map_distinct(as_texts(flat["value"]), _any_name_key))
+    positions = flat["position"].to_numpy()
+    primary = own.take(pa.array(positions))
+    return Flat(positions, keys).keep(~as_mask(pc.equal(keys, primary)) & ~is_null(keys)).lists(len(others))
+
+
+def _any_name_key(text: str) -> str | None:
+    return split_organisation_name(text)[0] if looks_like_organisation(text) else name_key(text) or None
+
+
+def _empty_lists(n: int) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(np.zeros(n + 1), pa.int32()), pa.array([], pa.string()))

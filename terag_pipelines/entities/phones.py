@@ -1,0 +1,88 @@
+"""Phone numbers in E.164, by Google's libphonenumber (package phonenumbers)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import phonenumbers
+import polars as pl
+import pyarrow as pa
+
+from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct_fields
+
+_NOT_DIGITS = re.compile(r"\D+")
+_EXTENSION = re.compile(r"(?:доб|вн|ext|x)\W*\d+\s*$", re.IGNORECASE)
+MIN_DIGITS = 5
+_PLAINLY_WRITTEN = r"^\+?[0-9 ().-]{7,20}$"
+_NUMBER_TYPES = ("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
+                 "pager", "uan", "voicemail")  # fmt: skip
+
+
+def phone_number(text: str, country: str) -> tuple[str | None, bool]:
+    """A number in E.164 and True; or its digits alone and False where it is valid nowhere; None under five digits."""
+    bare = _EXTENSION.sub("", text)
+    digits = _NOT_DIGITS.sub("", bare)
+    is_complete = len(digits) > 10 and "+" not in bare
+    attempts = (bare, f"+{digits}") if is_complete else (bare,)
+    for attempt in attempts:
+        if number := _valid_e164(attempt, country):
+            return number, True
+    return (digits if len(digits) >= MIN_DIGITS else None), False
+
+
+def _valid_e164(text: str, country: str) -> str | None:
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def phone_numbers(texts: pa.Array, country: str) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """The number of each text as `phone_number` gives it, and whether it is valid, each (n,)."""
+    series = as_series(texts)
+    quick = _quick_numbers(series, country)
+    rest = quick.is_null() & series.is_not_null()
+    slow, valid = map_distinct_fields(
+        as_texts(series.set(~rest, None)), lambda text: _number_and_flag(text, country), 2
+    )
+    numbers = quick.fill_null(as_series(slow))
+    return as_texts(numbers), np.asarray(
+        quick.is_not_null() | (as_series(valid) == "1").fill_null(False), np.bool_
+    )
+
+
+def _number_and_flag(text: str, country: str) -> tuple[str | None, str]:
+    number, is_valid = phone_number(text, country)
+    return number, "1" if is_valid else "0"
+
+
+def _quick_numbers(texts: pl.Series, country: str) -> pl.Series:
+    """E.164 of plainly written numbers of the country, by the library's own patterns; null for all others."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+    if metadata is None:
+        return pl.repeat(None, len(texts), dtype=pl.String, eager=True)
+    code, national = str(metadata.country_code), f"^(?:{'|'.join(_valid_patterns(metadata))})$"
+    plain = texts.set(~texts.str.contains(_PLAINLY_WRITTEN).fill_null(False), None).str.replace_all(
+        r"[^0-9+]", ""
+    )
+    abroad = plain.str.starts_with("+")
+    home = plain.str.strip_prefix(f"+{code}").set(abroad & ~plain.str.starts_with(f"+{code}"), None)
+    found = home.set(~home.str.contains(national), None)
+    for prefix in (metadata.national_prefix, code):
+        bare = plain.str.strip_prefix(prefix or "").set(abroad | ~plain.str.starts_with(prefix or "?"), None)
+        found = found.fill_null(bare.set(~bare.str.contains(national), None))
+    return f"+{code}" + found
+
+
+def _valid_patterns(metadata: Any) -> list[str]:
+    """What makes a national number valid: the general pattern of a type that the country has."""
+    types = (getattr(metadata, name) for name in _NUMBER_TYPES)
+    return [
+        kind.national_number_pattern for kind in types if kind is not None and kind.national_number_pattern
+    ]

@@ -1,0 +1,47 @@
+"""Cleaning of text as given: Unicode NFKC, one kind of apostrophe and hyphen, single spaces, no invisible signs."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from terag_pipelines.entities.distinct import map_distinct, one_array
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_SIGNS = str.maketrans(
+    {**dict.fromkeys("’‘ʼʹ`´ʻ′", "'"), **dict.fromkeys("‐‑‒–—―−", "-"), **dict.fromkeys("«»„“”", '"')}
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Printable ASCII without the backtick, Latin-1 letters and Cyrillic without combining marks: NFKC leaves them alone.
+_SIGN = r"[!-_a-~À-ÿ\x{0400}-\x{0482}\x{048A}-\x{04FF}]"
+_PLAIN = rf"^{_SIGN}+( {_SIGN}+)*$"
+BLANK_WORDS = frozenset({"", "-", "--", "null", "none", "nan", "n/a", "na", "nil", "#n/a", "\\n"})
+"""Texts that stand for no value, casefolded."""
+
+
+def clean_text(text: str) -> str | None:
+    """The text in NFKC with plain apostrophes, hyphens and quotes and single spaces; None where nothing is left."""
+    visible = _INVISIBLE.sub("", _CONTROL.sub(" ", text))
+    signs = unicodedata.normalize("NFKC", visible.translate(_SIGNS)).translate(_SIGNS)
+    return " ".join(_INVISIBLE.sub("", signs).split()) or None
+
+
+def clean_texts(values: pa.Array) -> pa.Array:
+    """Each text cleaned as `clean_text` does; blanks and words for 'no value' become null. Shape (n,), string."""
+    if pa.types.is_dictionary(values.type):
+        return clean_texts(values.dictionary).take(values.indices)
+    texts = values.cast(pa.string())
+    plain = pc.fill_null(pc.match_substring_regex(texts, _PLAIN), True)
+    if not pc.all(plain, min_count=0).as_py():
+        mended = map_distinct(one_array(pc.if_else(plain, pa.scalar(None, pa.string()), texts)), clean_text)
+        texts = one_array(pc.if_else(plain, texts, mended))
+    return _without_blank_words(texts)
+
+
+def _without_blank_words(texts: pa.Array) -> pa.Array:
+    short = pc.less_equal(pc.utf8_length(texts), 4)
+    blank = pc.and_(short, pc.is_in(pc.utf8_lower(texts), pa.array(sorted(BLANK_WORDS))))
+    return pc.if_else(pc.fill_null(blank, False), pa.scalar(None, pa.string()), texts)

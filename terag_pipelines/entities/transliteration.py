@@ -1,0 +1,104 @@
+"""One Latin key for a name however it is written: Kazakh or Russian Cyrillic, passport Latin, the Kazakh Latin alphabets.
+
+Not a romanisation to show to people: spellings that stand for the same letters are folded into one.
+Sources: Kazakh Latin alphabets of the decrees No. 569 (2017) and No. 637 (2018) and the draft of January 2021;
+passport romanisation after ICAO Doc 9303; BGN/PCGN for the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_CYRILLIC = {
+    "а": "a", "б": "b", "в": "v", "г": "g", "д": "d", "е": "e", "ё": "e", "ж": "j", "з": "z", "и": "i", "й": "i",
+    "к": "k", "л": "l", "м": "m", "н": "n", "о": "o", "п": "p", "р": "r", "с": "s", "т": "t", "у": "u", "ф": "f",
+    "х": "h", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sh", "ъ": "", "ы": "i", "ь": "", "э": "e", "ю": "iu", "я": "ia",
+    "ә": "a", "ғ": "g", "қ": "k", "ң": "n", "ө": "o", "ұ": "u", "ү": "u", "һ": "h", "і": "i",
+    "ї": "i", "є": "e", "ґ": "g", "ў": "u", "җ": "j", "ҳ": "h", "ҷ": "j", "ӣ": "i", "ӯ": "u", "ҡ": "k", "ҙ": "z",
+    "ҫ": "s", "ј": "i", "љ": "l", "њ": "n", "ћ": "ch", "ђ": "j", "џ": "j", "ѓ": "g", "ќ": "k", "ѕ": "z",
+}  # fmt: skip
+
+_LATIN = {
+    "ə": "a", "ä": "a", "á": "a", "ğ": "g", "ǵ": "g", "ñ": "n", "ń": "n", "ŋ": "n", "ö": "o", "ó": "o", "ü": "u",
+    "ú": "u", "ū": "u", "ý": "u", "ı": "i", "ş": "sh", "š": "sh", "ç": "ch", "č": "ch", "ž": "j", "ß": "ss",
+    "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ħ": "h",
+}  # fmt: skip
+
+_LETTERS = str.maketrans(_CYRILLIC | _LATIN)
+
+# The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у.
+_APOSTROPHE_LETTERS = re.compile(r"([scy])'(?=[a-z])")
+_APOSTROPHE_SOUNDS = {"s": "sh", "c": "ch", "y": "u"}
+
+_SPELLINGS = {"sch": "sh", "shch": "sh", "shh": "sh", "kh": "h", "gh": "g", "zh": "j", "dj": "j", "tz": "ts",
+              "q": "k", "x": "ks", "y": "i", "ii": "i"}  # fmt: skip
+_SPELLING = re.compile("|".join(sorted(_SPELLINGS, key=len, reverse=True)))
+_SOFT_SIGN_BEFORE_VOWEL = re.compile(r"[ьъ](?=[еёюяиі])")
+_IOTATED_E = re.compile(r"(?<=[aeou])ie|\bie")
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ`´ʻˈ′", "'"))
+_ASCII_LETTERS = re.compile(r"[a-z ]*")
+_N_CACHED_WORDS = 2**18
+_NOT_IN_A_NAME = re.compile(r"[^\w ]|[\d_]")
+_NOT_IN_AN_ADDRESS = re.compile(r"[^\w /]|_")
+
+
+def latin_letters(text: str) -> str:
+    """The text casefolded, in Latin letters, one spelling per sound; everything but letters stays as it is.
+
+    Chinese, Arabic and other scripts without a table stay in their script, without combining marks.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    if not _ASCII_LETTERS.fullmatch(folded):
+        folded = _latin_from_any(folded)
+    return _fold_spellings(folded)
+
+
+def name_key(text: str) -> str:
+    """The Latin key of a name: letters and single spaces only; apostrophes vanish, other signs part words."""
+    return " ".join(key for word in text.split() if (key := _word_of_name(word)))
+
+
+def token_key(text: str) -> str:
+    """The Latin key of an address or organisation: letters, digits, '/' within numbers, single spaces."""
+    return " ".join(key for word in text.split() if (key := _word_of_text(word)))
+
+
+# Words repeat far more often than whole names and addresses do.
+@lru_cache(maxsize=_N_CACHED_WORDS)
+def _word_of_name(word: str) -> str:
+    return _plain_words(word, _NOT_IN_A_NAME)
+
+
+@lru_cache(maxsize=_N_CACHED_WORDS)
+def _word_of_text(word: str) -> str:
+    return _plain_words(word, _NOT_IN_AN_ADDRESS)
+
+
+def _plain_words(word: str, unwanted: re.Pattern[str]) -> str:
+    letters = latin_letters(word).replace("'", "")
+    return _fold_spellings(" ".join(unwanted.sub(" ", letters).split()))
+
+
+def _latin_from_any(folded: str) -> str:
+    text = _APOSTROPHE_LETTERS.sub(lambda m: _APOSTROPHE_SOUNDS[m[1]], folded.translate(_APOSTROPHES))
+    text = _SOFT_SIGN_BEFORE_VOWEL.sub("i", text).translate(_LETTERS)
+    if text.isascii():
+        return text
+    parts = unicodedata.normalize("NFD", text)
+    bare = "".join(c for c in parts if not unicodedata.combining(c))
+    return unicodedata.normalize("NFC", bare).translate(_LETTERS)
+
+
+def _fold_spellings(text: str) -> str:
+    """Digraphs and look-alike letters folded until nothing changes, so that a key's key is itself."""
+    while True:
+        folded = _IOTATED_E.sub("e", _SPELLING.sub(_spelling_of, text))
+        if folded == text:
+            return folded
+        text = folded
+
+
+def _spelling_of(match: re.Match[str]) -> str:
+    return _SPELLINGS[match[0]]

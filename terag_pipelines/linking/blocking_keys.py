@@ -1,0 +1,142 @@
+"""Blocking keys: what two records must share to be compared, as integer codes per record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from terag_pipelines.linking.encoding import MISSING, Codes, EncodedRecords, derive, encode_lists
+
+Key = Callable[[EncodedRecords], Codes | None]
+
+
+def build_key(records: EncodedRecords, name: str) -> Codes | None:
+    """Codes (n_records, n_slots) of a key named in BLOCKING_KEYS; None where the records lack its columns."""
+    return BLOCKING_KEYS[name](records)
+
+
+def _whole(field: str) -> Key:
+    return lambda records: records.columns[field].codes if field in records.columns else None
+
+
+def _derived(field: str, make: Callable[[pa.Array], pa.Array]) -> Key:
+    """A key computed on the distinct values of a field; a null result is missing."""
+
+    def build(records: EncodedRecords) -> Codes | None:
+        column = records.columns.get(field)
+        return None if column is None else derive(column, make(column.values)).codes
+
+    return build
+
+
+def _prefix(field: str, length: int) -> Key:
+    def cut(values: pa.Array) -> pa.Array:
+        long_enough = pc.greater_equal(pc.utf8_length(values), length)
+        return pc.if_else(
+            long_enough, pc.utf8_slice_codeunits(values, 0, length), pa.scalar(None, pa.string())
+        )
+
+    return _derived(field, cut)
+
+
+def _slice(field: str, start: int, stop: int) -> Key:
+    return _derived(field, lambda values: pc.utf8_slice_codeunits(values, start, stop))
+
+
+def _local_part(values: pa.Array) -> pa.Array:
+    local = pc.replace_substring_regex(values, pattern="@.*$", replacement="")
+    return pc.if_else(pc.greater_equal(pc.utf8_length(local), 5), local, pa.scalar(None, pa.string()))
+
+
+def _last_digits(values: pa.Array) -> pa.Array:
+    """The last nine digits, which are the same with and without the country's code."""
+    return pc.replace_substring_regex(values, pattern=r"^.*?(\d{9})$", replacement=r"\1")
+
+
+def _unordered(left: Key, right: Key) -> Key:
+    """A pair of keys in either order; both must be there."""
+
+    def build(records: EncodedRecords) -> Codes | None:
+        one, other = left(records), right(records)
+        if one is None or other is None:
+            return None
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        joint = low.astype(np.int64) * (int(high.max(initial=0)) + 1) + high
+        return compact(np.where(low >= 0, joint, MISSING))
+
+    return build
+
+
+def _words(field: str) -> Key:
+    """Every word of four letters or more; a record goes into a block for each."""
+
+    def build(records: EncodedRecords) -> Codes | None:
+        column = records.columns.get(field)
+        if column is None:
+            return None
+        words = pl.DataFrame({"text": pl.from_arrow(column.values)}).with_row_index("code")
+        words = words.with_columns(pl.col("text").str.split(" ")).explode("text")
+        words = words.filter(pl.col("text").str.len_chars() >= 4).unique(
+            ["code", "text"], maintain_order=True
+        )
+        slots = encode_lists(words["code"].to_numpy(), words["text"].to_arrow(), len(column.values) + 1).codes
+        return slots[column.first]
+
+    return build
+
+
+def compact(codes: npt.NDArray[np.int64]) -> Codes:
+    """The same grouping with small codes; negative stays MISSING."""
+    known = codes >= 0
+    result = np.full(codes.shape, MISSING, np.int32)
+    result[known] = np.unique(codes[known], return_inverse=True)[1].astype(np.int32)
+    return result
+
+
+def _joint_prefix(length: int) -> Key:
+    """Prefixes of given and family name in one vocabulary, in either order."""
+
+    def part(field: str) -> Key:
+        return _prefix(field, length)
+
+    return _unordered(part("given_key"), part("family_key"))
+
+
+BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
+    {
+        "iin": _whole("iin"),
+        "bin": _whole("bin"),
+        "identifier": _whole("identifiers"),
+        "phone": _derived("phones", _last_digits),
+        "email": _whole("emails"),
+        "email_local": _derived("emails", _local_part),
+        "name": _whole("any_name"),
+        "given": _whole("given_key"),
+        "family": _whole("family_key"),
+        "given_initial": _prefix("given_key", 1),
+        "given_start": _prefix("given_key", 3),
+        "family_initial": _prefix("family_key", 1),
+        "family_start": _prefix("family_key", 4),
+        "swappable_names": _unordered(_whole("given_key"), _whole("family_key")),
+        "swappable_starts": _joint_prefix(3),
+        "name_start": _prefix("name_key", 5),
+        "patronymic": _whole("patronymic_key"),
+        "birth_date": _whole("birth_date"),
+        "birth_year": _slice("birth_date", 0, 4),
+        "birth_day": _slice("birth_date", 4, 8),
+        "postcode": _whole("postcode"),
+        "locality": _whole("locality"),
+        "street": _whole("street"),
+        "house": _whole("house"),
+        "address": _whole("address_key"),
+        "organisation": _whole("organisation_key"),
+        "organisation_start": _prefix("organisation_key", 6),
+        "organisation_word": _words("organisation_key"),
+    }
+)

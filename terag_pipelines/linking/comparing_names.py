@@ -1,0 +1,151 @@
+"""Comparison of names: of persons, in parts or whole, and of organisations."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
+from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels, grade, rank
+from terag_pipelines.linking.similarity import (
+    Similarity,
+    best_over_slots,
+    edit_distance,
+    jaro_winkler,
+    token_set,
+    where_both,
+)
+from terag_pipelines.linking.variants import nickname_groups, share_group
+
+
+def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
+    """Given and family name; the full name where a part is missing or a further name agrees better."""
+    names = records.columns.get("any_name")
+    if "given_key" not in records.columns or "family_key" not in records.columns:
+        return {} if names is None else {"full_name": _compare_words(names, left, right, "full_name")}
+    compared = _compare_parts(records, left, right)
+    given, family = compared["given_name"], compared["family_name"]
+    split = ((given > 0) & (family > 0)) | (given == rank("given_name", "swapped"))
+    apart = (given == rank("given_name", "different")) | (family == rank("family_name", "different"))
+    several = _holds_more_names(records)
+    several = several[left] | several[right]
+    at = np.flatnonzero(~split | (apart & several))
+    if names is None or len(at) == 0:
+        return compared
+    full = _compare_words(names, left[at], right[at], "full_name")
+    agrees = (full > 0) & (full <= rank("full_name", "subset"))
+    use_full = (full > 0) & (~split[at] | agrees)
+    given[at[use_full]] = family[at[use_full]] = 0
+    compared["full_name"] = np.zeros_like(given)
+    compared["full_name"][at[use_full]] = full[use_full]
+    return compared
+
+
+def _compare_parts(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
+    given, family = records.columns["given_key"], records.columns["family_key"]
+    given_levels = _name_levels("given_name", given, left, right)
+    family_levels = _name_levels("family_name", family, left, right)
+    swapped = _are_swapped(given_levels, family_levels, (given, family), (left, right))
+    given_levels[swapped] = rank("given_name", "swapped")
+    family_levels[swapped] = 0  # one event, one piece of evidence
+    return {"given_name": given_levels, "family_name": family_levels}
+
+
+def _name_levels(field: str, column: Column, left_rows: Codes, right_rows: Codes) -> Levels:
+    levels_of = {level.name for level in FIELD_BY_NAME[field].levels}
+    left, right, texts = column.first[left_rows], column.first[right_rows], column.texts
+    latin = _in_latin_letters(column)
+    one, other = where_both(latin[left] == latin[right], left, right)
+    alike = jaro_winkler(one, other, texts)
+    levels = grade(field, alike, ("exact", 1.0), *[("similar", 0.80)] * ("similar" in levels_of))
+    near = np.flatnonzero((alike >= 0.92) & (alike < 1))
+    few_edits = edit_distance(one[near], other[near], texts) <= 2
+    levels[near[few_edits]] = rank(field, "close")
+    single = column.flag(pc.equal(pc.utf8_length(column.values), 1))
+    initials = column.regroup(pc.utf8_slice_codeunits(column.values, 0, 1))
+    short = single[left] | single[right]
+    levels[(levels > 1) & short & (initials[left] == initials[right])] = rank(field, "initial")
+    if "nickname" in levels_of:
+        groups = nickname_groups(texts)
+        weak = np.flatnonzero(levels > rank(field, "nickname"))
+        levels[weak[share_group(groups[left[weak]], groups[right[weak]])]] = rank(field, "nickname")
+    return levels
+
+
+def _in_latin_letters(column: Column) -> npt.NDArray[np.bool_]:
+    """By code: names of which only one is in Latin letters cannot be compared."""
+    return column.flag(pc.match_substring_regex(column.values, r"^[\x00-\x7f]"))
+
+
+def _are_swapped(
+    given_levels: Levels,
+    family_levels: Levels,
+    names: tuple[Column, Column],
+    pair: tuple[Codes, Codes],
+) -> npt.NDArray[np.bool_]:
+    """Whether given and family name changed places, a typing error allowed."""
+    unlike = (given_levels >= rank("given_name", "similar")) & (
+        family_levels >= rank("family_name", "similar")
+    )
+    at = np.flatnonzero(unlike)
+    given, family, texts = names[0].first, names[1].first, names[0].texts
+    left, right = pair[0][at], pair[1][at]
+    across = jaro_winkler(given[left], family[right], texts)
+    back = jaro_winkler(family[left], given[right], texts)
+    swapped = np.zeros(len(given_levels), bool)
+    swapped[at] = (np.minimum(across, back) >= 0.85) & (np.maximum(across, back) >= 0.92)
+    return swapped
+
+
+def _holds_more_names(records: EncodedRecords) -> npt.NDArray[np.bool_]:
+    """Rows with a further name, or with several words in the given or family name."""
+    several = np.zeros(len(records), bool)
+    if "alias_keys" in records.columns:
+        several |= records.columns["alias_keys"].first >= 0
+    for name in ("given_key", "family_key"):
+        column = records.columns[name]
+        several |= column.flag(pc.match_substring(column.values, " "))[column.first]
+    return several
+
+
+def _compare_words(column: Column, left: Codes, right: Codes, field: str) -> Levels:
+    """Every name of one record against every name of the other, the words in any order."""
+    texts, latin = column.texts, _in_latin_letters(column)
+
+    def spelling(one: Codes, other: Codes) -> Similarity:
+        return jaro_winkler(*where_both(latin[one] == latin[other], one, other), texts)
+
+    alike = best_over_slots(column, left, right, spelling)
+    levels = grade(field, alike, ("exact", 1.0), ("close", 0.95), ("similar", 0.85))
+    several = column.flag(pc.match_substring(column.values, " "))
+
+    def shared_words(one: Codes, other: Codes) -> Similarity:
+        return token_set(*where_both(several[one] & several[other], one, other), texts)
+
+    words = best_over_slots(column, left, right, shared_words)
+    levels[(words >= 0.999) & (levels > rank(field, "subset"))] = rank(field, "subset")
+    levels[(words >= 0.90) & (levels > rank(field, "similar"))] = rank(field, "similar")
+    return levels
+
+
+def compare_patronymics(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
+    """The patronymic: many records have none, which is no evidence."""
+    column = records.columns.get("patronymic_key")
+    if column is None:
+        return {}
+    return {"patronymic": _name_levels("patronymic", column, left, right)}
+
+
+def compare_organisations(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
+    """Names of organisations without their legal form, in any order of words, and their further names."""
+    column = records.columns.get("organisation_key")
+    if column is None:
+        return {}
+    levels = _compare_words(column, left, right, "organisation_name")
+    names = records.columns.get("any_name")
+    if names is not None:
+        other = _compare_words(names, left, right, "organisation_name")
+        both = (levels > 0) & (other > 0)
+        levels = np.where(both, np.minimum(levels, other), np.maximum(levels, other)).astype(np.int8)
+    return {"organisation_name": levels}

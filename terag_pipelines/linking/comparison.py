@@ -1,0 +1,44 @@
+"""Comparison: pairs of records as levels of agreement per field, computed on distinct values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from terag_pipelines.linking.comparing_contacts import compare_addresses, compare_emails, compare_phones
+from terag_pipelines.linking.comparing_identities import (
+    compare_bins,
+    compare_birth_dates,
+    compare_generations,
+    compare_identifiers,
+    compare_iins,
+    compare_sexes,
+)
+from terag_pipelines.linking.comparing_names import compare_names, compare_organisations, compare_patronymics
+from terag_pipelines.linking.encoding import Codes, EncodedRecords
+from terag_pipelines.linking.levels import FIELDS, Compared, Levels
+
+COMPARISONS: tuple[Callable[[EncodedRecords, Codes, Codes], dict[str, Levels]], ...] = (
+    compare_names,
+    compare_patronymics,
+    compare_organisations,
+    compare_birth_dates,
+    compare_generations,
+    compare_sexes,
+    compare_iins,
+    compare_bins,
+    compare_identifiers,
+    compare_phones,
+    compare_emails,
+    compare_addresses,
+)
+
+
+def compare_pairs(records: EncodedRecords, left: Codes, right: Codes) -> Compared:
+    """Levels per field for pairs of rows; each array is aligned with the pairs. Absent fields are left out.
+
+    A pure function of the pairs it is given, so that partitions of them can be compared apart.
+    """
+    compared: dict[str, Levels] = {}
+    for compare in COMPARISONS:
+        compared |= compare(records, left, right)
+    return {field.name: compared[field.name] for field in FIELDS if field.name in compared}

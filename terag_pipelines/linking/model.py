@@ -1,0 +1,103 @@
+"""The tables of the linking room, from candidate pairs to entities."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from terag_pipelines.tables import TableSchema
+
+TEXT = pa.string()
+
+CANDIDATE_PAIRS = TableSchema(
+    name="candidate_pairs",
+    schema=pa.schema(
+        [
+            ("left_id", TEXT),  # record_id; left_id < right_id
+            ("right_id", TEXT),
+            ("rules", pa.list_(TEXT)),  # the blocking rules that found the pair
+        ]
+    ),
+    key=("left_id", "right_id"),
+)
+
+PAIR_SCORES = TableSchema(
+    name="pair_scores",
+    schema=pa.schema(
+        [
+            ("left_id", TEXT),
+            ("right_id", TEXT),
+            ("pattern", TEXT),  # "given_name:exact|birth_date:typo"; missing fields are left out
+            ("match_weight", pa.float64()),  # log2 of the posterior odds: prior, levels, term frequencies
+            ("match_probability", pa.float64()),
+        ]
+    ),
+    key=("left_id", "right_id"),
+)
+
+LINK_MODEL = TableSchema(
+    name="link_model",
+    schema=pa.schema(
+        [
+            ("party_type", TEXT),  # "person" or "organisation": two models
+            ("field", TEXT),  # "prior" for the share of matches among candidate pairs
+            ("level", TEXT),
+            ("level_rank", pa.int32()),  # 1 is the strongest agreement
+            ("m_probability", pa.float64()),  # of the level among matches
+            ("u_probability", pa.float64()),  # of the level among candidate pairs that do not match
+            ("match_weight", pa.float64()),  # log2(m / u)
+            ("n_pairs", pa.float64()),  # candidate pairs at this level
+            (
+                "source",
+                TEXT,
+            ),  # "em": learned here; "default": stated in comparison.py, too few pairs to learn
+        ]
+    ),
+    key=("party_type", "field", "level_rank"),
+)
+
+LINKS = TableSchema(
+    name="links",
+    schema=pa.schema(
+        [
+            ("left_id", TEXT),
+            ("right_id", TEXT),
+            ("pattern", TEXT),
+            ("match_weight", pa.float64()),
+            ("match_probability", pa.float64()),
+            ("link_probability", pa.float64()),  # calibrated where is_calibrated, else match_probability
+            ("is_calibrated", pa.bool_()),
+        ]
+    ),
+    key=("left_id", "right_id"),
+)
+
+ENTITIES = TableSchema(
+    name="entities",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),  # "ent_" and 16 hex of BLAKE2b over the earliest member's record_id
+            ("party_type", TEXT),
+            ("display_name", TEXT),  # of the most complete record
+            ("birth_date", pa.date32()),
+            ("iin", TEXT),
+            ("bin", TEXT),
+            ("n_records", pa.int64()),
+            ("is_partial", pa.bool_()),  # all members are
+            ("is_watchlist", pa.bool_()),  # any member is
+        ]
+    ),
+    key=("entity_id",),
+    personal=frozenset({"display_name", "birth_date", "iin", "bin"}),
+)
+
+ENTITY_MEMBERS = TableSchema(
+    name="entity_members",
+    schema=pa.schema(
+        [
+            ("record_id", TEXT),
+            ("entity_id", TEXT),
+            ("link_probability", pa.float64()),  # of the strongest link that ties it in; null when alone
+        ]
+    ),
+    key=("record_id",),
+)

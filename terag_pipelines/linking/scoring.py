@@ -1,0 +1,179 @@
+"""Scoring: candidate pairs to match weights and probabilities, with the model that gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from terag_pipelines.errors import LinkingError
+from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
+from terag_pipelines.linking.comparison import compare_pairs
+from terag_pipelines.linking.encoding import PARTY_TYPES, Codes, EncodedRecords, encode_records
+from terag_pipelines.linking.evidence import (
+    EvidenceDiagnostics,
+    EvidenceParams,
+    FittedEvidence,
+    PatternCounts,
+    count_patterns,
+    fit_evidence,
+    merge_counts,
+    pattern_keys,
+    unpack_keys,
+)
+from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
+from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
+from terag_pipelines.linking.similarity import find_distinct
+
+Keys = npt.NDArray[np.int64]
+PERSON, ORGANISATION = "person", "organisation"
+
+
+@dataclass(frozen=True)
+class ScoringParams:
+    """How evidence is learned and weighed.
+
+    EM sees, besides the candidate pairs, `random_share` times as many pairs drawn at random with `seed`:
+    nearly all non-matches, they steady u where blocking left few.
+    """
+
+    random_share: float = 0.25
+    seed: int = 0
+    evidence: EvidenceParams = field(default_factory=EvidenceParams)
+    adjustments: AdjustmentParams = field(default_factory=AdjustmentParams)
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """PAIR_SCORES, the LINK_MODEL behind them and how its fit went, one entry for each party type present."""
+
+    scores: pa.Table
+    model: pa.Table
+    diagnostics: tuple[EvidenceDiagnostics, ...]
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """Scores as arrays aligned with the pairs they were asked for."""
+
+    patterns: pa.Array  # text
+    match_weights: npt.NDArray[np.float64]
+    models: tuple[FittedEvidence, ...]
+
+
+def score_pairs(records: pa.Table, pairs: pa.Table, params: ScoringParams = ScoringParams()) -> PairScores:
+    """Match weights (log2 posterior odds) of CANDIDATE_PAIRS over ENTITY_RECORDS, learned without labels.
+
+    Raises: LinkingError where a pair names a record that is not there.
+    """
+    encoded = encode_records(records)
+    left, right = encoded.positions(pairs["left_id"]), encoded.positions(pairs["right_id"])
+    if (left < 0).any() or (right < 0).any():
+        raise LinkingError("candidate_pairs name a record_id that entity_records do not have")
+    scored = score_rows(encoded, left.astype(np.int32), right.astype(np.int32), params)
+    return tabulate_scores(pairs, scored)
+
+
+def tabulate_scores(pairs: pa.Table, scored: ScoredPairs) -> PairScores:
+    """PAIR_SCORES and LINK_MODEL out of arrays."""
+    columns = {
+        "left_id": pairs["left_id"],
+        "right_id": pairs["right_id"],
+        "pattern": scored.patterns,
+        "match_weight": pa.array(scored.match_weights),
+        "match_probability": pa.array(weights_to_probabilities(scored.match_weights)),
+    }
+    model = pa.concat_tables([LINK_MODEL.empty(), *(tabulate_model(fitted) for fitted in scored.models)])
+    diagnostics = tuple(fitted.diagnostics for fitted in scored.models)
+    return PairScores(PAIR_SCORES.conform(pa.table(columns)), LINK_MODEL.conform(model), diagnostics)
+
+
+def weights_to_probabilities(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Posterior probability out of log2 odds."""
+    return 1 / (1 + np.exp2(-np.clip(weights, -1000, 1000)))
+
+
+def score_rows(records: EncodedRecords, left: Codes, right: Codes, params: ScoringParams) -> ScoredPairs:
+    """Scores of pairs of rows; persons and organisations have a model each."""
+    weights = np.zeros(len(left))
+    which_pattern = np.zeros(len(left), np.int64)
+    texts: list[str] = []
+    models = []
+    for party_type, at in _split_by_party(records, left, right):
+        compared = _fields_of(party_type, compare_pairs(records, left[at], right[at]))
+        keys = pattern_keys(compared) if compared else np.zeros(len(at), np.int64)
+        counts = count_patterns(tuple(compared), keys)
+        drawn = count_random_pairs(records, party_type, counts, params)
+        fitted = fit_evidence(party_type, merge_counts([counts, drawn]), params.evidence)
+        distinct, which = find_distinct(keys)
+        levels = unpack_keys(distinct, len(compared))
+        adjustment = adjust_weights(records, left[at], right[at], compared, params.adjustments)
+        weights[at] = fitted.pattern_weights(levels)[which] + adjustment
+        which_pattern[at] = which + len(texts)
+        texts += describe_patterns(fitted.fields, levels)
+        models.append(fitted)
+    patterns = pa.array(texts, pa.string()).take(pa.array(which_pattern))
+    return ScoredPairs(patterns, weights, tuple(models))
+
+
+def count_random_pairs(
+    records: EncodedRecords, party_type: str, counts: PatternCounts, params: ScoringParams
+) -> PatternCounts:
+    """Patterns, in the fields of `counts`, of records paired at random; partial records stay out."""
+    other = PARTY_TYPES.index(ORGANISATION if party_type == PERSON else PERSON)
+    rows = np.flatnonzero((records.party_types != other) & ~records.is_partial).astype(np.int32)
+    n_draws = int(params.random_share * counts.n_pairs) if len(rows) > 1 else 0
+    drawn = (
+        np.random.default_rng(params.seed).choice(rows, (2, n_draws))
+        if n_draws
+        else np.zeros((2, 0), np.int32)
+    )
+    left, right = drawn[:, drawn[0] != drawn[1]]
+    compared = compare_pairs(records, left, right)
+    levels = {name: compared.get(name, np.zeros(len(left), np.int8)) for name in counts.fields}
+    return count_patterns(counts.fields, pattern_keys(levels))
+
+
+def _split_by_party(records: EncodedRecords, left: Codes, right: Codes) -> Iterator[tuple[str, Keys]]:
+    kinds = records.party_types
+    is_organisation = (kinds[left] == 1) | (kinds[right] == 1)
+    for party_type, mask in ((PERSON, ~is_organisation), (ORGANISATION, is_organisation)):
+        at = np.flatnonzero(mask)
+        if len(at):
+            yield party_type, at
+
+
+def _fields_of(party_type: str, compared: Compared) -> Compared:
+    """Fields that apply to the party type and are known for some pair."""
+    return {
+        name: levels
+        for name, levels in compared.items()
+        if party_type in FIELD_BY_NAME[name].party_types and levels.any()
+    }
+
+
+def describe_patterns(fields: tuple[str, ...], levels: npt.NDArray[np.int8]) -> list[str]:
+    """Texts such as "given_name:exact|birth_date:typo" for each row of levels, without missing fields."""
+    names = [["", *(f"{name}:{level.name}" for level in FIELD_BY_NAME[name].levels)] for name in fields]
+    return ["|".join(names[i][k] for i, k in enumerate(row) if k) for row in levels.tolist()]
+
+
+def tabulate_model(fitted: FittedEvidence) -> pa.Table:
+    """LINK_MODEL rows of one model; the row "prior" is the share of matches among candidate pairs."""
+    learned = "default" if fitted.diagnostics.fallback else "em"
+    share, n = fitted.match_share, float(fitted.diagnostics.n_pairs)
+    rows = [("prior", "match", 1, share, 1 - share, fitted.prior_weight, n, learned)]
+    order = [known.name for known in FIELDS if known.name in fitted.fields]
+    for at, name in sorted((fitted.fields.index(name), name) for name in order):
+        weights = fitted.level_weights(name)[1:]
+        seen = fitted.level_counts[at]
+        for k, level in enumerate(FIELD_BY_NAME[name].levels):
+            source = learned if seen[k] else "default"
+            m, u = float(fitted.m[at][k]), float(fitted.u[at][k])
+            rows.append((name, level.name, k + 1, m, u, float(weights[k]), float(seen[k]), source))
+    names = LINK_MODEL.schema.names[1:]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return LINK_MODEL.from_columns(party_type=[fitted.party_type] * len(rows), **columns)

@@ -1,0 +1,99 @@
+"""One person's name in other forms: nicknames, generations. Common knowledge, keyed like records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from terag_pipelines.entities.transliteration import name_key
+
+# Groups parted by "|": a full name first, then its short forms. A short form may stand in several groups.
+_ENGLISH = """
+abigail abby gail|albert al bert bertie|alexander alex al sandy xander sasha
+alexandra alex sandra sandy lexi sasha|alfred al alf alfie fred|amanda mandy|andrew andy drew
+anthony tony|archibald archie|arthur art|barbara barb babs|benjamin ben benny|bernard bernie
+catherine katherine kathryn cathy kathy kate katie kitty kat|charles charlie chuck chas
+charlotte lottie charlie|christina christine chris tina chrissy|christopher chris kit topher
+clifford cliff|cynthia cindy|daniel dan danny|david dave davey|deborah debra deb debbie|dennis denny
+donald don donnie|dorothy dot dottie dolly|douglas doug|edward ed eddie ned ted teddy|edwin ed eddie
+eleanor ellie nell nora|elizabeth liz lizzie beth betty betsy eliza libby|emily em emmy|eugene gene
+evelyn evie|florence flo|frances fran francie|francis frank fran|franklin frank|frederick fred freddie
+gabriel gabe|gabrielle gabby|geoffrey jeffrey geoff jeff|george georgie|gerald gerry jerry|gregory greg
+harold harry hal|harriet hattie harry|helen nell|henry harry hank hal|herbert herb bert|howard howie
+hugh hughie|isabella isabel bella izzy|jacob jake|jacqueline jackie|james jim jimmy jamie|janet jan
+jennifer jen jenny|jeremy jerry|jessica jess jessie|john jack johnny jon|jonathan jon jonny
+joseph joe joey|josephine jo josie|joshua josh|judith judy|julia julie|katrina kat|kenneth ken kenny
+kimberly kim|lawrence laurence larry|leonard len lenny leo|leslie les|lillian lily lil|louis lou louie
+lucille lucy|margaret maggie meg peggy marge margie greta|martha marty|martin marty|matthew matt
+maxwell max|megan meg|melissa mel missy|michael mike mickey mick mikey|michelle shelly|mitchell mitch
+nancy nan|natalie nat|nathaniel nathan nat nate|nicholas nick nicky|nicole nicky|oliver ollie
+olivia liv livvy|pamela pam|patricia pat patty tricia trish|patrick pat paddy|peter pete
+philip phillip phil|priscilla cilla|rachel rach|raymond ray|rebecca becky becca|regina gina
+reginald reg reggie|richard rick ricky rich dick|robert rob robbie bob bobby bert|roberta bobbie
+roger rodge|ronald ron ronnie|rosemary rosie rose|russell russ rusty|samantha sam sammy|samuel sam sammy
+sandra sandy|sarah sally|sharon shari|sidney sid|solomon sol|stanley stan|stephanie steph
+stephen steven steve|stuart stu|susan susannah sue susie suzy|sylvia syl|terence terry
+teresa theresa terry tess|theodore ted teddy theo|thomas tom tommy|timothy tim timmy|tobias toby
+valerie val|veronica ronnie|victor vic|victoria vicky tori|vincent vince vinny|virginia ginny
+walter walt wally|wendy wen|wilfred will wilf|william will bill billy willy liam|winifred winnie
+zachary zach zack
+"""
+_RUSSIAN = """
+александр саша шура саня алекс|александра саша шура|алексей леша алеша|алена лена|анастасия настя ася
+анатолий толя|андрей андрюша|анна аня нюра|антонина тоня|артем тема|артур артик|борис боря|вадим вадик
+валентин валя|валентина валя|валерий валера|валерия лера|варвара варя|василий вася|вера верочка
+виктор витя|виктория вика|виталий виталик|владимир вова володя|владислав влад слава|вячеслав слава
+галина галя|геннадий гена|георгий гоша жора|григорий гриша|дарья даша|дмитрий дима митя|евгений женя
+евгения женя|екатерина катя|елена лена алена|елизавета лиза|зинаида зина|иван ваня|игорь гарик
+илья илюша|ирина ира|кирилл кира|константин костя|ксения ксюша|лариса лара|леонид леня|лидия лида
+любовь люба|людмила люда мила|максим макс|маргарита рита|марина мариша|мария маша маруся|михаил миша
+надежда надя|наталья наталия наташа|никита никитос|николай коля|оксана ксюша|олег олежка|ольга оля
+павел паша|петр петя|полина поля|раиса рая|роман рома|светлана света|семен сема|сергей сережа серега
+софья софия соня|станислав стас слава|степан степа|тамара тома|татьяна таня|тимофей тима|федор федя
+эдуард эдик|юлия юля|юрий юра|яков яша|ярослав ярик слава
+"""
+_KAZAKH = """
+абылайхан абылай|айгерим айка гера|алдияр алдик|алихан алик|асель аселя|аскар асик|бауыржан баур баука
+болатбек болат|гульнара гуля|гульмира гуля|гульжан гуля|динара дина|ерлан ерик|жанна жана|жансая жанса
+кайрат кайра|мадина мадя|мурат мурик|нурлан нурик|нурсултан нурик нурс|рустам рус|сабина саби
+самал самалка|тимур тима|ержан ерик|айжан айка|куаныш куан
+"""
+MAX_GROUPS = 4  # of one short form; "sasha", "gulia"
+GENERATION = r" (?:(?P<younger>jr|junior)|(?P<older>sr|senior))$"  # behind a name key
+
+
+def _read_groups() -> Mapping[str, tuple[int, ...]]:
+    groups: dict[str, set[int]] = defaultdict(set)
+    lines = "|".join((_ENGLISH + _RUSSIAN + _KAZAKH).strip().splitlines()).split("|")
+    for number, line in enumerate(line for line in lines if line):
+        for name in line.split():
+            groups[name_key(name)].add(number)
+    return MappingProxyType({name: tuple(sorted(held))[:MAX_GROUPS] for name, held in groups.items()})
+
+
+NICKNAME_GROUPS = _read_groups()
+
+
+def nickname_groups(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
+    """The groups (n_names, MAX_GROUPS) that each name key belongs to; -1 where there are no more.
+
+    Two different names that share a group may be one person's.
+    """
+    table = np.full((len(names) + 1, MAX_GROUPS), -1, np.int16)
+    for at, name in enumerate(names):
+        groups = NICKNAME_GROUPS.get(name, ())
+        table[at, : len(groups)] = groups
+    return table
+
+
+def share_group(left: npt.NDArray[np.int16], right: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    """Whether two aligned arrays of groups (n, MAX_GROUPS) have one in common, row by row."""
+    shared = np.zeros(len(left), bool)
+    for i in range(MAX_GROUPS):
+        for j in range(MAX_GROUPS):
+            shared |= (left[:, i] >= 0) & (left[:, i] == right[:, j])
+    return shared

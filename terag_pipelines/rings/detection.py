@@ -1,0 +1,129 @@
+"""From one batch's tables to a score for every entity: projection, communities, cycles, features, risk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from terag_pipelines.rings.communities import CommunityParams, find_communities
+from terag_pipelines.rings.features import FeatureParams, measure_nodes
+from terag_pipelines.rings.model import RING_SCORES
+from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes
+from terag_pipelines.rings.projection import Projection, ProjectionParams, project_entities
+from terag_pipelines.rings.risk import Risk, RiskParams, assess_risk, read_outcomes
+from terag_pipelines.rings.trails import CycleParams, find_cycles
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RingParams:
+    """All that decides which scores come out."""
+
+    projection: ProjectionParams = field(default_factory=ProjectionParams)
+    communities: CommunityParams = field(default_factory=CommunityParams)
+    cycles: CycleParams = field(default_factory=CycleParams)
+    features: FeatureParams = field(default_factory=FeatureParams)
+    risk: RiskParams = field(default_factory=RiskParams)
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """Figures that someone would look at. Average precisions are over entities with a training label, NaN
+    without enough.
+    """
+
+    n_entities: int
+    n_ties: int
+    n_hubs: int
+    n_communities: int
+    largest_community: int
+    n_cycles: int
+    n_training_labels: int
+    is_supervised: bool
+    anomaly_average_precision: float
+    model_average_precision: float
+
+
+@dataclass(frozen=True)
+class RingDetection:
+    """`scores`: a RING_SCORES table, one row per entity."""
+
+    scores: pa.Table
+    report: DetectionReport
+    index: NodeIndex
+
+    def labelled_scores(self, labels: pa.Table, use: str = "training") -> tuple[Floats, Ints]:
+        """Scores and outcomes (0 or 1) of the entities with a fraud label of this use, in the order of
+        entity ids.
+        """
+        return _labelled(self.scores, read_outcomes({"labels": labels}, self.index, use))
+
+
+def score_rings(tables: Tables, params: RingParams | None = None) -> RingDetection:
+    """Scores every entity of a batch; learns from labels with use "training" only, and only where that
+    helps.
+
+    `tables` by name: entity_records, entity_members, accounts, transfers, party_events, relationships,
+    labels; a missing one counts as empty.
+    """
+    chosen = params or RingParams()
+    projection = project_entities(tables, chosen.projection)
+    is_partial = projection.index.nodes["is_partial"].to_numpy()
+    community = find_communities(len(projection.index), projection.edges, chosen.communities, is_partial)
+    cycles = find_cycles(projection.transfers, community, projection.hubs, chosen.cycles)
+    features = measure_nodes(tables, projection, community, cycles, chosen.features)
+    outcomes = read_outcomes(tables, projection.index, "training")
+    risk = assess_risk(features.table, projection.edges, community, outcomes, chosen.risk)
+    scores = _as_table(projection.index, community, risk)
+    return RingDetection(scores, _report(projection, community, cycles, risk), projection.index)
+
+
+def labelled_scores(ring_scores: pa.Table, tables: Tables, use: str = "training") -> tuple[Floats, Ints]:
+    """As RingDetection.labelled_scores, from a stored RING_SCORES table and the tables it was made from.
+
+    The scores of entities with a training label are out of fold: a calibrator may learn from them.
+    """
+    return _labelled(ring_scores, read_outcomes(tables, index_nodes(tables), use))
+
+
+def _labelled(ring_scores: pa.Table, outcomes: Ints) -> tuple[Floats, Ints]:
+    known = outcomes >= 0
+    return ring_scores["score"].to_numpy()[known], outcomes[known]
+
+
+def _as_table(index: NodeIndex, community: Ints, risk: Risk) -> pa.Table:
+    entity_ids = index.nodes["entity_id"]
+    _, first, sizes = np.unique(community, return_index=True, return_counts=True)
+    spoken = index.nodes.select("node").join(risk.explained, on="node", how="left", maintain_order="left")
+    return RING_SCORES.from_columns(
+        entity_id=entity_ids.to_arrow(),
+        community_id=entity_ids.gather(first[community]).to_arrow(),
+        n_members=sizes[community],
+        score=risk.score,
+        anomaly_score=risk.anomaly_score,
+        is_supervised=np.full(len(index), risk.is_supervised),
+        features=spoken["features"].fill_null("{}").to_arrow(),
+        reasons=spoken["reasons"].fill_null([]).to_arrow() if len(index) else [],
+    )
+
+
+def _report(projection: Projection, community: Ints, cycles: pl.DataFrame, risk: Risk) -> DetectionReport:
+    sizes = np.bincount(community) if len(community) else np.zeros(1, dtype=np.int64)
+    return DetectionReport(
+        n_entities=len(projection.index),
+        n_ties=projection.edges.height,
+        n_hubs=len(projection.hubs),
+        n_communities=int((sizes > 0).sum()),
+        largest_community=int(sizes.max()),
+        n_cycles=cycles["cycle"].n_unique(),
+        n_training_labels=int((risk.outcomes >= 0).sum()),
+        is_supervised=risk.is_supervised,
+        anomaly_average_precision=risk.anomaly_precision,
+        model_average_precision=risk.model_precision,
+    )

@@ -1,0 +1,91 @@
+"""What the rings room hands on: a score for each entity, the rings, their members, and the alerts they
+raise.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from terag_pipelines.tables import TableSchema
+
+TEXT = pa.string()
+TEXTS = pa.list_(pa.string())
+INSTANT = pa.timestamp("us", tz="UTC")
+
+RING_SCORES = TableSchema(
+    name="ring_scores",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),  # "account:<id>" where an account has no known holder
+            ("community_id", TEXT),  # the smallest entity_id of the community
+            ("n_members", pa.int64()),  # of the community
+            ("score", pa.float64()),  # 0 to 1; out of fold for an entity with a training label
+            ("anomaly_score", pa.float64()),  # 0 to 1, learned from no label
+            ("is_supervised", pa.bool_()),  # score comes from a model that labels trained
+            ("features", TEXT),  # JSON object: what the entity's reasons rest on, features that are not zero
+            ("reasons", TEXTS),  # in words, the strongest first
+        ]
+    ),
+    key=("entity_id",),
+)
+
+FRAUD_RINGS = TableSchema(
+    name="fraud_rings",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),  # "ring_" + 16 hex digits over the sorted member entity ids
+            ("community_id", TEXT),
+            ("n_members", pa.int64()),
+            ("kind", TEXT),  # "cycle", "fan_in", "fan_out", "shared_identity" or "mixed"
+            ("risk_score", pa.float64()),  # mean score of the members, 0 to 1
+            (
+                "risk_probability",
+                pa.float64(),
+            ),  # mean calibrated probability of the members; null uncalibrated
+            ("is_calibrated", pa.bool_()),
+            ("severity", TEXT),  # "low", "medium", "high" or "critical"
+            ("amount_minor", pa.int64()),  # moved between members, in `currency`
+            ("currency", TEXT),  # the one in which members moved most transfers; null without transfers
+            ("n_transfers", pa.int64()),  # between members, in any currency
+            ("n_shared_identifiers", pa.int64()),  # held by two or more members
+            ("n_watchlist", pa.int64()),  # members on a watchlist
+            ("first_at", INSTANT),
+            ("last_at", INSTANT),
+            ("reasons", TEXTS),
+        ]
+    ),
+    key=("ring_id",),
+)
+
+RING_MEMBERS = TableSchema(
+    name="ring_members",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            ("entity_id", TEXT),
+            (
+                "role",
+                TEXT,
+            ),  # "collector", "distributor", "mule", "beneficiary", "link", "shared_identity", "associate"
+            ("score", pa.float64()),
+            ("in_amount_minor", pa.int64()),  # from members, in the ring's currency
+            ("out_amount_minor", pa.int64()),  # to members, in the ring's currency
+        ]
+    ),
+    key=("ring_id", "entity_id"),
+)
+
+RING_ALERTS = TableSchema(
+    name="ring_alerts",
+    schema=pa.schema(
+        [
+            ("alert_id", TEXT),  # "alert_" + 16 hex digits over ring_id and rule
+            ("ring_id", TEXT),
+            ("rule", TEXT),  # "risk", "amount" or "watchlist"
+            ("severity", TEXT),
+            ("message", TEXT),  # counts and amounts only, nobody's name or identifier
+            ("runbook", TEXT),
+        ]
+    ),
+    key=("alert_id",),
+)

@@ -1,0 +1,221 @@
+"""From entities, shared identifiers and transfers to one weighted graph in which communities are sought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import polars as pl
+
+from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, find_hubs, sum_flows, transfers_between_entities
+from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
+from terag_pipelines.rings.trails import RelayParams, find_relays
+
+IDENTIFIER_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "iin": 2.0,
+        "document": 2.0,
+        "device": 1.0,
+        "card": 1.0,
+        "phone": 1.0,
+        "email": 1.0,
+        "address": 0.5,
+        "ip": 0.25,
+    }
+)
+
+
+@dataclass(frozen=True)
+class ProjectionParams:
+    """How strongly two entities are tied by what they share and by what they pay each other.
+
+    An identifier of `k` holders ties each pair of them by `identifier_weights[kind] / (k - 1)`: the rarer,
+    the stronger; above `max_identifier_holders` it ties nobody (a call centre, a block of flats). Transfers
+    tie a pair by the mean of the part they are of the payer's outflow and of the receiver's inflow, times
+    `transfer_weight`, halved for every `half_life_days` since the last of them; transfers that pass on what
+    just came, or are passed on at once, tie a pair by `relay_weight` times (1 - 1/2 ** their number).
+    Whoever deals with more than `max_counterparties` (payroll, utilities, shops) ties nobody together by
+    transfers.
+    """
+
+    identifier_weights: Mapping[str, float] = field(default_factory=lambda: IDENTIFIER_WEIGHTS)
+    other_identifier_weight: float = 0.5
+    relationship_weight: float = 0.5
+    max_identifier_holders: int = 20
+    transfer_weight: float = 1.0
+    relay_weight: float = 1.0
+    half_life_days: float = 90.0
+    max_counterparties: int = 100
+    relays: RelayParams = field(default_factory=RelayParams)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The graph and what it was made of; nodes are numbers of `index`.
+
+    `edges`: left < right, weight. `shared`: left < right, kind, n_holders: one row per identifier that a
+    pair shares. `holdings`: node, kind, value, n_holders (2 or more). `transfers`: source, target, amount
+    (in typical transfers of its currency), amount_minor, currency, at (microseconds), is_cash, sorted.
+    `hubs`: nodes with too many counterparties. `relays`: first, second, rows of `transfers`. `related`:
+    left < right, from stated relationships.
+    """
+
+    index: NodeIndex
+    edges: pl.DataFrame
+    shared: pl.DataFrame
+    holdings: pl.DataFrame
+    transfers: pl.DataFrame
+    relays: pl.DataFrame
+    related: pl.DataFrame
+    hubs: pl.Series
+
+
+def project_entities(tables: Tables, params: ProjectionParams) -> Projection:
+    """The weighted undirected graph of one batch, the same for any order of input rows."""
+    index = index_nodes(tables)
+    holdings = hold_identifiers(tables, index)
+    shared = pair_holders(holdings, params.max_identifier_holders)
+    transfers = transfers_between_entities(tables, index)
+    hubs = find_hubs(transfers, params.max_counterparties)
+    related = relate_entities(tables, index)
+    relays = find_relays(transfers, hubs, params.relays)
+    ties = [
+        _identifier_ties(shared, params),
+        _transfer_ties(transfers, hubs, params),
+        _relay_ties(transfers, relays, hubs, params),
+        related.with_columns(weight=pl.lit(params.relationship_weight)),
+    ]
+    edges = (
+        pl.concat(ties).sort("left", "right", "weight").group_by("left", "right", maintain_order=True).sum()
+    )
+    return Projection(index, edges, shared, holdings, transfers, relays, related, hubs)
+
+
+def hold_identifiers(tables: Tables, index: NodeIndex) -> pl.DataFrame:
+    """node, kind, value, n_holders of every identifier, address and device that two or more entities hold."""
+    held = pl.concat(
+        [
+            *_record_identifiers(tables, index),
+            _linked_objects(tables, index),
+            *_used_in_transfers(tables, index),
+        ]
+    )
+    distinct = held.drop_nulls().filter(pl.col("value") != "").unique(["node", "kind", "value"])
+    return (
+        distinct.with_columns(n_holders=pl.len().over("kind", "value").cast(pl.Int64))
+        .filter(pl.col("n_holders") > 1)
+        .sort("kind", "value", "node")
+    )
+
+
+def _record_identifiers(tables: Tables, index: NodeIndex) -> list[pl.DataFrame]:
+    columns = ["record_id", "iin", "bin", "address_key", "identifiers", "phones", "emails"]
+    records = read_frame(tables, "entity_records", columns).join(index.records, on="record_id")
+    single = {"iin": "iin", "bin": "document", "address_key": "address"}
+    several = {"identifiers": "document", "phones": "phone", "emails": "email"}
+    return [
+        *(records.select("node", kind=pl.lit(kind), value=name) for name, kind in single.items()),
+        *(
+            records.select("node", kind=pl.lit(kind), value=name).explode("value", empty_as_null=True)
+            for name, kind in several.items()
+        ),
+    ]
+
+
+def _linked_objects(tables: Tables, index: NodeIndex) -> pl.DataFrame:
+    relationships = read_frame(tables, "relationships", ["record_id", "object_kind", "object_id"])
+    return (
+        relationships.filter(pl.col("object_kind") != "record")
+        .join(index.records, on="record_id")
+        .select("node", kind="object_kind", value="object_id")
+    )
+
+
+def _used_in_transfers(tables: Tables, index: NodeIndex) -> list[pl.DataFrame]:
+    transfers = read_frame(tables, "transfers", ["source_account", "device_id", "ip"])
+    used = transfers.join(index.accounts, left_on="source_account", right_on="account_id")
+    return [
+        used.select("node", kind=pl.lit(kind), value=name).drop_nulls().unique()
+        for kind, name in (("device", "device_id"), ("ip", "ip"))
+    ]
+
+
+def pair_holders(holdings: pl.DataFrame, max_holders: int) -> pl.DataFrame:
+    """left < right, kind, n_holders: one row for every identifier that a pair shares, hubs left out."""
+    few = holdings.filter(pl.col("n_holders") <= max_holders)
+    pairs = few.join(few.select("kind", "value", right="node"), on=["kind", "value"])
+    return (
+        pairs.filter(pl.col("node") < pl.col("right"))
+        .select(left="node", right="right", kind="kind", n_holders="n_holders")
+        .sort("left", "right", "kind", "n_holders")
+    )
+
+
+def relate_entities(tables: Tables, index: NodeIndex) -> pl.DataFrame:
+    """left < right of every pair of entities between which the source states a relationship."""
+    relationships = read_frame(tables, "relationships", ["record_id", "object_kind", "object_id"])
+    pairs = (
+        relationships.filter(pl.col("object_kind") == "record")
+        .join(index.records, on="record_id")
+        .join(index.records.select(object_id="record_id", other="node"), on="object_id")
+    )
+    return _as_pairs(pairs.select(a="node", b="other")).unique().sort("left", "right")
+
+
+def _as_pairs(ends: pl.DataFrame) -> pl.DataFrame:
+    return ends.filter(pl.col("a") != pl.col("b")).select(
+        left=pl.min_horizontal("a", "b"), right=pl.max_horizontal("a", "b")
+    )
+
+
+def _identifier_ties(shared: pl.DataFrame, params: ProjectionParams) -> pl.DataFrame:
+    by_kind = pl.col("kind").replace_strict(
+        dict(params.identifier_weights), default=params.other_identifier_weight, return_dtype=pl.Float64
+    )
+    return shared.select("left", "right", weight=by_kind / (pl.col("n_holders") - 1))
+
+
+def _transfer_ties(transfers: pl.DataFrame, hubs: pl.Series, params: ProjectionParams) -> pl.DataFrame:
+    flows = sum_flows(transfers)
+    newest = pl.col("last_at").max()
+    age_days = (newest - pl.col("last_at")) / MICROSECONDS_PER_DAY
+    share = (
+        pl.col("amount") / pl.col("amount").sum().over("source")
+        + pl.col("amount") / pl.col("amount").sum().over("target")
+    ) / 2
+    weighted = flows.with_columns(
+        weight=params.transfer_weight * share * 0.5 ** (age_days / params.half_life_days)
+    )
+    return _pair_flows(weighted, hubs)
+
+
+def pair_relays(projection: Projection) -> pl.DataFrame:
+    """left, right, n_relayed: pairs between which relayed money went, hubs left out; a row for each
+    direction.
+    """
+    return _count_relays(projection.transfers, projection.relays, projection.hubs)
+
+
+def _count_relays(transfers: pl.DataFrame, relays: pl.DataFrame, hubs: pl.Series) -> pl.DataFrame:
+    rows = pl.concat([relays["first"], relays["second"]]).unique().sort()
+    moved = transfers.select(pl.col("source", "target").gather(rows))
+    return _pair_flows(moved.group_by("source", "target").agg(weight=pl.len()), hubs).rename(
+        {"weight": "n_relayed"}
+    )
+
+
+def _relay_ties(
+    transfers: pl.DataFrame, relays: pl.DataFrame, hubs: pl.Series, params: ProjectionParams
+) -> pl.DataFrame:
+    counted = _count_relays(transfers, relays, hubs)
+    return counted.select("left", "right", weight=params.relay_weight * (1 - 0.5 ** pl.col("n_relayed")))
+
+
+def _pair_flows(weighted: pl.DataFrame, hubs: pl.Series) -> pl.DataFrame:
+    apart = ~pl.col("source").is_in(hubs.implode()) & ~pl.col("target").is_in(hubs.implode())
+    return weighted.filter(apart).select(
+        left=pl.min_horizontal("source", "target"),
+        right=pl.max_horizontal("source", "target"),
+        weight="weight",
+    )

@@ -1,0 +1,408 @@
+"""A whole source: every row is in a table or in quarantine, and the tables hold what the rows said."""
+
+import json
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from terag_pipelines.entities import model
+from terag_pipelines.entities.ingestion import TABLES, SourceTables, ingest
+from terag_pipelines.entities.manifests import parse_manifest
+from terag_pipelines.entities.raw_files import RawFile, read_document
+from terag_pipelines.errors import MissingColumnError, TooManyBadRowsError
+from terag_pipelines.tables import digest
+
+PEOPLE = """
+  - name: people
+    path: people.csv
+    holds: people
+    fields: {id: id, full_name: name, birth_date: born, sex: sex, iin: iin, phone: [phone, phone2], email: email, address: address, passport: passport}
+"""
+ACCOUNTS = """
+  - {name: accounts, path: accounts.csv, holds: accounts, fields: {id: acc, holder: {column: client, dataset: people}, iban: iban, currency: cur, opened_on: opened}}
+"""
+TRANSFERS = """
+  - name: transfers
+    path: transfers.csv
+    holds: transfers
+    fields: {id: id, source_account: src, target_account: dst, source_name: sname, target_name: tname, target_bank: tbank,
+             amount: amount, currency: cur, occurred_at: at, is_cash: cash}
+"""  # fmt: skip
+IIN = "880614300129"
+COLUMNS = {
+    "people": ("id", "name", "born", "sex", "iin", "phone", "phone2", "email", "address", "passport"),
+    "accounts": ("acc", "client", "iban", "cur", "opened"),
+    "transfers": ("id", "src", "dst", "sname", "tname", "tbank", "amount", "cur", "at", "cash"),
+}
+
+
+def raw(columns, rows) -> RawFile:
+    table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns})
+    return RawFile(table, np.arange(1, len(rows) + 1), tuple(columns))
+
+
+def take_in(*entries: str, head: str = "max_bad_share: 1", **files) -> SourceTables:
+    manifest = parse_manifest(f"name: bank\n{head}\nfiles:\n" + "".join(entries), "source.yaml")
+    raws = {name: rows if isinstance(rows, RawFile) else raw(COLUMNS.get(name) or tuple(rows[0]), rows) for name, rows in files.items()}  # fmt: skip
+    return ingest(manifest, lambda spec: raws[spec.name])
+
+
+def faults(found: SourceTables) -> list[tuple[str, int, str, str]]:
+    rows = found.tables["quarantined_rows"].to_pylist()
+    return [(row["file"], row["row"], row["field"], row["reason"]) for row in rows]
+
+
+def by_id(found: SourceTables, table: str, key: str) -> dict[str, dict]:
+    return {row[key]: row for row in found.tables[table].to_pylist()}
+
+
+def test_a_person_in_full():
+    found = take_in(PEOPLE, people=[{
+        "id": "1", "name": "Серіков Нұрлан Болатұлы", "born": "14.06.1988", "sex": "М", "iin": IIN,
+        "phone": "8 701 123 45 67", "phone2": "+7 701 123 45 67", "email": "N.Serikov@Mail.KZ",
+        "address": "г. Алматы, ул. Абая, д. 12", "passport": "n 12345678",
+    }])  # fmt: skip
+    person = by_id(found, "entity_records", "record_id")["people:1"]
+    assert (person["iin"], person["quality_flags"], faults(found)) == (IIN, [], [])
+    expected = {
+        "party_type": "person", "display_name": "Серіков Нұрлан Болатұлы", "given_key": "nurlan", "family_key": "serikov",
+        "patronymic": "Болатұлы", "name_key": "bolatuli nurlan serikov", "alias_keys": [], "birth_date": date(1988, 6, 14),
+        "sex": "male", "identifiers": ["passport:N12345678"], "phones": ["+77011234567"], "emails": ["n.serikov@mail.kz"],
+        "street": "abaia", "house": "12", "address_key": "almati abaia 12", "is_partial": False, "is_watchlist": False,
+        "file": "people.csv", "row": 1, "organisation_key": None,
+    }  # fmt: skip
+    assert {key: person[key] for key in expected} == expected
+
+
+def test_every_table_is_there_and_says_why_it_is_empty():
+    found = take_in(PEOPLE, people=[{"id": None}])
+    assert set(found.tables) == {schema.name for schema in TABLES}
+    for schema in TABLES:
+        assert found.tables[schema.name].schema == schema.schema
+    assert found.reasons["entity_records"] == "people.csv: all 1 rows were left out"
+    assert found.reasons["transfers"] == "the manifest names no file that holds transfers"
+    assert "quarantined_rows" not in found.reasons
+    assert (
+        take_in(PEOPLE, people=raw(COLUMNS["people"], [])).reasons["entity_records"] == "people.csv: no rows"
+    )
+
+
+def test_a_bad_optional_field_is_lost_and_the_row_stays():
+    rows = [
+        {
+            "id": "1",
+            "born": "1990-02-30",
+            "sex": "?x",
+            "iin": "123",
+            "phone": "12",
+            "email": "nobody",
+            "passport": "00",
+        }
+    ]
+    found = take_in(PEOPLE, people=rows)
+    person = by_id(found, "entity_records", "record_id")["people:1"]
+    assert [person[name] for name in ("birth_date", "sex", "iin")] == [None] * 3
+    assert [person[name] for name in ("phones", "emails", "identifiers")] == [[], [], []]
+    assert person["quality_flags"] == ["birth_date_invalid", "email_invalid", "iin_invalid", "passport_invalid", "phone_invalid", "sex_invalid"]  # fmt: skip
+    assert faults(found) == [
+        ("people.csv", 1, "birth_date", "is no date that exists"),
+        ("people.csv", 1, "email", "is no e-mail address"),
+        ("people.csv", 1, "iin", "is no valid IIN (12 digits, date, check digit)"),
+        ("people.csv", 1, "passport", "is too short or one sign repeated"),
+        ("people.csv", 1, "phone", "has fewer than five digits"),
+        ("people.csv", 1, "sex", "is neither female nor male"),
+    ]
+    assert found.file_counts["people"].n_rejected == 0
+    kept = json.loads(found.tables["quarantined_rows"]["raw_row"][0].as_py())
+    assert kept["born"] == "1990-02-30"
+
+
+def test_a_missing_or_repeated_id_leaves_the_row_out():
+    found = take_in(
+        PEOPLE, people=[{"id": "1", "name": "A B"}, {"id": " "}, {"id": "1", "name": "C D"}, {"id": "1"}]
+    )
+    assert list(by_id(found, "entity_records", "record_id")) == ["people:1"]
+    assert found.tables["entity_records"]["display_name"].to_pylist() == ["A B"]
+    assert faults(found) == [
+        ("people.csv", 2, "id", "is missing"),
+        ("people.csv", 3, "id", "repeats the value of row 1"),
+        ("people.csv", 4, "id", "repeats the value of row 1"),
+    ]
+    counts = by_id(found, "source_files", "dataset")["people"]
+    assert (counts["n_rows"], counts["n_rejected"]) == (4, 3)
+
+
+def test_an_iin_that_disagrees_is_flagged_only_and_fills_what_is_missing():
+    found = take_in(
+        PEOPLE, people=[{"id": "1", "iin": IIN, "born": "1988-06-15", "sex": "F"}, {"id": "2", "iin": IIN}]
+    )
+    one, two = found.tables["entity_records"].to_pylist()
+    assert one["quality_flags"] == ["iin_birth_date_mismatch", "iin_sex_mismatch"]
+    assert (one["birth_date"], one["sex"]) == (date(1988, 6, 15), "female")
+    assert (two["birth_date"], two["sex"], two["quality_flags"]) == (
+        date(1988, 6, 14),
+        "male",
+        ["birth_date_from_iin"],
+    )
+    assert faults(found) == []
+
+
+def test_too_many_bad_rows_stop_the_source():
+    rows = [{"id": str(n)} for n in range(17)] + [{"id": None}, {"id": None}, {"id": "1"}]
+    with pytest.raises(TooManyBadRowsError) as caught:
+        take_in(PEOPLE, head="max_bad_share: 0.1", people=rows)
+    assert str(caught.value) == (
+        "people.csv: 3 of 20 rows (15.0%) cannot be used, more than the 10.0% that max_bad_share allows; "
+        "most often: id: is missing (2), id: repeats the value of an earlier row (1)"
+    )
+    assert take_in(PEOPLE, head="max_bad_share: 0.15", people=rows).file_counts["people"].n_rejected == 3
+
+
+def test_a_missing_column_is_named_with_those_there():
+    with pytest.raises(MissingColumnError) as caught:
+        take_in(ACCOUNTS, PEOPLE, people=[{"id": "1"}], accounts=raw(("acc", "client", "iban", "opened"), []))
+    assert str(caught.value) == (
+        "accounts.csv: there is no column 'cur', which the field 'currency' is made of; the columns are: acc, client, iban, opened"
+    )
+
+
+TRANSFER = {"id": "t1", "src": "A1", "dst": "X9", "tname": "ТОО Ромашка", "tbank": "HSBK", "amount": "1 234,50", "at": "2024-03-05T10:00:00", "cash": "да"}  # fmt: skip
+
+
+def test_transfers_and_the_parties_that_only_they_know():
+    others = [
+        {**TRANSFER, "id": "t2", "tname": "Romashka LLP"},
+        {**TRANSFER, "id": "t3", "tname": "ТОО Ромашка", "tbank": None},
+        {
+            **TRANSFER,
+            "id": "t4",
+            "src": "P7",
+            "sname": "Ахметов Ерлан",
+            "dst": "A1",
+            "tname": "ignored",
+            "cur": "jpy",
+        },
+    ]
+    found = take_in(PEOPLE, ACCOUNTS, TRANSFERS, people=[{"id": "1", "name": "Иванов Иван"}],
+                    accounts=[{"acc": "A1", "client": "1"}], transfers=[TRANSFER, *others])  # fmt: skip
+    transfers = by_id(found, "transfers", "transfer_id")
+    assert (transfers["t1"]["amount_minor"], transfers["t1"]["currency"], transfers["t1"]["is_cash"]) == (
+        123450,
+        "KZT",
+        True,
+    )
+    assert (transfers["t4"]["amount_minor"], transfers["t4"]["currency"]) == (1235, "JPY")
+    assert transfers["t1"]["occurred_at"] == datetime(2024, 3, 5, 10, tzinfo=UTC)
+    accounts = by_id(found, "accounts", "account_id")
+    assert (accounts["A1"]["record_id"], accounts["A1"]["is_outside"]) == ("people:1", False)
+    assert (accounts["X9"]["record_id"], accounts["X9"]["is_outside"], accounts["X9"]["bank"]) == (
+        "outside:X9",
+        True,
+        "HSBK",
+    )
+    records = by_id(found, "entity_records", "record_id")
+    assert set(records) == {"people:1", "outside:X9", "outside:P7"}
+    company, person = records["outside:X9"], records["outside:P7"]
+    assert (company["display_name"], company["party_type"], company["legal_form"], company["is_partial"]) == (
+        "ТОО Ромашка",
+        "organisation",
+        "too",
+        True,
+    )
+    assert (company["organisation_key"], company["alias_keys"]) == ("romashka", [])
+    assert (person["given_name"], person["family_name"], person["party_type"]) == (
+        "Ерлан",
+        "Ахметов",
+        "person",
+    )
+
+
+def test_transfers_without_an_accounts_file_make_every_account_outside():
+    found = take_in(TRANSFERS, transfers=[TRANSFER])
+    assert set(by_id(found, "accounts", "account_id")) == {"A1", "X9"}
+    assert by_id(found, "entity_records", "record_id")["outside:A1"]["display_name"] is None
+
+
+def test_a_transfer_that_cannot_be_used_is_left_out():
+    wrong = [{"src": None}, {"amount": "much"}, {"amount": None}, {"amount": "-5"}, {"at": "2024-02-30"}, {"cur": "TENGE"}, {"cash": "maybe"}, {"id": "t1"}]  # fmt: skip
+    rows = [TRANSFER, *({**TRANSFER, "id": f"w{n}", **change} for n, change in enumerate(wrong))]
+    found = take_in(TRANSFERS, transfers=rows)
+    assert set(by_id(found, "transfers", "transfer_id")) == {"t1", "w6"}
+    assert faults(found) == [
+        ("transfers.csv", 2, "source_account", "is missing"),
+        ("transfers.csv", 3, "amount", "is no amount"),
+        ("transfers.csv", 4, "amount", "is missing"),
+        ("transfers.csv", 5, "amount", "is negative"),
+        ("transfers.csv", 6, "occurred_at", "is no time that exists"),
+        ("transfers.csv", 7, "currency", "is no currency code of three letters"),
+        ("transfers.csv", 8, "is_cash", "is neither yes nor no"),
+        ("transfers.csv", 9, "id", "repeats the value of row 1"),
+    ]
+
+
+def test_accounts_with_faults():
+    rows = [{"acc": "A1", "client": "9", "iban": "KZ00125KZT5004100100", "cur": "x", "opened": "never"}, {"acc": "A1"},
+            {"acc": "A2", "client": "1", "iban": "KZ86 125K ZT50 0410 0100", "opened": "2020-01-31"}]  # fmt: skip
+    found = take_in(PEOPLE, ACCOUNTS, people=[{"id": "1"}], accounts=rows)
+    accounts = by_id(found, "accounts", "account_id")
+    assert [accounts["A1"][name] for name in ("record_id", "iban", "currency", "opened_on")] == [None] * 4
+    assert (accounts["A2"]["iban"], accounts["A2"]["opened_on"]) == (
+        "KZ86125KZT5004100100",
+        date(2020, 1, 31),
+    )
+    assert {(row, name) for _, row, name, _ in faults(found)} == {(1, "holder"), (1, "iban"), (1, "currency"), (1, "opened_on"), (2, "id")}  # fmt: skip
+
+
+RELATIONS = """
+  - name: owners
+    path: owners.csv
+    holds: ownership
+    fields: {subject: {column: who, dataset: people}, object: {column: what, dataset: people}, share: {column: percent, unit: percent}}
+  - name: fraud
+    path: fraud.csv
+    holds: labels
+    label: fraud
+    use: training
+    fields: {subject: {column: who, dataset: people}, value: is_fraud}
+  - {name: panel, path: panel.csv, holds: panel, fields: {client: {column: who, dataset: people}, month: month}, variables: [income]}
+"""
+
+
+def test_references_to_nothing_are_left_out():
+    found = take_in(
+        PEOPLE, RELATIONS,
+        people=[{"id": "1"}, {"id": "2"}],
+        owners=[{"who": "1", "what": "2", "percent": "60"}, {"who": "1", "what": "9", "percent": "1"},
+                {"who": "9", "what": "1", "percent": "1"}, {"who": "1", "what": "2", "percent": "10"}, {"who": "2", "what": "1", "percent": "600"}],
+        fraud=[{"who": "1", "is_fraud": "True"}, {"who": "2", "is_fraud": "0"}, {"who": "3", "is_fraud": "1"}, {"who": "1", "is_fraud": "perhaps"}],
+        panel=[{"who": "1", "month": "2024-01-15", "income": "1 000,5"}, {"who": "1", "month": "2024-01", "income": "2"},
+               {"who": "1", "month": "2024-13", "income": "2"}, {"who": "1", "month": "2024-02", "income": "much"}, {"who": "5", "month": "2024-02", "income": "1"}],
+    )  # fmt: skip
+    shares = {
+        (r["record_id"], r["object_id"]): (r["share"], r["relationship_kind"])
+        for r in found.tables["relationships"].to_pylist()
+    }
+    assert shares == {("people:1", "people:2"): (0.6, "owns"), ("people:2", "people:1"): (None, "owns")}
+    assert [(r["subject_id"], r["value"], r["use"]) for r in found.tables["labels"].to_pylist()] == [
+        ("people:1", "1", "training"),
+        ("people:2", "0", "training"),
+    ]
+    assert found.tables["client_panel"].to_pylist() == [
+        {"client_id": "people:1", "month": "2024-01", "income": 1000.5}, {"client_id": "people:1", "month": "2024-02", "income": None},
+    ]  # fmt: skip
+    nothing = "refers to nothing that the source holds"
+    assert faults(found) == [
+        ("fraud.csv", 3, "subject", nothing), ("fraud.csv", 4, "value", "is neither yes nor no"),
+        ("owners.csv", 2, "object", nothing), ("owners.csv", 3, "subject", nothing),
+        ("owners.csv", 4, "object", "repeats the value of row 1"), ("owners.csv", 5, "share", "is no share from 0 to 1"),
+        ("panel.csv", 2, "month", "repeats the value of row 1"), ("panel.csv", 3, "month", "is no month (YYYY-MM)"),
+        ("panel.csv", 4, "income", "is no number"), ("panel.csv", 5, "client", nothing),
+    ]  # fmt: skip
+
+
+BILLING = """
+  - {name: tenants, path: tenants.csv, holds: tenants, fields: {id: id, name: name, plan: plan, email: email}}
+  - {name: usage, path: usage.csv, holds: usage, fields: {id: id, tenant: tenant, meter: meter, quantity: n, occurred_at: at}}
+  - {name: prices, path: prices.yaml, holds: price_book}
+"""
+
+
+def test_tenants_usage_and_the_price_book():
+    at = "2024-01-31T23:59:59+05:00"
+    found = take_in(
+        BILLING,
+        tenants=[{"id": "t1", "name": "Bank", "plan": "pro", "email": "x"}, {"id": "t2", "name": None, "plan": "pro", "email": None}],
+        usage=[{"id": "u1", "tenant": "t1", "meter": "lookups", "n": "3", "at": at}, {"id": "u2", "tenant": "t2", "meter": "lookups", "n": "3", "at": at},
+               {"id": "u3", "tenant": "t1", "meter": "lookups", "n": "1.5", "at": at}, {"id": "u1", "tenant": "t1", "meter": "lookups", "n": "1", "at": at}],
+        prices=read_document({"plans": {"pro": {"fee": 1}}}),
+    )  # fmt: skip
+    assert found.tables["tenants"]["tenant_id"].to_pylist() == ["t1"]
+    assert found.tables["tenants"]["currency"].to_pylist() == ["KZT"]
+    events = found.tables["usage_events"].to_pylist()
+    assert [(e["event_id"], e["quantity"], e["occurred_at"]) for e in events] == [
+        ("u1", 3, datetime(2024, 1, 31, 18, 59, 59, tzinfo=UTC))
+    ]
+    assert found.price_book == {"plans": {"pro": {"fee": 1}}}
+    assert json.loads(found.tables["price_books"]["content"][0].as_py()) == found.price_book
+    assert {(file, row, name) for file, row, name, _ in faults(found)} == {
+        ("tenants.csv", 1, "email"), ("tenants.csv", 2, "name"), ("usage.csv", 2, "tenant"), ("usage.csv", 3, "quantity"), ("usage.csv", 4, "id"),
+    }  # fmt: skip
+
+
+def test_rows_without_ids_get_them_from_their_content():
+    entry = TRANSFERS.replace("id: id, ", "")
+    rows = [TRANSFER, TRANSFER, {**TRANSFER, "amount": "7"}]
+    ids = [
+        take_in(entry, transfers=order).tables["transfers"]["transfer_id"].to_pylist()
+        for order in (rows, rows[::-1])
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 3
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(random):
+    people = [
+        {
+            "id": str(n),
+            "name": f"Иванов{n} Иван",
+            "born": "1990-01-01" if n % 3 else "x",
+            "phone": f"8701123456{n}",
+        }
+        for n in range(8)
+    ]
+    accounts = [{"acc": f"A{n}", "client": str(n)} for n in range(6)]
+    transfers = [
+        {
+            **TRANSFER,
+            "id": f"t{n}",
+            "src": f"A{n % 7}",
+            "tname": f"Name {n % 3}",
+            "amount": "x" if n == 5 else "1",
+        }
+        for n in range(12)
+    ]
+    files = {"people": people, "accounts": accounts, "transfers": transfers}
+    shuffled = {name: random.sample(rows, len(rows)) for name, rows in files.items()}
+    one, two = (take_in(PEOPLE, ACCOUNTS, TRANSFERS, **rows) for rows in (files, shuffled))
+    for schema in TABLES:
+        if schema not in (
+            model.ENTITY_RECORDS,
+            model.QUARANTINED_ROWS,
+        ):  # those two say in which row it stood
+            assert digest(one.tables[schema.name]) == digest(two.tables[schema.name])
+    without_rows = [found.tables["entity_records"].drop_columns(["row"]) for found in (one, two)]
+    assert digest(without_rows[0]) == digest(without_rows[1])
+    texts = [sorted(found.tables["quarantined_rows"]["raw_row"].to_pylist()) for found in (one, two)]
+    assert texts[0] == texts[1]
+
+
+def test_several_names_become_aliases_and_organisations_lose_their_form():
+    entry = """
+  - {name: parties, path: p.csv, holds: parties, fields: {id: id, organisation_name: [org, trade], full_name: name, alias: [aka, aka2], party_type: {column: kind}}}
+"""
+    found = take_in(entry, parties=[
+        {"id": "1", "org": "ТОО «Ромашка»", "trade": "Daisy LLP", "name": None, "aka": None, "aka2": None, "kind": None},
+        {"id": "2", "org": None, "trade": None, "name": "Иванов Иван", "aka": "Ivan Ivanov", "aka2": "Ваня", "kind": "PERSON"},
+        {"id": "3", "org": None, "trade": None, "name": "АО Банк", "aka": None, "aka2": None, "kind": "ORGANIZATION"},
+        {"id": "4", "org": None, "trade": None, "name": None, "aka": None, "aka2": None, "kind": "ghost"},
+    ])  # fmt: skip
+    one, two, three, four = found.tables["entity_records"].to_pylist()
+    assert (one["party_type"], one["organisation_key"], one["legal_form"], one["alias_keys"]) == (
+        "organisation",
+        "romashka",
+        "too",
+        ["daisi"],
+    )
+    assert (two["name_key"], two["alias_keys"]) == ("ivan ivanov", ["vania"])
+    assert (three["organisation_key"], three["display_name"], three["given_name"]) == (
+        "bank",
+        "АО Банк",
+        None,
+    )
+    assert (four["party_type"], four["quality_flags"]) == ("unknown", ["party_type_invalid"])

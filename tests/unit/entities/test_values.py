@@ -1,0 +1,213 @@
+"""Texts, dates, times, amounts, phones, e-mail addresses and postal addresses."""
+
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from terag_pipelines.entities.addresses import place_key, split_address
+from terag_pipelines.entities.amounts import amounts_from_numbers, amounts_from_texts, digits_of
+from terag_pipelines.entities.countries import country_code
+from terag_pipelines.entities.dates import instants_from_numbers, instants_of, read_days, read_instants
+from terag_pipelines.entities.emails import plain_email
+from terag_pipelines.entities.phones import phone_number, phone_numbers
+from terag_pipelines.entities.texts import clean_text, clean_texts
+
+
+def texts(*values):
+    return pa.array(values, pa.string())
+
+
+@given(st.text())
+def test_a_clean_text_stays_as_it_is(text):
+    once = clean_text(text)
+    assert once is None or clean_text(once) == once
+
+
+@given(st.lists(st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("Әқ 'a"))), max_size=6))
+def test_a_column_is_cleaned_as_each_text_is(values):
+    expected = [None if (c := clean_text(v)) is None or c.lower() in ("-", "--", "null", "none", "nan", "n/a", "na", "nil", "#n/a", "\\n") else c for v in values]  # fmt: skip
+    assert clean_texts(texts(*values)).to_pylist() == expected
+
+
+def test_texts_come_out_in_one_form():
+    given_texts = texts("  Қайрат\u00a0\u200bҰлы ", "O’Neil—Smith", "\t\n", "N/A", "ﬁn", None, "ab\x00cd")
+    assert clean_texts(given_texts).to_pylist() == [
+        "Қайрат Ұлы",
+        "O'Neil-Smith",
+        None,
+        None,
+        "fin",
+        None,
+        "ab cd",
+    ]
+    assert clean_texts(given_texts.dictionary_encode()).to_pylist() == clean_texts(given_texts).to_pylist()
+
+
+@given(st.dates(date(1850, 1, 1), date(2199, 12, 31)))
+def test_common_forms_of_a_date_are_read(day):
+    written = (day.isoformat(), f"{day:%Y%m%d}", f"{day:%d.%m.%Y}", f"{day.day}.{day.month}.{day.year}", f"{day:%d/%m/%Y}",
+               f"{day:%Y/%m/%d}", f"{day.isoformat()}T10:00:00")  # fmt: skip
+    assert read_days(texts(*written)).to_pylist() == [day] * len(written)
+    assert read_days(texts(f"{day:%m/%d/%Y}"), date_order="mdy").to_pylist() == [day]
+
+
+def test_impossible_dates_are_null_and_declared_formats_come_first():
+    wrong = texts("1990-02-30", "19901301", "31.04.2020", "0001-01-01", "9999-12-31", "soon", "20231", None)
+    assert read_days(wrong).to_pylist() == [None] * 8
+    assert read_days(texts("03/04/1990"), ("%m/%d/%Y",)).to_pylist() == [date(1990, 3, 4)]
+    assert read_days(texts("Mar 1 1970", "2/4/31"), ("%b %d %Y",)).to_pylist() == [
+        date(1970, 3, 1),
+        date(1931, 4, 2),
+    ]
+    assert read_days(texts("1/2/85"), ("%m/%d/%Y", "%m/%d/%y")).to_pylist() == [date(1985, 1, 2)]
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
+def test_times_are_read_with_and_without_offsets(moment):
+    written = (
+        moment.isoformat(),
+        moment.isoformat(" "),
+        f"{moment.isoformat()}Z",
+        f"{moment.isoformat()}+00:00",
+    )
+    assert read_instants(texts(*written)).to_pylist() == [moment.replace(tzinfo=UTC)] * 4
+
+
+def test_times_without_offset_are_local():
+    read = read_instants(texts("2024-06-01 12:00", "01.06.2024 12:00:00", "2024-06-01T12:00:00+06:00", "2024-06-01", "2024-06-01T25:00", "x"),
+                         time_zone="Asia/Almaty").to_pylist()  # fmt: skip
+    noon = datetime(2024, 6, 1, 7, tzinfo=UTC)  # UTC+5 since March 2024
+    assert read == [
+        noon,
+        noon,
+        datetime(2024, 6, 1, 6, tzinfo=UTC),
+        datetime(2024, 5, 31, 19, tzinfo=UTC),
+        None,
+        None,
+    ]
+    native = pa.array([datetime(2024, 6, 1, 12)], pa.timestamp("ns"))  # noqa: DTZ001
+    assert instants_of(native, "Asia/Almaty").to_pylist() == [noon]
+    assert read_instants(
+        texts("06/01/2024 12:00"), ("%m/%d/%Y %H:%M",), time_zone="Asia/Almaty"
+    ).to_pylist() == [noon]
+
+
+def test_steps_and_epochs_become_times():
+    steps = instants_from_numbers(np.array([0, 1.5, np.nan, 1e300]), "step_days", "2024-01-01").to_pylist()
+    assert steps == [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, 12, tzinfo=UTC), None, None]
+    assert instants_from_numbers(np.array([1e12]), "epoch_milliseconds", None).to_pylist() == [
+        datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
+    ]
+
+
+@given(st.decimals(-(10**12), 10**12, places=4, allow_nan=False), st.sampled_from(["KZT", "JPY", "KWD"]))
+def test_amounts_are_exact_to_the_minor_unit(amount, currency):
+    digits = digits_of(texts(currency))
+    expected = int((amount * 10 ** int(digits[0])).quantize(Decimal(1), ROUND_HALF_UP))
+    assert amounts_from_texts(texts(f"{amount:f}"), digits).to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(("text", "minor"), [
+    ("1 234,50", 123450), ("1,234.50", 123450), ("1,234", 123400), ("12,5", 1250), ("1'000", 100000), ("+5", 500), (".5", 50),
+    ("1e3", 100000), ("-0.005", -1), ("12-5", None), ("", None), ("NaN", None), ("1.2.3", None), ("1e99", None),
+    ("٣", None), ("5 KZT", None), ("9" * 30, None),
+])  # fmt: skip
+def test_amounts_as_people_write_them(text, minor):
+    assert amounts_from_texts(texts(text), np.array([2])).to_pylist() == [minor]
+
+
+@given(st.integers(-(10**13), 10**13))
+@example(285)
+@example(-115)
+def test_amounts_as_floats_are_exact(minor):
+    assert amounts_from_numbers(np.array([minor / 100]), np.array([2])).to_pylist() == [minor]
+    assert (
+        amounts_from_numbers(np.array([np.inf, np.nan, 1e17]), np.array([2, 2, 2])).to_pylist() == [None] * 3
+    )
+
+
+@pytest.mark.parametrize(("text", "country", "number"), [
+    ("8 701 123 45 67", "KZ", "+77011234567"), ("+7 (701) 123-45-67", "KZ", "+77011234567"), ("7011234567", "KZ", "+77011234567"),
+    ("77011234567", "KZ", "+77011234567"), ("8 (727) 250-00-00", "KZ", "+77272500000"), ("8 495 123 45 67", "RU", "+74951234567"),
+    ("702-919-1300", "US", "+17029191300"), ("1 702 919 1300", "US", "+17029191300"), ("92-42-37925774", "KZ", "+924237925774"),
+    ("020 7946 0958", "GB", "+442079460958"),
+])  # fmt: skip
+def test_valid_phones_are_e164(text, country, number):
+    assert phone_number(text, country) == (number, True)
+    numbers, valid = phone_numbers(texts(text, None), country)
+    assert (numbers.to_pylist(), valid.tolist()) == ([number, None], [True, False])
+
+
+def test_phones_valid_nowhere_keep_their_digits():
+    numbers, valid = phone_numbers(texts("493-834-041", "12", "no phone"), "US")
+    assert (numbers.to_pylist(), valid.tolist()) == (["493834041", None, None], [False] * 3)
+
+
+@given(
+    st.sampled_from(["KZ", "RU", "US", "GB", "DE", "UZ", "CN"]),
+    st.sampled_from(["", "+7", "7", "8", "+1", "1", "+44", "0", "44", "00", "810", "+998", "86"]),
+    st.sampled_from(["70", "77", "727", "495", "800", "212", "20", "79", "1", "138", "90", ""]),
+    st.text("0123456789", min_size=4, max_size=9),
+)
+def test_the_quick_way_gives_what_the_library_gives(country, prefix, area, rest):
+    text = prefix + area + rest
+    number, is_valid = phone_number(text, country)
+    numbers, valid = phone_numbers(texts(text), country)
+    assert (numbers.to_pylist(), valid.tolist()) == ([number], [is_valid])
+
+
+@pytest.mark.parametrize(("text", "email"), [
+    ("Kusha123@Hmail.com", "kusha123@hmail.com"), ('"Jay Jones" <jjones@fmail.com>', "jjones@fmail.com"),
+    ("Maria Sentosa<msentosa@fmail.com>", "msentosa@fmail.com"), ("mailto:a@b.kz", "a@b.kz"), ("a@почта.қаз", "a@почта.қаз"),
+    ("a@b", None), ("a@@b.kz", None), ("a b@c.kz", None), ("a@b.kz, c@d.kz", None), ("", None),
+])  # fmt: skip
+def test_emails_in_one_form(text, email):
+    assert plain_email(text) == email
+
+
+@pytest.mark.parametrize(("text", "street", "house", "key"), [
+    ("г. Алматы, ул. Абая, д. 12, кв. 5", "abaia", "12", "almati abaia 12 5"),
+    ("Алматы қаласы, Абая көшесі 12, 5 пәтер", "abaia", "12", "almati abaia 12 5"),
+    ("Almaty, Abaya st. 12, apt 5", "abaia", "12", "almati abaia 12 5"),
+    ("пр. Достық 12а", "dostik ave", "12a", "dostik ave 12a"),
+    ("Достық даңғылы 12 А", "dostik ave", "12a", "dostik ave 12a"),
+    ("мкр Самал-2, 33", "samal2 mkr", "33", "samal2 mkr 33"),
+    ("123 Main Street, Las Vegas NV 89132", "main", "123", "123 main las vegas nv 89132"),
+    ("12396 Austin Rd", "austin rd", "12396", "12396 austin rd"),
+    ("#01-11, HillV2, 4 Hillview Rise, 667979", "hillview rise", "4", "01 11 hillv2 4 hillview rise 667979"),
+    ("1450 N City Rd", "n citi rd", "1450", "1450 n citi rd"),
+    ("Ленина 5/2", "lenina", "5/2", "lenina 5/2"),
+    ("ул.", None, None, None), ("", None, None, None), (",,;", None, None, None),
+])  # fmt: skip
+def test_addresses_fall_into_parts(text, street, house, key):
+    address = split_address(text)
+    assert (address.street, address.house, address.key) == (street, house, key)
+
+
+@given(st.text(st.one_of(st.characters(max_codepoint=0x4FF), st.sampled_from("., /-12 стд")), max_size=40))
+def test_any_text_is_some_address(text):
+    address = split_address(text)
+    assert address.key is None or address.key == " ".join(address.key.split())
+
+
+def test_places_and_countries():
+    assert {place_key(t) for t in ("Алматы", "г. Алматы", "Алматы қаласы", "ALMATY")} == {"almati"}
+    assert (
+        place_key("Қарағанды облысы")
+        == place_key("Карагандинская область").replace("inskaia", "i")
+        == "karagandi"
+    )
+    assert [country_code(t) for t in ("Қазақстан", "KAZ", "kz", "США", "CAN", "UK", "Atlantis", "?")] == ["KZ", "KZ", "KZ", "US", "CA", "GB", "ATLANTIS", None]  # fmt: skip
+
+
+@given(st.permutations(["б", "a", "a", None, "ц"]))
+def test_columns_do_not_depend_on_the_order_of_rows(values):
+    keys = dict(zip(values, clean_texts(texts(*values)).to_pylist(), strict=True))
+    assert keys == {"б": "б", "a": "a", None: None, "ц": "ц"}
+    assert isinstance(pl.Series(values), pl.Series)

@@ -1,0 +1,93 @@
+"""Blocking finds the pairs worth comparing and keeps to its budget."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.linking.blocking import BlockingParams, BlockingRule, find_candidate_pairs
+from tests.unit.linking.records import make_population, make_records
+
+BORN = date(1980, 3, 4)
+
+
+def pairs_of(
+    rows: list[dict[str, object]], params: BlockingParams | None = None
+) -> dict[tuple[str, str], list[str]]:
+    table = find_candidate_pairs(make_records(rows), params or BlockingParams()).table
+    ids = zip(table["left_id"].to_pylist(), table["right_id"].to_pylist(), strict=True)
+    return dict(zip(ids, table["rules"].to_pylist(), strict=True))
+
+
+def test_no_records_and_one_record_give_no_pairs() -> None:
+    assert find_candidate_pairs(ENTITY_RECORDS.empty()).table.num_rows == 0
+    assert pairs_of([{"given_key": "anna", "phones": ["+1"]}]) == {}
+
+
+def test_records_without_any_value_give_no_pairs() -> None:
+    assert pairs_of([{}, {}, {}]) == {}
+
+
+def test_a_pair_names_every_rule_that_found_it() -> None:
+    same = {"phones": ["+77010000001"], "emails": ["anna@kz.kz"]}
+    assert pairs_of([same, same])["r:000000", "r:000001"][:2] == ["phone", "email"]
+
+
+def test_any_of_several_values_makes_a_pair_once() -> None:
+    rows = [{"phones": ["+77010000001", "+77010000002"]}, {"phones": ["+77010000002", "+77010000001"]}]
+    assert list(pairs_of(rows)) == [("r:000000", "r:000001")]
+
+
+def test_swapped_names_meet() -> None:
+    rows = [{"given_key": "anna", "family_key": "kim"}, {"given_key": "kim", "family_key": "anna"}]
+    assert "swappable_names" in pairs_of(rows)["r:000000", "r:000001"]
+
+
+def test_a_person_and_an_organisation_are_no_pair_but_an_unknown_party_meets_both() -> None:
+    kinds = ["person", "organisation", "unknown"]
+    found = pairs_of([{"party_type": kind, "phones": ["+77010000001"]} for kind in kinds])
+    assert set(found) == {("r:000000", "r:000002"), ("r:000001", "r:000002")}
+
+
+def test_partial_records_meet_by_identifiers_only() -> None:
+    named = {"given_key": "anna", "family_key": "kim", "birth_date": BORN}
+    assert pairs_of([named, named | {"is_partial": True}]) == {}
+    known = named | {"identifiers": ["passport:N1"]}
+    assert list(pairs_of([known, known | {"is_partial": True}]).values()) == [["identifier"]]
+
+
+def test_a_block_over_the_cap_goes_to_the_tighter_rung() -> None:
+    rule = BlockingRule((("family",), ("family", "birth_date")))
+    crowd = [{"family_key": "kim", "birth_date": date(1900 + i % 60, 1, 1)} for i in range(120)]
+    params = BlockingParams(rules=(rule,), max_block_size=50)
+    found = find_candidate_pairs(make_records(crowd), params)
+    assert found.table.num_rows == 60
+    assert found.report.rungs[-1].rule == "family+birth_date"
+
+
+def test_a_huge_block_of_equal_values_is_skipped_and_reported() -> None:
+    rule = BlockingRule((("family",),))
+    found = find_candidate_pairs(make_records([{"family_key": "kim"}] * 3000), BlockingParams(rules=(rule,)))
+    assert found.table.num_rows == 0
+    assert found.report.skipped[0][0] == "family"
+
+
+def test_candidate_pairs_stay_linear() -> None:
+    for n_people in (2_000, 8_000):
+        records, _ = make_population(n_people, seed=3)
+        params = BlockingParams(pairs_per_record=4.0, free_pairs=0)
+        assert find_candidate_pairs(records, params).report.pairs_per_record <= 4.0
+
+
+def test_new_pairs_of_the_rungs_add_up() -> None:
+    records, _ = make_population(400, seed=5)
+    report = find_candidate_pairs(records).report
+    assert sum(rung.n_new_pairs for rung in report.rungs) == report.n_pairs
+
+
+def test_the_order_of_the_records_does_not_matter() -> None:
+    records, _ = make_population(300, seed=7)
+    shuffled = records.take(np.random.default_rng(1).permutation(records.num_rows))
+    assert find_candidate_pairs(shuffled).table.equals(find_candidate_pairs(records).table)

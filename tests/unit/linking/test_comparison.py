@@ -1,0 +1,174 @@
+"""Comparison levels say what a person would say of two values."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+
+from terag_pipelines.linking.comparison import compare_pairs
+from terag_pipelines.linking.encoding import encode_records
+from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS
+from tests.unit.linking.records import make_population, make_records
+
+
+def levels_of(left: dict[str, Any], right: dict[str, Any]) -> dict[str, str]:
+    records = encode_records(make_records([left, right]))
+    compared = compare_pairs(records, np.array([0], np.int32), np.array([1], np.int32))
+    named = {f: ["", *(level.name for level in FIELD_BY_NAME[f].levels)] for f in compared}
+    return {f: named[f][int(k[0])] for f, k in compared.items() if k[0]}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("aigerim", "aigerim", "exact"),
+        ("aigerim", "aigerym", "close"),
+        ("robert", "bob", "nickname"),
+        ("aleksandr", "sasha", "nickname"),
+        ("a", "aigerim", "initial"),
+        ("darla", "darletta", "similar"),
+        ("aigerim", "bolat", "different"),
+    ],
+)
+def test_given_names(left: str, right: str, level: str) -> None:
+    one, other = {"given_key": left, "family_key": "kim"}, {"given_key": right, "family_key": "kim"}
+    assert levels_of(one, other)["given_name"] == level
+
+
+def test_swapped_names_are_one_piece_of_evidence() -> None:
+    one, other = {"given_key": "anna", "family_key": "belova"}, {"given_key": "belova", "family_key": "anna"}
+    assert levels_of(one, other) == {"given_name": "swapped"}
+
+
+def test_swapped_names_with_a_slip() -> None:
+    one, other = {"given_key": "anna", "family_key": "belova"}, {"given_key": "belovva", "family_key": "anna"}
+    assert levels_of(one, other) == {"given_name": "swapped"}
+
+
+def test_a_whole_name_meets_its_parts() -> None:
+    one, other = {"given_key": "anna", "family_key": "belova"}, {"name_key": "anna belova"}
+    assert levels_of(one, other) == {"full_name": "exact"}
+
+
+def test_a_further_name_speaks_where_the_first_one_does_not() -> None:
+    one = {"given_key": "anna", "family_key": "belova", "alias_keys": ["anna kim"]}
+    assert levels_of(one, {"given_key": "anna", "family_key": "kim"}) == {"full_name": "exact"}
+
+
+def test_names_in_scripts_that_cannot_be_compared_are_no_evidence() -> None:
+    one, other = {"given_key": "伟", "family_key": "张"}, {"given_key": "wei", "family_key": "zhang"}
+    assert levels_of(one, other) == {}
+
+
+def test_a_missing_patronymic_is_no_evidence() -> None:
+    one = {"given_key": "anna", "family_key": "kim", "patronymic_key": "petrovna"}
+    assert "patronymic" not in levels_of(one, {"given_key": "anna", "family_key": "kim"})
+
+
+def test_junior_is_not_senior() -> None:
+    one = {"given_key": "david", "family_key": "dobbins jr"}
+    other = {"given_key": "david", "family_key": "dobbins senior"}
+    assert levels_of(one, other) == {"given_name": "exact", "family_name": "exact", "generation": "different"}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        (date(1980, 3, 4), date(1980, 3, 4), "exact"),
+        (date(1980, 3, 4), date(1980, 4, 3), "swapped"),
+        (date(1980, 3, 4), date(1980, 3, 14), "typo"),
+        (date(1980, 3, 12), date(1980, 3, 21), "typo"),
+        (date(1980, 3, 4), date(1989, 3, 14), "near"),
+        (date(1980, 3, 4), date(1955, 11, 29), "different"),
+    ],
+)
+def test_birth_dates(left: date, right: date, level: str) -> None:
+    assert levels_of({"birth_date": left}, {"birth_date": right}) == {"birth_date": level}
+
+
+def test_identifiers_of_different_kinds_are_no_evidence() -> None:
+    assert levels_of({"identifiers": ["passport:N123"]}, {"identifiers": ["ssn:999"]}) == {}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        (["ssn:1", "passport:N12345678"], ["passport:N12345678"], "shared"),
+        (["passport:N12345678"], ["passport:N12345687"], "typo"),
+        (["passport:N12345678"], ["passport:Z99995555"], "different"),
+    ],
+)
+def test_identifiers(left: list[str], right: list[str], level: str) -> None:
+    assert levels_of({"identifiers": left}, {"identifiers": right}) == {"identifiers": level}
+
+
+def test_phones_with_and_without_the_country() -> None:
+    assert levels_of({"phones": ["+77011234567"]}, {"phones": ["87011234567"]}) == {"phone": "shared"}
+    assert levels_of({"phones": ["+77011234567"]}, {"phones": ["+77011234576"]}) == {"phone": "typo"}
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("anna@mail.ru", "anna@mail.ru", "shared"),
+        ("anna.kim@mail.ru", "anna.kim@gmail.com", "same_local"),
+        ("anna.kim@mail.ru", "ana.kim@mail.ru", "similar"),
+        ("anna@mail.ru", "zz@q.com", "different"),
+    ],
+)
+def test_emails(left: str, right: str, level: str) -> None:
+    assert levels_of({"emails": [left]}, {"emails": [right]}) == {"email": level}
+
+
+def test_the_mailbox_of_a_role_is_no_evidence() -> None:
+    assert levels_of({"emails": ["info@bank.kz"]}, {"emails": ["info@bank.kz"]}) == {}
+
+
+HOME = {"street": "satpaev", "house": "12 5", "postcode": "050000", "locality": "almaty"}
+
+
+@pytest.mark.parametrize(
+    ("other", "level"),
+    [
+        ({}, "whole"),
+        ({"postcode": None}, "whole"),
+        ({"house": "12"}, "whole"),
+        ({"house": "12 6"}, "most"),
+        ({"street": "almaty satpaeva"}, "whole"),
+        ({"postcode": "160000"}, "most"),
+        ({"street": "dostyk", "house": "9"}, "part"),
+        ({"street": "dostyk", "house": "9", "postcode": "160000"}, "different"),
+        ({"street": None, "house": None}, "area"),
+    ],
+)
+def test_an_address_is_one_piece_of_evidence(other: dict[str, str | None], level: str) -> None:
+    assert levels_of(HOME, HOME | other) == {"address": level}
+
+
+def test_an_organisation_keeps_its_name_in_any_order() -> None:
+    kind = {"party_type": "organisation"}
+    one, other = kind | {"organisation_key": "altyn bidai"}, kind | {"organisation_key": "altyn bidai trade"}
+    assert levels_of(one, one)["organisation_name"] == "exact"
+    assert levels_of(one, other)["organisation_name"] == "subset"
+
+
+def test_comparison_is_symmetric_and_does_not_depend_on_the_partition() -> None:
+    records = encode_records(make_population(60, seed=2)[0])
+    left, right = (side.astype(np.int32) for side in np.triu_indices(len(records), 1))
+    whole = compare_pairs(records, left, right)
+    turned = compare_pairs(records, right, left)
+    part = compare_pairs(records, left[100:300], right[100:300])
+    for name, levels in whole.items():
+        assert (levels == turned[name]).all(), name
+        assert (levels[100:300] == part.get(name, np.zeros(200, np.int8))).all(), name
+
+
+def test_default_probabilities_are_distributions_that_favour_agreement() -> None:
+    for field in FIELDS:
+        assert sum(level.m for level in field.levels) == pytest.approx(1, abs=0.02), field.name
+        assert sum(level.u for level in field.levels) == pytest.approx(1, abs=0.02), field.name
+        assert field.levels[0].m > field.levels[0].u
+        assert field.levels[-1].m < field.levels[-1].u

@@ -1,0 +1,99 @@
+"""EM recovers known m and u, adds up over partitions, and says when it cannot tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from terag_pipelines.linking.evidence import (
+    EvidenceParams,
+    PatternCounts,
+    count_patterns,
+    fit_evidence,
+    merge_counts,
+    pattern_keys,
+)
+from terag_pipelines.linking.levels import FIELD_BY_NAME
+
+FIELDS = ("given_name", "family_name", "birth_date", "phone", "email")
+SHARE = 0.2
+
+
+def draw_pairs(
+    n: int, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Levels of n pairs by known m and u (a fifth missing), and those m and u."""
+    rng = np.random.default_rng(seed)
+    is_match = rng.random(n) < SHARE
+    levels, true_m, true_u = {}, {}, {}
+    for field in FIELDS:
+        n_levels = len(FIELD_BY_NAME[field].levels)
+        m = np.sort(rng.dirichlet(np.ones(n_levels) * 2))[::-1]
+        u = np.sort(rng.dirichlet(np.ones(n_levels) * 2))
+        drawn = np.where(is_match, rng.choice(n_levels, n, p=m), rng.choice(n_levels, n, p=u)) + 1
+        levels[field] = np.where(rng.random(n) < 0.2, 0, drawn).astype(np.int8)
+        true_m[field], true_u[field] = m, u
+    return levels, true_m, true_u
+
+
+def count(levels: dict[str, np.ndarray]) -> PatternCounts:
+    return count_patterns(FIELDS, pattern_keys(levels))
+
+
+def test_em_recovers_the_truth() -> None:
+    levels, true_m, true_u = draw_pairs(200_000, seed=4)
+    fitted = fit_evidence("person", count(levels), EvidenceParams())
+    assert fitted.diagnostics.converged
+    assert fitted.diagnostics.fallback == ""
+    assert fitted.match_share == pytest.approx(SHARE, abs=0.01)
+    for at, field in enumerate(fitted.fields):
+        assert fitted.m[at] == pytest.approx(true_m[field], abs=0.02)
+        assert fitted.u[at] == pytest.approx(true_u[field], abs=0.02)
+
+
+def test_counts_of_partitions_add_up() -> None:
+    levels, _, _ = draw_pairs(5_000, seed=1)
+    parts = [count({f: v[i::3] for f, v in levels.items()}) for i in range(3)]
+    merged, whole = merge_counts(parts), count(levels)
+    assert (merged.patterns == whole.patterns).all()
+    assert (merged.counts == whole.counts).all()
+
+
+def test_a_missing_field_is_neutral() -> None:
+    levels, _, _ = draw_pairs(20_000, seed=2)
+    fitted = fit_evidence("person", count(levels), EvidenceParams())
+    nothing = np.zeros((1, len(FIELDS)), np.int8)
+    assert fitted.pattern_weights(nothing)[0] == pytest.approx(fitted.prior_weight)
+
+
+def test_too_few_pairs_fall_back_to_the_defaults_and_say_so() -> None:
+    levels, _, _ = draw_pairs(300, seed=3)
+    fitted = fit_evidence("person", count(levels), EvidenceParams())
+    assert "too few" in fitted.diagnostics.fallback
+    stated = [level.m for level in FIELD_BY_NAME["given_name"].levels]
+    assert fitted.m[0] == pytest.approx(np.array(stated) / sum(stated))
+
+
+def test_levels_never_seen_are_named_and_keep_a_finite_weight() -> None:
+    levels, _, _ = draw_pairs(50_000, seed=5)
+    levels["birth_date"] = np.where(levels["birth_date"] == 2, 1, levels["birth_date"])
+    fitted = fit_evidence("person", count(levels), EvidenceParams())
+    assert "birth_date:swapped" in fitted.diagnostics.levels_never_seen
+    assert np.isfinite(fitted.level_weights("birth_date")).all()
+
+
+def test_classes_that_are_not_matches_are_not_believed() -> None:
+    rng = np.random.default_rng(6)
+    is_match = rng.random(20_000) < 0.5
+    upside_down = {f: np.where(is_match, len(FIELD_BY_NAME[f].levels), 1).astype(np.int8) for f in FIELDS}
+    constant = {f: np.ones(20_000, np.int8) for f in FIELDS}
+    assert fit_evidence("person", count(constant), EvidenceParams()).diagnostics.fallback
+    fitted = fit_evidence("person", count(upside_down), EvidenceParams())
+    assert fitted.level_weights("phone")[1] > 0
+
+
+def test_an_iteration_limit_is_reported() -> None:
+    levels, _, _ = draw_pairs(20_000, seed=7)
+    fitted = fit_evidence("person", count(levels), EvidenceParams(max_iterations=2))
+    assert not fitted.diagnostics.converged
+    assert fitted.diagnostics.n_iterations == 2

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from terag_pipelines.errors import RingError
+from terag_pipelines.rings.communities import CommunityParams, find_communities
+
+
+def planted_graph(n_groups: int, size: int, seed: int = 5) -> tuple[np.ndarray, pl.DataFrame]:
+    """Groups with 90% of their inner pairs tied, and a third as many ties between groups at random."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(np.arange(n_groups), size)
+    left, right = np.triu_indices(len(truth), k=1)
+    same = truth[left] == truth[right]
+    kept = np.where(same, rng.random(len(left)) < 0.9, rng.random(len(left)) < 0.3 * size / len(truth))
+    edges = pl.DataFrame({"left": left[kept], "right": right[kept], "weight": np.ones(kept.sum())})
+    return truth, edges
+
+
+def test_small_planted_groups_are_found_where_modularity_merges_them() -> None:
+    truth, edges = planted_graph(60, 6)
+    potts = find_communities(len(truth), edges, CommunityParams(resolution=0.2, n_iterations=-1))
+    modular = find_communities(
+        len(truth), edges, CommunityParams(objective="modularity", resolution=1.0, n_iterations=-1)
+    )
+    assert adjusted_rand_score(truth, potts) > 0.9
+    assert adjusted_rand_score(truth, potts) > adjusted_rand_score(truth, modular)
+
+
+def test_the_same_seed_gives_the_same_communities_and_another_run_of_igraph_between_changes_nothing() -> None:
+    truth, edges = planted_graph(20, 8)
+    params = CommunityParams(resolution=0.1)
+    first = find_communities(len(truth), edges, params)
+    find_communities(len(truth), edges, CommunityParams(resolution=0.1, seed=99))
+    assert np.array_equal(first, find_communities(len(truth), edges, params))
+
+
+def test_a_community_above_the_bound_is_split_and_none_stays_above_it() -> None:
+    truth, edges = planted_graph(4, 40)
+    whole = find_communities(len(truth), edges, CommunityParams(resolution=0.01, max_size=1000))
+    bounded = find_communities(len(truth), edges, CommunityParams(resolution=0.01, max_size=25))
+    assert np.bincount(whole).max() > 25
+    assert np.bincount(bounded).max() <= 25
+    for community in range(bounded.max() + 1):  # a split never joins what was apart
+        assert len(np.unique(whole[bounded == community])) == 1
+
+
+def test_nodes_without_ties_are_alone_and_communities_are_numbered_by_their_first_node() -> None:
+    edges = pl.DataFrame({"left": [1], "right": [3], "weight": [1.0]})
+    assert find_communities(5, edges, CommunityParams()).tolist() == [0, 1, 2, 1, 3]
+    assert find_communities(0, edges.clear(), CommunityParams()).tolist() == []
+    assert find_communities(3, edges.clear(), CommunityParams()).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_no_positive_number_is_refused(weight: float) -> None:
+    edges = pl.DataFrame({"left": [0], "right": [1], "weight": [weight]})
+    with pytest.raises(RingError, match="weight"):
+        find_communities(2, edges, CommunityParams())
+
+
+def test_an_edge_to_a_node_that_is_not_there_is_refused() -> None:
+    edges = pl.DataFrame({"left": [0], "right": [9], "weight": [1.0]})
+    with pytest.raises(RingError, match="outside"):
+        find_communities(2, edges, CommunityParams())

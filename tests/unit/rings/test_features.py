@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from terag_pipelines.rings.features import FeatureParams, measure_nodes, measure_pass_through
+from terag_pipelines.rings.projection import ProjectionParams, project_entities
+from terag_pipelines.rings.trails import CycleParams, find_cycles
+from tests.unit.rings.worlds import World
+
+
+def measure(world: World) -> pl.DataFrame:
+    tables = world.tables()
+    projection = project_entities(tables, ProjectionParams())
+    community = np.zeros(len(projection.index), dtype=np.int64)
+    cycles = find_cycles(projection.transfers, community, projection.hubs, CycleParams())
+    return measure_nodes(tables, projection, community, cycles, FeatureParams()).table
+
+
+def test_pass_through_is_the_share_that_leaves_within_the_window() -> None:
+    world = World(4)
+    world.pay(0, 1, 1000, day=1)
+    world.pay(1, 2, 600, day=2)
+    world.pay(0, 1, 1000, day=20)
+    world.pay(1, 2, 900, day=30)
+    moved = project_entities(world.tables(), ProjectionParams()).transfers
+    passed = measure_pass_through(moved, FeatureParams(pass_through_days=3))
+    assert dict(passed.select("node", "pass_through").iter_rows())[1] == pytest.approx(600 / 2000)
+
+
+def test_a_collector_gathers_from_people_who_just_got_the_money() -> None:
+    world = World(60, n_outside=20).plant_fan_in([0, 1, 2, 3, 4, 5], day=5)
+    for person in range(20, 40):
+        world.pay(person, person + 1, 10_000 * person, day=person)
+    rows = measure(world)
+    assert rows["n_relay_sources"][0] == 5
+    assert rows["fan_in_burst"][0] == 5
+    assert rows["gathering"][0] > 4
+    assert rows["n_relayed"][1:6].to_list() == [1] * 5
+    assert rows["n_relayed"][6:].sum() == 0
+
+
+def test_a_cycle_is_seen_by_each_of_its_members_alone() -> None:
+    world = World(20).plant_cycle([2, 4, 6, 8], day=3)
+    world.pay(9, 2, 5_000_000, 1)
+    rows = measure(world)
+    on_cycle = rows.filter(pl.col("n_long_cycles") > 0)["node"].to_list()
+    assert on_cycle == [2, 4, 6, 8]
+    assert rows["cycle_share"].to_list()[4] == pytest.approx(1.0)
+    assert rows["cycle_share"][9] == 0
+
+
+def test_shared_identifiers_are_counted_by_kind() -> None:
+    world = World(5)
+    world.devices += [(0, "d1"), (1, "d1"), (0, "d2"), (2, "d2"), (3, "own")]
+    world.people[1] = {"phones": ["+77010000001"], "address_key": "abai 1"}
+    world.people[4] = {"phones": ["+77010000001"], "address_key": "abai 1"}
+    rows = measure(world)
+    assert rows["shared_device"].to_list() == [2, 1, 1, 0, 0]
+    assert rows["shared_phone"].to_list() == [0, 1, 0, 0, 1]
+    assert rows["shared_address"].to_list() == [0, 1, 0, 0, 1]
+    assert rows["n_sharers"].to_list() == [2, 2, 1, 0, 1]  # an address alone makes no sharer
+
+
+def test_closeness_to_a_watchlist_halves_with_each_step() -> None:
+    world = World(5)
+    world.people[0] = {"is_watchlist": True}
+    world.pay(0, 1, 100, 1)
+    world.pay(2, 1, 100, 2)
+    world.pay(3, 2, 100, 3)
+    assert measure(world)["watchlist_closeness"].to_list() == [1.0, 0.5, 0.25, 0.0, 0.0]
+
+
+def test_an_address_in_another_name_is_noticed() -> None:
+    world = World(4)
+    named = {"given_key": "aigul", "family_key": "serik"}
+    world.people[0] = {**named, "emails": ["aigul.s@mail.kz"]}
+    world.people[1] = {**named, "emails": ["boris77@mail.kz"]}
+    world.people[2] = {"emails": ["boris77@mail.kz"]}
+    assert measure(world)["mail_name_misfit"].to_list() == [0, 1, 0, 0]
+
+
+def test_a_world_without_payments_has_features_that_are_all_numbers() -> None:
+    rows = measure(World(3))
+    assert rows.height == 3
+    assert rows.null_count().sum_horizontal().item() == 0
+    assert rows.drop("node", "is_partial", "community_size").to_numpy().sum() == 0
