@@ -37,7 +37,8 @@ def read_csv(blocks: Iterable[bytes], name: str, options: CsvOptions, limits: Re
 
     Rows with another number of fields than the header, broken quotes, undecodable bytes or NULs are bad rows.
 
-    Raises: UnreadableFileError where the header cannot be used or there are more rows or columns than allowed.
+    Raises: UnreadableFileError where the header cannot be used or there are more rows or columns than
+    allowed.
     """
     lines = line_blocks(blocks, name, options.encoding)
     header, rest = _split_header(lines, name, options, limits)
@@ -137,7 +138,10 @@ class _CsvReader:
 
 @dataclass(frozen=True)
 class _Records:
-    """Rows in a buffer: `starts` and `ends` (n,), the line end not included; `unclosed` rows opened a quote."""
+    """Rows in a buffer: `starts` and `ends` (n,), the line end not included.
+
+    `unclosed` rows opened a quote.
+    """
 
     text: bytes
     codes: npt.NDArray[np.uint8]
@@ -274,7 +278,8 @@ def _outside_quotes(
     if not len(quotes):
         return within
     before = np.searchsorted(quotes, within) - first_quotes[_row_of(within, records.starts)]
-    return within[before % 2 == 0]
+    outside: Positions = within[before % 2 == 0]
+    return outside
 
 
 def _broken_quotes(
@@ -292,7 +297,8 @@ def _broken_quotes(
         records.codes[np.minimum(quotes + 1, len(records.codes) - 1)],
     )
     neighbour = np.where(opens, before, after)
-    return np.unique(rows[(neighbour != delimiter) & (neighbour != _QUOTE)]).tolist()
+    broken: list[int] = np.unique(rows[(neighbour != delimiter) & (neighbour != _QUOTE)]).tolist()
+    return broken
 
 
 def _undecodable(records: _Records, options: CsvOptions) -> dict[int, str]:
@@ -316,7 +322,7 @@ def is_utf8(text: bytes) -> bool:
 
 
 def _without_blanks_at_quotes(text: bytes, options: CsvOptions) -> bytes:
-    """With `trim`, blanks between a delimiter and a quote are dropped, so that the quote opens or closes its field."""
+    """With `trim`, blanks between a delimiter and a quote are dropped, so that the quote counts."""
     if not options.trim or b'"' not in text:
         return text
     delimiter = re.escape(options.delimiter.encode())
@@ -355,5 +361,8 @@ def _trimmed(table: pa.Table) -> pa.Table:
 
 
 def line_as_json(line: bytes) -> str:
-    """A line that could not be parsed as a JSON object, so that it can be mended; cut where it is very long."""
+    """A line that could not be parsed as a JSON object, so that it can be mended.
+
+    Cut where it is very long.
+    """
     return json.dumps({"line": line.decode("utf-8", "replace")[:_MAX_SHOWN_CHARACTERS]}, ensure_ascii=False)

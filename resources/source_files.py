@@ -29,7 +29,10 @@ _digests: dict[FileStamp, str] = {}
 
 
 class SourceFolder:
-    """A folder with a manifest `source.yaml`; its files lie under `root`, the manifest's root where none is given."""
+    """A folder with a manifest `source.yaml`.
+
+    Its files lie under `root`, the manifest's root where none is given.
+    """
 
     def __init__(self, folder: Path, root: Path | None = None, limits: ReadLimits | None = None) -> None:
         self.folder = folder
@@ -41,7 +44,7 @@ class SourceFolder:
         return parse_manifest(self._manifest_text(), str(self.folder / MANIFEST_NAME))
 
     def content_digest(self) -> str:
-        """BLAKE2b over the manifest and the bytes of every file it names, in order; unchanged files are not read again.
+        """BLAKE2b over the manifest and the bytes of its files, in order; unchanged files are not read again.
 
         Raises: ManifestError, UnreadableFileError where a file is missing or cannot be read.
         """

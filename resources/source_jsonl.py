@@ -21,9 +21,10 @@ _Steps = tuple[str, ...]
 
 
 def read_jsonl(blocks: Iterable[bytes], spec: FileSpec, limits: ReadLimits) -> RawFile:
-    """The objects of a JSONL file: a text column per top-level key and a list<string> column per path of the entry.
+    """The objects of a JSONL file: a text column per top-level key, a list<string> column per JSON path.
 
-    Numbers keep their digits as written. Lines that are no JSON object are bad rows, blank lines are passed over.
+    Numbers keep their digits as written. Lines that are no JSON object are bad rows, blank lines are passed
+    over.
 
     Raises: UnreadableFileError where there are more rows than allowed or no line is JSON.
     """

@@ -14,10 +14,11 @@ UNDECODABLE = "\ufffd".encode()
 def line_blocks(blocks: Iterable[bytes], name: str, encoding: str = "utf-8") -> Iterator[bytes]:
     """The text in UTF-8 without a byte-order mark, line ends as LF, each block ending with a line end.
 
-    UTF-8 is passed on unchecked: its validity is judged line by line. Other encodings are transcoded, undecodable
-    bytes become U+FFFD.
+    UTF-8 is passed on unchecked: its validity is judged line by line. Other encodings are transcoded,
+    undecodable bytes become U+FFFD.
 
-    Raises: UnreadableFileError where text said to be UTF-8 is full of NUL bytes, as UTF-16 and binary files are.
+    Raises: UnreadableFileError where text said to be UTF-8 is full of NUL bytes, as UTF-16 and binary files
+    are.
     """
     is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
     source = _without_mark(blocks, name) if is_utf8 else _transcoded(blocks, encoding)

@@ -24,7 +24,7 @@ _TEXT_KINDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
 
 
 def read_parquet(path: Path, name: str, limits: ReadLimits) -> RawFile:
-    """The rows of a Parquet file in its own types; nested columns as JSON text; rows with invalid UTF-8 are bad rows.
+    """The rows of a Parquet file in its own types, nested columns as JSON text; invalid UTF-8 makes bad rows.
 
     Raises: UnreadableFileError where it is no Parquet file, torn, or claims or holds more than allowed.
     """
@@ -46,24 +46,31 @@ def _read(path: Path, name: str, limits: ReadLimits) -> RawFile:
 
 
 def _check_claims(file: Any, name: str, limits: ReadLimits) -> None:
-    # Not metadata.row_group(i).column(j): with a damaged footer that call ends the whole process (pyarrow 26).
+    # Not metadata.row_group(i).column(j): with a damaged footer that call ends the whole process
+    # (pyarrow 26).
     metadata, schema = file.metadata, file.schema_arrow
     claimed = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if metadata.num_rows > limits.max_rows or len(schema.names) > limits.max_columns:
-        raise UnreadableFileError(f"{name}: has more than {limits.max_rows:,} rows or {limits.max_columns:,} columns")
+        allowed = f"{limits.max_rows:,} rows or {limits.max_columns:,} columns"
+        raise UnreadableFileError(f"{name}: has more than {allowed}")
     if max(claimed, metadata.num_rows * metadata.num_columns) > limits.max_expanded_bytes:
-        raise UnreadableFileError(f"{name}: holds more than {limits.max_expanded_bytes:,} bytes when expanded")
+        raise _too_large(name, limits)
     if repeated := sorted({column for column in schema.names if schema.names.count(column) > 1}):
         raise UnreadableFileError(f"{name}: names the column {repeated[0]!r} more than once")
 
 
+def _too_large(name: str, limits: ReadLimits) -> UnreadableFileError:
+    return UnreadableFileError(f"{name}: holds more than {limits.max_expanded_bytes:,} bytes when expanded")
+
+
 def _text_columns(file: Any) -> list[str]:
     """Columns to be read as dictionaries: so a value that is repeated a billion times stays small."""
-    return [field.name for field in file.schema_arrow if any(is_kind(field.type) for is_kind in _TEXT_KINDS[:4])]
+    schema = file.schema_arrow
+    return [field.name for field in schema if any(is_kind(field.type) for is_kind in _TEXT_KINDS[:4])]
 
 
 def _checked(table: pa.Table, name: str, limits: ReadLimits) -> RawFile:
-    """The table in plain types, without rows whose text is not UTF-8: Arrow does not check that in Parquet."""
+    """The table in plain types, without rows whose text is not UTF-8, which Arrow does not check."""
     columns, bad = {}, np.zeros(table.num_rows, np.bool_)
     n_bytes = 0
     for column in table.column_names:

@@ -200,6 +200,8 @@ def graph_errors(where: str = "the graph store") -> Iterator[None]:
     except DriverConfigurationError as error:
         raise ConfigurationError(f"TERAG_NEO4J_URI: {where} is not an address of Neo4j") from error
     except Neo4jError as error:
+        if "TransactionTimedOut" in str(error.code):
+            raise StoreUnavailableError(f"Neo4j at {where} gave no answer in time") from error
         raise StoreError(f"Neo4j at {where} refused a query ({error.code})") from error
     except DriverError as error:
         raise StoreUnavailableError(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from neo4j import Driver
 
 from resources.embedded import EmbeddedStores
 from resources.invoice_pdf import InvoicePrinter
@@ -42,6 +43,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     addresses = EmbeddedStores(settings).start()
     database = connect_documents(settings, addresses, SERVING)
     with connect_graph(settings, addresses, SERVING) as driver, InvoicePrinter() as printer:
+        _warm_up(driver, settings)
         yield Ports(
             graph=Neo4jGraph(
                 driver, settings.neo4j_database, QueryObserver(), answer_timeout_s=SERVING.answer_s
@@ -53,3 +55,8 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             pepper=api_key_pepper(settings),
         )
     database.client.close()
+
+
+def _warm_up(driver: Driver, settings: Settings) -> None:
+    """Has the server plan the longest query before the first caller waits for it."""
+    Neo4jGraph(driver, settings.neo4j_database, QueryObserver()).find_entity("nobody")

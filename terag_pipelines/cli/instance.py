@@ -10,6 +10,8 @@ import dagster as dg
 INSTANCE_SETTINGS = """\
 telemetry:
   enabled: false
+nux:
+  enabled: false
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator

@@ -19,6 +19,7 @@ h1 { font-size: 1.5rem }
 h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #e5e7eb }
 table { border-collapse: collapse; width: 100% }
 td, th { padding: .35rem .6rem; border-bottom: 1px solid #e5e7eb; text-align: left; vertical-align: top }
+td.rows { white-space: nowrap }
 td.n { text-align: right; font-variant-numeric: tabular-nums }
 img { max-width: 100% }
 figure { margin: 1rem 0 }
@@ -44,8 +45,9 @@ def _stage_table(stages: Sequence[StageSummary]) -> str:
 
 
 def _stage_row(stage: StageSummary) -> str:
-    told = "<br>".join(html.escape(text) for text in [*stage.scores.values(), *stage.notes.values()])
-    cells = f"<td><b>{stage.stage}</b><td>{_rows(stage)}<td class=n>{stage.seconds:.1f}<td>{told}"
+    lines = "\n".join([*stage.scores.values(), *stage.notes.values()]).split("\n")
+    told = "<br>".join(html.escape(line) for line in lines)
+    cells = f"<td><b>{stage.stage}</b><td class=rows>{_rows(stage)}<td class=n>{stage.seconds:.1f}<td>{told}"
     return f"<tr>{cells}</tr>"
 
 

@@ -21,7 +21,7 @@ from terag_pipelines.cli.instance import prepare_instance
 from terag_pipelines.cli.keys import new_key
 from terag_pipelines.errors import ConfigurationError
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 
 
