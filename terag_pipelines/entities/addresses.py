@@ -1,4 +1,4 @@
-"""Addresses: street, house and one Latin key, with Kazakh, Russian and English words for kinds of street made one."""
+"""Addresses: street, house and one Latin key; Kazakh, Russian and English words for streets made one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ _KINDS = {
     "hwy": "hwy highway",
 }  # fmt: skip
 _KIND_OF = {token_key(word): kind for kind, words in _KINDS.items() for word in words.split()}
-_MARKERS = frozenset(
-    token_key(word)
-    for word in "дом үй үйі house bld bldg building кв квартира пәтер пәтері apt appt apartment unit suite ste flat no "
-    "город қаласы қала обл область облысы oblast oblisi район ауданы село ауылы ауыл посёлок поселок пос г д к с".split()
-)
+_MARKER_WORDS = """
+дом үй үйі house bld bldg building кв квартира пәтер пәтері apt appt apartment unit suite ste flat no
+город қаласы қала обл область облысы oblast oblisi район ауданы село ауылы ауыл посёлок поселок пос г д к с
+"""
+_MARKERS = frozenset(map(token_key, _MARKER_WORDS.split()))
+_COMPASS = frozenset("nsew")
 _SINGLE_LETTER_MARKERS = frozenset("gdks")
 _TOKEN = re.compile(r"\w+(?:/\w+)*\.?")
 _DISTRICT_WORDS = re.compile(r"\bshagin audani?\b")
@@ -51,8 +52,8 @@ class Address:
 def split_address(text: str) -> Address:
     """Street, house number and key of one line of address, its parts set apart by commas.
 
-    The key holds all tokens in order; words for street, house, flat, city and region are left out, other kinds of
-    street are canonical and stand behind the street's name.
+    The key holds all tokens in order; words for street, house, flat, city and region are left out, other
+    kinds of street are canonical and stand behind the street's name.
     """
     segments = [segment for part in re.split(r"[,;\n]", text) if (segment := _read_segment(part)).tokens]
     key = " ".join(token for segment in segments for token in segment.tokens)
@@ -107,7 +108,7 @@ def _joined_house_letters(tokens: list[str]) -> list[str]:
     """'12 a' as '12a'; N, S, E and W behind a number are points of the compass."""
     joined: list[str] = []
     for token in tokens:
-        if joined and len(token) == 1 and token.isalpha() and token not in "nsew" and joined[-1].isdigit():
+        if joined and token.isalpha() and len(token) == 1 and token not in _COMPASS and joined[-1].isdigit():
             joined[-1] += token
         else:
             joined.append(token)
@@ -115,7 +116,10 @@ def _joined_house_letters(tokens: list[str]) -> list[str]:
 
 
 def _kinds_behind_names(tokens: list[tuple[str, str | None]]) -> list[str]:
-    """Canonical kinds of street, moved behind the name where they stand in front of it; plain streets have none."""
+    """Canonical kinds of street, moved behind the name where they stand in front of it.
+
+    Plain streets have none.
+    """
     placed: list[str] = []
     waiting: str | None = None
     for token, kind in tokens:
@@ -144,7 +148,7 @@ def _street_and_house(segments: list[_Segment]) -> tuple[str | None, str | None]
 
 
 def _street_place(segments: list[_Segment]) -> int:
-    """The segment with a word for a street, else with a number and a name, else with a number, else the first."""
+    """The segment with a word for a street, else a number and a name, else a number, else the first."""
     wanted: tuple[Callable[[_Segment], bool], ...] = (
         lambda segment: segment.has_street_word,
         lambda segment: bool(_house_in(segment) and _street_in(segment)),

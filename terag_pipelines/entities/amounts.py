@@ -28,7 +28,7 @@ def digits_of(currencies: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def amounts_from_texts(texts: pa.Array, digits: npt.NDArray[np.int64]) -> pa.Array:
-    """Minor units (int64) of each amount written in major units, halves away from zero; null where unreadable.
+    """Minor units (int64) of amounts in major units, halves away from zero; null where unreadable.
 
     A comma is decimal unless it parts groups of three digits; blanks and apostrophes may part thousands.
     """
@@ -45,7 +45,10 @@ def amounts_from_texts(texts: pa.Array, digits: npt.NDArray[np.int64]) -> pa.Arr
 
 
 def amounts_from_numbers(numbers: npt.NDArray[np.float64], digits: npt.NDArray[np.int64]) -> pa.Array:
-    """Minor units (int64) of each amount in major units; null where it is no number or too large to be exact."""
+    """Minor units (int64) of each amount in major units.
+
+    Null where it is no number or too large to be exact.
+    """
     scaled = np.abs(np.nan_to_num(numbers, posinf=np.inf, neginf=np.inf)) * 10.0**digits
     bad = ~np.isfinite(numbers) | (scaled > _EXACT_FLOAT)
     # The nudge undoes binary fractions just below a half, such as 0.285 * 100.

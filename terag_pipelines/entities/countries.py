@@ -45,7 +45,10 @@ _CODE_OF = {spelling: code for code, spellings in _SPELLINGS.items() for spellin
 
 
 def country_code(text: str) -> str | None:
-    """The two-letter code of a country named by code or name; the name in upper case where it is not known."""
+    """The two-letter code of a country named by code or name.
+
+    The name in upper case where it is not known.
+    """
     plain = " ".join(re.sub(r"[\W_]+", " ", text).split()).casefold()
     if plain in _CODE_OF:
         return _CODE_OF[plain]

@@ -1,6 +1,12 @@
-"""Dates and times from text: declared formats first, then the common ones; what does not exist becomes null."""
+"""Dates and times from text: declared formats first, then the common ones.
+
+What does not exist becomes null.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +29,8 @@ _MICROSECONDS = 1_000_000
 def read_days(texts: pa.Array, formats: tuple[str, ...] = (), date_order: str = "dmy") -> pa.Array:
     """date32 for each text, null where it is no date that exists between 1850 and 2200.
 
-    `formats` (strptime) are tried first, in order; then ISO 8601, YYYYMMDD, d.m.Y, and d/m/Y or m/d/Y by `date_order`.
+    `formats` (strptime) are tried first, in order; then ISO 8601, YYYYMMDD, d.m.Y, and d/m/Y or m/d/Y by
+    `date_order`.
     """
     days = convert_distinct(texts, lambda distinct: _days_of(distinct, formats, date_order))
     return one_array(days.to_arrow())
@@ -32,13 +39,14 @@ def read_days(texts: pa.Array, formats: tuple[str, ...] = (), date_order: str = 
 def read_instants(
     texts: pa.Array, formats: tuple[str, ...] = (), date_order: str = "dmy", time_zone: str = "UTC"
 ) -> pa.Array:
-    """timestamp(us, UTC) for each text, null where unreadable; a time without an offset is local to `time_zone`."""
+    """timestamp(us, UTC) for each text, null where unreadable.
+
+    A time without an offset is local to `time_zone`.
+    """
     series = as_series(texts)
-    local = _declared(series, formats, pl.Datetime("us"))
+    local = _declared(series, formats, pl.Datetime("us"), time_zone)
     for fast in _FAST_FORMATS:
-        local = _fill(
-            local, series, lambda rest, fast=fast: rest.str.to_datetime(fast, strict=False, time_unit="us")
-        )  # type: ignore[misc]
+        local = _fill(local, series, partial(_fast_times, fast))
     instants = _sane(_to_utc(local, time_zone))
     rest = instants.is_null() & series.is_not_null()
     if rest.any():
@@ -79,7 +87,7 @@ def sane_years(values: pa.Array) -> pa.Array:
 
 
 def _days_of(texts: pl.Series, formats: tuple[str, ...], date_order: str) -> pl.Series:
-    days = _sane(_declared(texts, formats, pl.Date()))
+    days = _declared(texts, formats, pl.Date())
     return _fill(days, texts, lambda rest: _common_days(rest, date_order))
 
 
@@ -131,28 +139,33 @@ def _offset_seconds(texts: pl.Series) -> pl.Series:
     return minutes.zip_with(plain.str.starts_with("+").fill_null(False), -minutes) * 60
 
 
-def _declared(texts: pl.Series, formats: tuple[str, ...], kind: pl.Date | pl.Datetime) -> pl.Series:
+def _declared(
+    texts: pl.Series, formats: tuple[str, ...], kind: pl.Date | pl.Datetime, time_zone: str = "UTC"
+) -> pl.Series:
+    """Days, or times local to `time_zone`, by the declared formats in order."""
     read = pl.repeat(None, len(texts), dtype=kind, eager=True)
     for declared in formats:
-        read = _fill(read, texts, lambda rest, f=declared: _sane(_strptime(rest, kind, f)))  # type: ignore[misc]
+        read = _fill(read, texts, partial(_strptime, kind, declared, time_zone))
     return read
 
 
-def _strptime(texts: pl.Series, kind: pl.Date | pl.Datetime, declared: str) -> pl.Series:
-    if isinstance(kind, pl.Datetime) and "%H" not in declared and "%T" not in declared:
-        return texts.str.to_date(declared, strict=False).cast(kind)
-    if "%z" in declared:
-        aware = texts.str.to_datetime(declared, strict=False, time_unit="us", time_zone="UTC")
-        return aware.dt.replace_time_zone(None).cast(kind)
-    return texts.str.strptime(kind, declared, strict=False)
+def _fast_times(declared: str, texts: pl.Series) -> pl.Series:
+    return texts.str.to_datetime(declared, strict=False, time_unit="us")
 
 
-def _fill(known: pl.Series, texts: pl.Series, read: object) -> pl.Series:
+def _strptime(kind: pl.Date | pl.Datetime, declared: str, time_zone: str, texts: pl.Series) -> pl.Series:
+    read = texts.str.strptime(kind, declared, strict=False)
+    has_offset = isinstance(read.dtype, pl.Datetime) and read.dtype.time_zone is not None
+    local = read.dt.convert_time_zone(time_zone).dt.replace_time_zone(None) if has_offset else read
+    return _sane(local)
+
+
+def _fill(known: pl.Series, texts: pl.Series, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """The nulls of `known` filled by reading their texts."""
     rest = known.is_null() & texts.is_not_null()
     if not rest.any():
         return known
-    return known.scatter(rest.arg_true(), read(texts.filter(rest)))  # type: ignore[operator]
+    return known.scatter(rest.arg_true(), read(texts.filter(rest)))
 
 
 def _to_utc(local: pl.Series, time_zone: str) -> pl.Series:

@@ -27,7 +27,10 @@ def map_distinct(values: pa.Array, convert: Callable[[str], str | None]) -> pa.A
 def map_distinct_fields(
     values: pa.Array, convert: Callable[[str], Sequence[str | None]], n_fields: int
 ) -> tuple[pa.Array, ...]:
-    """Each text converted to `n_fields` texts, one array per field; `convert` is called once per distinct value."""
+    """Each text converted to `n_fields` texts, one array per field.
+
+    `convert` is called once per distinct value.
+    """
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     converted = [
         convert(text) if text is not None else (None,) * n_fields for text in encoded.dictionary.to_pylist()

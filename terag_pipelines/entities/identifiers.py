@@ -1,7 +1,7 @@
 """Identifiers: IIN and BIN of Kazakhstan, Kazakh IBANs, and the rest in one plain form.
 
-IIN and BIN: Government of Kazakhstan, rules for forming identification numbers (decree No. 853 of 2003): twelve
-digits, the last a check digit over the others. IBAN: ISO 13616; Kazakhstan has 20 characters.
+IIN and BIN: Government of Kazakhstan, rules for forming identification numbers (decree No. 853 of 2003):
+twelve digits, the last a check digit over the others. IBAN: ISO 13616; Kazakhstan has 20 characters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SEPARATORS = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True)
 class IinParts:
-    """What a column of IINs says, each (n,): validity, ISO birth date and sex ("female", "male"), null where invalid."""
+    """Valid IINs, the birth dates and sexes ("female", "male") they carry, each (n,), null if invalid."""
 
     values: pa.Array
     birth_dates: pa.Array

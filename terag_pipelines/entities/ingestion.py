@@ -1,4 +1,4 @@
-"""From the files of a source to the tables of a batch: every row conformed, or in quarantine with its reason."""
+"""From the files of a source to the tables of a batch: each row conformed, or in quarantine and why."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _HOLDS_OF: dict[str, tuple[str, ...]] = {schema.name: holds for schema, holds, _
 
 @dataclass(frozen=True)
 class FileCounts:
-    """What became of one file's rows: all of them, those left out, and the fields lost in rows that stayed."""
+    """What became of a file's rows: all, those left out, and the fields lost in rows that stayed."""
 
     file: str
     holds: str
@@ -115,8 +115,8 @@ class _Intake:
 def ingest(manifest: Manifest, read: ReadFile) -> SourceTables:
     """All tables of a source, conforming to entities/model.py; `read` gives a file entry's raw content.
 
-    Raises: MissingColumnError for a mapping to a column that a file lacks, TooManyBadRowsError where more rows of a
-    file are left out than the manifest allows, and whatever `read` raises.
+    Raises: MissingColumnError for a mapping to a column that a file lacks, TooManyBadRowsError where more
+    rows of a file are left out than the manifest allows, and whatever `read` raises.
     """
     intake = _Intake(manifest, read)
     for schema, holds, normalise in _STEPS:

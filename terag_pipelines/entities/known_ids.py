@@ -67,7 +67,10 @@ class KnownIds:
 
 
 def earlier_rows(ids: pa.Array, rows: MappedRows) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """For each row the number of the first row that has the same id; 0 for that first row itself and for null."""
+    """For each row the number of the first row that has the same id.
+
+    0 for that first row itself and for null.
+    """
     series = as_series(ids).cast(pl.String)
     repeated = series.is_not_null() & ~series.is_first_distinct()
     earlier = np.zeros(len(series), np.int64)

@@ -1,4 +1,4 @@
-"""The manifest of a source, `source.yaml`: which files there are, what each holds, which column is which field.
+"""The manifest of a source, `source.yaml`: its files, what each holds, which column is which field.
 
 See docs/how-to/sources.md for the format.
 """
@@ -309,7 +309,8 @@ def _check_file(node: _Node, spec: FileSpec) -> None:
     needs_label = spec.holds == "labels"
     if needs_label != (spec.label is not None) or needs_label != (spec.use is not None):
         raise node.fail(
-            f"labels, and only labels, have the keys 'label' ({', '.join(LABEL_KINDS)}) and 'use' ({', '.join(LABEL_USES)})"
+            f"labels, and only labels, have the keys 'label' ({', '.join(LABEL_KINDS)}) "
+            f"and 'use' ({', '.join(LABEL_USES)})"
         )
     if (spec.holds == "panel") != bool(spec.variables):
         raise node.fail("a panel, and only a panel, has the key 'variables', a list of its numeric columns")
@@ -348,13 +349,20 @@ def _parse_source(node: _Node) -> FieldSource:
         path=_parse_path(node),
         template=_parse_template(node),
         value=_parse_constant(node),
-        formats=node.texts("format"),
+        formats=_parse_formats(node),
         match=_parse_match(node),
         dataset=_optional_text(node, "dataset"),
         unit=node.optional_choice("unit", UNITS),
         origin=_parse_origin(node),
         optional=node.flag("optional"),
     )
+
+
+def _parse_formats(node: _Node) -> tuple[str, ...]:
+    formats = node.texts("format")
+    if not all(re.search(r"%-?[YyFDcx]", text) for text in formats):
+        raise node.fail("key 'format' must be a strptime format with day, month and year, such as '%d.%m.%Y'")
+    return formats
 
 
 def _optional_text(node: _Node, key: str) -> str | None:
@@ -429,5 +437,6 @@ def _check_dataset(
         if source.dataset is not None and source.dataset not in datasets:
             allowed = ", ".join(datasets) or "none: no file holds parties"
             raise ManifestError(
-                f"{where}, file {spec.name!r}, field {name!r}: there is no party file {source.dataset!r}; there are {allowed}"
+                f"{where}, file {spec.name!r}, field {name!r}: there is no party file {source.dataset!r}; "
+                f"there are {allowed}"
             )

@@ -1,4 +1,4 @@
-"""The rows of one file seen through its manifest entry: each field of ours as a typed column, faults noted."""
+"""The rows of a file seen through its manifest entry: each field as a typed column, faults noted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO = frozenset(("0", "0.0", "false", "f", "no", "n", "нет", "жоқ"))
 
 @dataclass(frozen=True)
 class Flat:
-    """Several values per row: `positions` (m,) int64 of the rows, ascending, and `values` (m,) their texts."""
+    """Several values per row: `positions` (m,) of the rows, ascending, and `values` (m,) their texts."""
 
     positions: npt.NDArray[np.int64]
     values: pa.Array
@@ -51,8 +51,8 @@ class Flat:
 class MappedRows:
     """Typed access to the fields of a file's readable rows, n of them.
 
-    A method for an optional field gives null where a value is unusable and notes a lost field; one for a required
-    field leaves the row out as well.
+    A method for an optional field gives null where a value is unusable and notes a lost field; one for a
+    required field leaves the row out as well.
     """
 
     spec: FileSpec
@@ -74,7 +74,10 @@ class MappedRows:
         return pa.nulls(self.n, pa.string())
 
     def first(self, name: str) -> pa.Array:
-        """The first value of each row in the field's own type or as text, before cleaning; null where absent."""
+        """The first value of each row in the field's own type or as text, before cleaning.
+
+        Null where absent.
+        """
         columns = [self._column(source) for source in self.spec.fields.get(name, ())]
         if len(columns) == 1 and not _is_list(columns[0]):
             return columns[0]
@@ -128,7 +131,10 @@ class MappedRows:
         return instants
 
     def amounts(self, name: str, digits: npt.NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
-        """What was given, and integer minor units (n,) int64, null where unreadable; `digits` (n,) of each currency."""
+        """What was given, and integer minor units (n,) int64, null where unreadable.
+
+        `digits` (n,) of each currency.
+        """
         column = self.first(name)
         shift = np.zeros(self.n, np.int64) if self._unit(name) == "minor" else digits
         if pa.types.is_floating(column.type):
@@ -151,7 +157,10 @@ class MappedRows:
         return one_array(flags)
 
     def words(self, name: str, meaning: Mapping[str, str | None], reason: str) -> pa.Array:
-        """The field's casefolded words put through `meaning`; unknown words are lost. A meaning of None is no value."""
+        """The field's casefolded words put through `meaning`.
+
+        Unknown words are lost. A meaning of None is no value.
+        """
         given = self.texts(name)
         words = map_distinct(given, lambda text: meaning.get(text.casefold(), "?"))
         unknown = as_mask(pc.equal(words, "?"))
@@ -213,6 +222,11 @@ class MappedRows:
             positions, values = np.arange(self.n), clean_texts(as_text_column(column))
         valid = ~is_null(values)
         return Flat(positions, values).keep(valid)
+
+
+def words_of(meanings: Mapping[str | None, str]) -> dict[str, str | None]:
+    """Each word of a comma-separated list with what it means."""
+    return {word.strip(): meaning for meaning, words in meanings.items() for word in words.split(",")}
 
 
 def check_columns(spec: FileSpec, raw: RawFile) -> None:

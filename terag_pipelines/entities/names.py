@@ -35,8 +35,8 @@ class PersonName:
 def split_full_name(text: str) -> PersonName:
     """The parts of a cleaned full name, in Kazakh, Russian or Western order.
 
-    A patronymic tells the order: before it stands the given name. Without one, a comma, capitals, the ending of a
-    family name and at last the script decide: Cyrillic puts the family name first, Latin last.
+    A patronymic tells the order: before it stands the given name. Without one, a comma, capitals, the ending
+    of a family name and at last the script decide: Cyrillic puts the family name first, Latin last.
     """
     if "," in text:
         return _split_at_comma(text)
@@ -92,7 +92,10 @@ def _is_patronymic(token: str) -> bool:
 
 
 def _patronymic_place(tokens: list[str]) -> int | None:
-    """Where the patronymic stands; among two tokens only a Kazakh one counts, for Abramovich is a family name."""
+    """Where the patronymic stands.
+
+    Among two tokens only a Kazakh one counts, for Abramovich is a family name.
+    """
     if len(tokens) == 2:
         return 1 if _KAZAKH_PATRONYMIC.fullmatch(name_key(tokens[1])) else None
     return next((i for i in range(1, len(tokens)) if _is_patronymic(tokens[i])), None)
@@ -120,30 +123,31 @@ def _family_comes_first(tokens: list[str]) -> bool:
 
 
 _LEGAL_FORMS = {
-    "too": ("too", "jshs", "llp", "tovarishestvo s ogranichennoi otvetstvennostiu", "jauapkershiligi shekteuli seriktestigi",
-            "jauapkershiligi shekteuli seriktestik", "limited liabiliti partnership"),
-    "ao": ("ao", "ak", "jsc", "aktsionernoe obshestvo", "aktsionerlik kogam", "aktsionerlik kogami", "joint stock compani", "nao", "keak"),
-    "ip": ("ip", "jk", "individualnii predprinimatel", "jeke kasipker", "individual entrepreneur"),
-    "kh": ("kkh", "krestianskoe hoziaistvo", "sharua kojaligi", "fermerskoe hoziaistvo"),
-    "gu": ("gu", "kgu", "mm", "rgu", "gosudarstvennoe uchrejdenie", "memlekettik mekeme"),
-    "gp": ("rgp", "gkp", "kgp", "rmk"),
-    "pk": ("proizvodstvennii kooperativ", "ondiristik kooperativ"),
-    "branch": ("filial", "filiali"),
-    "ooo": ("ooo", "obshestvo s ogranichennoi otvetstvennostiu"),
-    "oao": ("oao", "otkritoe aktsionernoe obshestvo"),
-    "zao": ("zao", "zakritoe aktsionernoe obshestvo"),
-    "pao": ("pao", "publichnoe aktsionernoe obshestvo"),
-    "llc": ("llc", "l l c", "limited liabiliti compani"),
-    "ltd": ("ltd", "limited", "pte ltd", "pvt ltd", "pti ltd", "co ltd", "company limited", "compani limited"),
-    "inc": ("inc", "incorporated", "corp", "corporation"),
-    "co": ("co", "compani"),
-    "plc": ("plc",),
-    "gmbh": ("gmbh",),
-    "ag": ("ag",),
-    "sa": ("s a",),
-    "bv": ("b v",),
-}  # fmt: skip
-_FORM_OF = {token_key(spelling): form for form, spellings in _LEGAL_FORMS.items() for spelling in spellings}
+    "too": "тоо, жшс, llp, товарищество с ограниченной ответственностью, limited liability partnership, "
+    "жауапкершілігі шектеулі серіктестігі, жауапкершілігі шектеулі серіктестік",
+    "ao": "ао, ақ, jsc, нао, кеақ, акционерное общество, joint stock company, "
+    "акционерлік қоғам, акционерлік қоғамы",
+    "ip": "ип, жк, индивидуальный предприниматель, жеке кәсіпкер, individual entrepreneur",
+    "kh": "кх, крестьянское хозяйство, шаруа қожалығы, фермерское хозяйство",
+    "gu": "гу, кгу, мм, ргу, государственное учреждение, мемлекеттік мекеме",
+    "gp": "ргп, гкп, кгп, рмк",
+    "pk": "производственный кооператив, өндірістік кооператив",
+    "branch": "филиал, филиалы",
+    "ooo": "ооо, общество с ограниченной ответственностью",
+    "oao": "оао, открытое акционерное общество",
+    "zao": "зао, закрытое акционерное общество",
+    "pao": "пао, публичное акционерное общество",
+    "llc": "llc, l l c, limited liability company",
+    "ltd": "ltd, limited, pte ltd, pvt ltd, pty ltd, co ltd, company limited",
+    "inc": "inc, incorporated, corp, corporation",
+    "co": "co, company",
+    "plc": "plc",
+    "gmbh": "gmbh",
+    "ag": "ag",
+    "sa": "s a",
+    "bv": "b v",
+}
+_FORM_OF = {token_key(text): form for form, texts in _LEGAL_FORMS.items() for text in texts.split(",")}
 _FIRST_WORDS = frozenset(spelling.split()[0] for spelling in _FORM_OF)
 _LAST_WORDS = frozenset(spelling.split()[-1] for spelling in _FORM_OF)
 _LONGEST_FORM = max(len(spelling.split()) for spelling in _FORM_OF)
@@ -151,7 +155,7 @@ _WEAK_FORMS = frozenset({"ak", "mm", "co", "ip", "gu", "ag", "limited", "corp"})
 
 
 def split_organisation_name(text: str) -> tuple[str | None, str | None]:
-    """The Latin key of an organisation without its legal form, and the form's canonical code (None if it has none).
+    """The Latin key of an organisation without its legal form, and the form's code (None if it has none).
 
     A name that is nothing but a legal form keeps it as its key.
     """

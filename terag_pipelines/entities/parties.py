@@ -21,7 +21,15 @@ from terag_pipelines.entities.distinct import (
 from terag_pipelines.entities.emails import plain_email
 from terag_pipelines.entities.identifiers import plain_identifier, read_bins, read_iins
 from terag_pipelines.entities.known_ids import earlier_rows
-from terag_pipelines.entities.mapped_rows import NO_TEXT, Flat, MappedRows, as_mask, is_null, map_flat
+from terag_pipelines.entities.mapped_rows import (
+    NO_TEXT,
+    Flat,
+    MappedRows,
+    as_mask,
+    is_null,
+    map_flat,
+    words_of,
+)
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.entities.names import (
     PersonName,
@@ -36,16 +44,21 @@ from terag_pipelines.entities.quarantine import Mask
 from terag_pipelines.entities.transliteration import name_key
 from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
 
-_PARTY_WORDS: dict[str, str | None] = {
-    **dict.fromkeys(("person", "individual", "natural", "p", "физ", "фл", "физическое лицо", "жеке тұлға", "client"), "person"),
-    **dict.fromkeys(("organisation", "organization", "company", "legal", "entity", "business", "юр", "юл", "юридическое лицо", "заңды тұлға"), "organisation"),
-    "unknown": None,
-}  # fmt: skip
-_SEX_WORDS: dict[str, str | None] = {
-    **dict.fromkeys(("f", "female", "woman", "w", "ж", "жен", "жен.", "женский", "женщина", "ә", "әйел"), "female"),
-    **dict.fromkeys(("m", "male", "man", "м", "муж", "муж.", "мужской", "мужчина", "е", "ер", "еркек"), "male"),
-    **dict.fromkeys(("u", "unknown", "x", "н", "не указан"), None),
-}  # fmt: skip
+_PARTY_WORDS = words_of(
+    {
+        "person": "person, individual, natural, p, физ, фл, физическое лицо, жеке тұлға",
+        "organisation": "organisation, organization, company, legal, entity, business, "
+        "юр, юл, юридическое лицо, заңды тұлға",
+        None: "unknown",
+    }
+)
+_SEX_WORDS = words_of(
+    {
+        "female": "f, female, woman, w, ж, жен, жен., женский, женщина, ә, әйел",
+        "male": "m, male, man, м, муж, муж., мужской, мужчина, е, ер, еркек",
+        None: "u, unknown, x, н, не указан",
+    }
+)
 _TYPE_OF_HOLDS = {"people": "person", "organisations": "organisation"}
 
 
@@ -69,8 +82,8 @@ class _Draft:
 def normalise_parties(rows: MappedRows) -> pa.Table:
     """Entity records of a file that holds parties, one per row that is not left out; not yet conformed.
 
-    Bad optional values become null with a quality flag and a quarantine row; a missing or repeated id leaves the
-    row out.
+    Bad optional values become null with a quality flag and a quarantine row; a missing or repeated id leaves
+    the row out.
     """
     draft = _Draft(rows)
     _add_ids(draft)
@@ -132,7 +145,10 @@ def _add_names(draft: _Draft) -> None:
 
 
 def _person_parts(rows: MappedRows, whole: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Given name, family name and patronymic; a full name fills them only where neither of the first two is given."""
+    """Given name, family name and patronymic.
+
+    A full name fills them only where neither of the first two is given.
+    """
     given, family, patronymic = rows.texts("given_name"), rows.texts("family_name"), rows.texts("patronymic")
     needs_split = is_null(given) & is_null(family)
     split = map_distinct_fields(pc.if_else(pa.array(needs_split), whole, NO_TEXT), _full_name_parts, 3)
@@ -315,8 +331,8 @@ def _flag_lists(draft: _Draft) -> pa.Array:
 def partial_parties(names: pl.DataFrame) -> pa.Table:
     """Entity records of counterparties outside the bank, known by account and name only; `row` is null.
 
-    `names` has one row per account: account, name (the most frequent, null where none), others (list of further
-    names), file.
+    `names` has one row per account: account, name (the most frequent, null where none), others (list of
+    further names), file.
     """
     display = as_texts(names["name"])
     organised = map_distinct(display, lambda text: "1" if looks_like_organisation(text) else "0")

@@ -1,4 +1,7 @@
-"""Accounts, transfers and party events of a file, normalised; counterparties that are known from transfers alone."""
+"""Accounts, transfers and party events of a file, normalised.
+
+Counterparties that are known from transfers alone.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _CURRENCY = r"^[A-Z]{3}$"
 
 
 def normalise_accounts(rows: MappedRows, known: KnownIds) -> pa.Table:
-    """Accounts of one file; a holder that no party file has, or an invalid IBAN, becomes null and is noted."""
+    """Accounts of one file.
+
+    A holder that no party file has, or an invalid IBAN, becomes null and is noted.
+    """
     ids = rows.required_texts("id")
     known.leave_out_repeats(rows, "accounts", ids, "id")
     ibans = _valid_ibans(rows)
@@ -77,8 +83,9 @@ def normalise_events(rows: MappedRows, known: KnownIds) -> pa.Table:
 
 
 def outside_parties(ends: pl.DataFrame) -> pl.DataFrame:
-    """Accounts that only transfers name, sorted: account, file, name (the most frequent, ties by alphabet), the
-    other names in `others`, and bank.
+    """Accounts that only transfers name, sorted: account, file, name, others, bank.
+
+    `name` and `bank` are the most frequent, ties by alphabet; `others` lists the further names.
 
     `ends` has one line for each end of a transfer: account, name, bank, file.
     """
@@ -109,7 +116,10 @@ def outside_accounts(parties: pl.DataFrame) -> pa.Table:
 
 
 def currencies(rows: MappedRows, required: bool) -> pa.Array:
-    """Each row's currency code, the manifest's where none is given; an unknown form is lost or, if required, left out."""
+    """Each row's currency code, the manifest's where none is given.
+
+    An unknown form is lost or, if required, left out.
+    """
     given = rows.texts("currency")
     upper = pc.utf8_upper(given)
     bad = ~is_null(given) & ~as_mask(pc.match_substring_regex(upper, _CURRENCY))

@@ -17,12 +17,17 @@ _NOT_DIGITS = re.compile(r"\D+")
 _EXTENSION = re.compile(r"(?:доб|вн|ext|x)\W*\d+\s*$", re.IGNORECASE)
 MIN_DIGITS = 5
 _PLAINLY_WRITTEN = r"^\+?[0-9 ().-]{7,20}$"
-_NUMBER_TYPES = ("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip",
-                 "pager", "uan", "voicemail")  # fmt: skip
+_NUMBER_TYPES = (
+    *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost"),
+    *("personal_number", "voip", "pager", "uan", "voicemail"),
+)
 
 
 def phone_number(text: str, country: str) -> tuple[str | None, bool]:
-    """A number in E.164 and True; or its digits alone and False where it is valid nowhere; None under five digits."""
+    """A number in E.164 and True.
+
+    Or its digits alone and False where it is valid nowhere; None under five digits.
+    """
     bare = _EXTENSION.sub("", text)
     digits = _NOT_DIGITS.sub("", bare)
     is_complete = len(digits) > 10 and "+" not in bare

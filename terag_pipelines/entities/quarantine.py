@@ -1,4 +1,4 @@
-"""Faults of one file's rows: which rows are left out, which lost a field, and the quarantine rows that say so."""
+"""Faults of a file's rows: which are left out, which lost a field, and the quarantine rows that say so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with the rows at `positions`: the field ("" for the whole row) and the reason, per row."""
+    """One thing wrong with the rows at `positions`: the field ("" for all of the row) and why, per row."""
 
     positions: npt.NDArray[np.int64]
     field: str
@@ -50,7 +50,7 @@ class FaultLedger:
             self.faults.append(Fault(positions, name, (reason,) * len(positions)))
 
     def leave_out_repeats(self, earlier: npt.NDArray[np.int64], name: str) -> None:
-        """Leaves out rows whose id an earlier row has: `earlier` (n,) is that row's number, 0 where there is none."""
+        """Leaves out rows whose id an earlier has; `earlier` (n,) is its number, 0 where there is none."""
         positions = np.flatnonzero((earlier > 0) & ~self.left_out)
         if len(positions):
             reasons = tuple(f"repeats the value of row {row}" for row in earlier[positions].tolist())
@@ -73,8 +73,9 @@ class FaultLedger:
         if not total or self.n_left_out <= limit * total:
             return
         raise TooManyBadRowsError(
-            f"{self.spec.path}: {self.n_left_out} of {total} rows ({self.n_left_out / total:.1%}) cannot be used, "
-            f"more than the {limit:.1%} that max_bad_share allows; most often: {self._frequent_reasons()}"
+            f"{self.spec.path}: {self.n_left_out} of {total} rows ({self.n_left_out / total:.1%}) "
+            f"cannot be used, more than the {limit:.1%} that max_bad_share allows; "
+            f"most often: {self._frequent_reasons()}"
         )
 
     def _frequent_reasons(self) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that could not be read: its number (1 is the first row of data), why, and its text as far as known."""
+    """A row that could not be read: its number (1 is the first row of data), why, and its text."""
 
     row: int
     reason: str

@@ -95,7 +95,10 @@ def _outcomes(rows: MappedRows, values: pa.Array) -> pa.Array:
 
 
 def normalise_panel(rows: MappedRows, known: KnownIds) -> pa.Table:
-    """The client panel of one file: client_id, month, and each variable as float64; unknown clients are left out."""
+    """The client panel of one file: client_id, month, and each variable as float64.
+
+    Unknown clients are left out.
+    """
     client = rows.required_texts("client")
     if len(known.of("records")):
         known.leave_out_unknown(rows, client, "client", "records")

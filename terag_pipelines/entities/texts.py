@@ -1,4 +1,4 @@
-"""Cleaning of text as given: Unicode NFKC, one kind of apostrophe and hyphen, single spaces, no invisible signs."""
+"""Cleaning of text as given: Unicode NFKC, one apostrophe and hyphen, single spaces, nothing invisible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _SIGNS = str.maketrans(
     {**dict.fromkeys("’‘ʼʹ`´ʻ′", "'"), **dict.fromkeys("‐‑‒–—―−", "-"), **dict.fromkeys("«»„“”", '"')}
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Printable ASCII without the backtick, Latin-1 letters and Cyrillic without combining marks: NFKC leaves them alone.
+# Printable ASCII without the backtick, Latin-1 letters and Cyrillic without combining marks: NFKC leaves
+# them alone.
 _SIGN = r"[!-_a-~À-ÿ\x{0400}-\x{0482}\x{048A}-\x{04FF}]"
 _PLAIN = rf"^{_SIGN}+( {_SIGN}+)*$"
 BLANK_WORDS = frozenset({"", "-", "--", "null", "none", "nan", "n/a", "na", "nil", "#n/a", "\\n"})
@@ -23,14 +24,20 @@ BLANK_WORDS = frozenset({"", "-", "--", "null", "none", "nan", "n/a", "na", "nil
 
 
 def clean_text(text: str) -> str | None:
-    """The text in NFKC with plain apostrophes, hyphens and quotes and single spaces; None where nothing is left."""
+    """The text in NFKC with plain apostrophes, hyphens and quotes and single spaces.
+
+    None where nothing is left.
+    """
     visible = _INVISIBLE.sub("", _CONTROL.sub(" ", text))
     signs = unicodedata.normalize("NFKC", visible.translate(_SIGNS)).translate(_SIGNS)
     return " ".join(_INVISIBLE.sub("", signs).split()) or None
 
 
 def clean_texts(values: pa.Array) -> pa.Array:
-    """Each text cleaned as `clean_text` does; blanks and words for 'no value' become null. Shape (n,), string."""
+    """Each text cleaned as `clean_text` does.
+
+    Blanks and words for 'no value' become null. Shape (n,), string.
+    """
     if pa.types.is_dictionary(values.type):
         return clean_texts(values.dictionary).take(values.indices)
     texts = values.cast(pa.string())

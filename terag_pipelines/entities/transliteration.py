@@ -1,8 +1,8 @@
-"""One Latin key for a name however it is written: Kazakh or Russian Cyrillic, passport Latin, the Kazakh Latin alphabets.
+"""One Latin key for a name in Kazakh or Russian Cyrillic, passport Latin or the Kazakh Latin alphabets.
 
 Not a romanisation to show to people: spellings that stand for the same letters are folded into one.
-Sources: Kazakh Latin alphabets of the decrees No. 569 (2017) and No. 637 (2018) and the draft of January 2021;
-passport romanisation after ICAO Doc 9303; BGN/PCGN for the rest.
+Sources: Kazakh Latin alphabets of the decrees No. 569 (2017) and No. 637 (2018) and the draft of January
+2021; passport romanisation after ICAO Doc 9303; BGN/PCGN for the rest.
 """
 
 from __future__ import annotations
@@ -11,22 +11,15 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_CYRILLIC = {
-    "а": "a", "б": "b", "в": "v", "г": "g", "д": "d", "е": "e", "ё": "e", "ж": "j", "з": "z", "и": "i", "й": "i",
-    "к": "k", "л": "l", "м": "m", "н": "n", "о": "o", "п": "p", "р": "r", "с": "s", "т": "t", "у": "u", "ф": "f",
-    "х": "h", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sh", "ъ": "", "ы": "i", "ь": "", "э": "e", "ю": "iu", "я": "ia",
-    "ә": "a", "ғ": "g", "қ": "k", "ң": "n", "ө": "o", "ұ": "u", "ү": "u", "һ": "h", "і": "i",
-    "ї": "i", "є": "e", "ґ": "g", "ў": "u", "җ": "j", "ҳ": "h", "ҷ": "j", "ӣ": "i", "ӯ": "u", "ҡ": "k", "ҙ": "z",
-    "ҫ": "s", "ј": "i", "љ": "l", "њ": "n", "ћ": "ch", "ђ": "j", "џ": "j", "ѓ": "g", "ќ": "k", "ѕ": "z",
-}  # fmt: skip
-
-_LATIN = {
-    "ə": "a", "ä": "a", "á": "a", "ğ": "g", "ǵ": "g", "ñ": "n", "ń": "n", "ŋ": "n", "ö": "o", "ó": "o", "ü": "u",
-    "ú": "u", "ū": "u", "ý": "u", "ı": "i", "ş": "sh", "š": "sh", "ç": "ch", "č": "ch", "ž": "j", "ß": "ss",
-    "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ħ": "h",
-}  # fmt: skip
-
-_LETTERS = str.maketrans(_CYRILLIC | _LATIN)
+# Each letter and what it becomes; ъ and ь become nothing.
+_CYRILLIC = """
+аa бb вv гg дd еe ёe жj зz иi йi кk лl мm нn оo пp рr сs тt уu фf хh цts чch шsh щsh ъ ыi ь эe юiu яia
+әa ғg қk ңn өo ұu үu һh іi їi єe ґg ўu җj ҳh ҷj ӣi ӯu ҡk ҙz ҫs јi љl њn ћch ђj џj ѓg ќk ѕz
+"""
+_LATIN = """
+əa äa áa ğg ǵg ñn ńn ŋn öo óo üu úu ūu ýu ıi şsh šsh çch čch žj ßss øo łl đd ðd þth æae œoe ħh
+"""
+_LETTERS = str.maketrans({pair[0]: pair[1:] for pair in (_CYRILLIC + _LATIN).split()})
 
 # The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у.
 _APOSTROPHE_LETTERS = re.compile(r"([scy])'(?=[a-z])")

@@ -23,10 +23,19 @@ UNITS = (*STEP_UNITS, *EPOCH_UNITS, "minor", "percent")
 
 IDENTIFIER_KINDS = ("national_id", "passport", "driving_licence", "ssn", "tax_id")
 PARTY_FIELDS = (
-    "id", "full_name", "given_name", "family_name", "patronymic", "alias", "organisation_name", "birth_date", "sex",
-    "iin", "bin", *IDENTIFIER_KINDS, "phone", "email", "address", "street", "house", "locality", "region",
-    "postcode", "country", "first_seen", "party_type",
-)  # fmt: skip
+    *(
+        "id",
+        "party_type",
+        "full_name",
+        "given_name",
+        "family_name",
+        "patronymic",
+        "alias",
+        "organisation_name",
+    ),
+    *("birth_date", "sex", "iin", "bin", *IDENTIFIER_KINDS, "phone", "email"),
+    *("address", "street", "house", "locality", "region", "postcode", "country", "first_seen"),
+)
 _RELATIONSHIP_FIELDS = ("subject", "object", "object_kind", "kind", "share", "valid_from", "valid_to")
 
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -49,7 +58,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "purpose_text",
         "device",
         "ip",
-    ),  # fmt: skip
+    ),
     "events": ("id", "party", "kind", "counterparty", "amount", "currency", "occurred_at"),
     "relationships": _RELATIONSHIP_FIELDS,
     "ownership": _RELATIONSHIP_FIELDS,

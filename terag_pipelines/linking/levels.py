@@ -132,7 +132,7 @@ def rank(field: str, level: str) -> int:
 
 
 def grade(field: str, similarity: Similarity, *cuts: tuple[str, float]) -> Levels:
-    """Levels of a field from a similarity: the first cut that it reaches; below all "different", below 0 missing."""
+    """Levels from a similarity: the first cut that it reaches; below all "different", below 0 missing."""
     levels = np.full(len(similarity), rank(field, "different"), np.int8)
     for name, least in reversed(cuts):
         levels[similarity >= least] = rank(field, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,12 @@ class ScoringParams:
     """How evidence is learned and weighed.
 
     EM sees, besides the candidate pairs, `random_share` times as many pairs drawn at random with `seed`:
-    nearly all non-matches, they steady u where blocking left few.
+    nearly all non-matches, they steady u where blocking left few. At most `max_random_pairs` are drawn and
+    counted for all.
     """
 
     random_share: float = 0.25
+    max_random_pairs: int = 200_000
     seed: int = 0
     evidence: EvidenceParams = field(default_factory=EvidenceParams)
     adjustments: AdjustmentParams = field(default_factory=AdjustmentParams)
@@ -125,7 +127,8 @@ def count_random_pairs(
     """Patterns, in the fields of `counts`, of records paired at random; partial records stay out."""
     other = PARTY_TYPES.index(ORGANISATION if party_type == PERSON else PERSON)
     rows = np.flatnonzero((records.party_types != other) & ~records.is_partial).astype(np.int32)
-    n_draws = int(params.random_share * counts.n_pairs) if len(rows) > 1 else 0
+    n_wanted = int(params.random_share * counts.n_pairs) if len(rows) > 1 else 0
+    n_draws = min(n_wanted, params.max_random_pairs)
     drawn = (
         np.random.default_rng(params.seed).choice(rows, (2, n_draws))
         if n_draws
@@ -134,7 +137,8 @@ def count_random_pairs(
     left, right = drawn[:, drawn[0] != drawn[1]]
     compared = compare_pairs(records, left, right)
     levels = {name: compared.get(name, np.zeros(len(left), np.int8)) for name in counts.fields}
-    return count_patterns(counts.fields, pattern_keys(levels))
+    found = count_patterns(counts.fields, pattern_keys(levels))
+    return replace(found, counts=found.counts * (n_wanted / max(n_draws, 1)))
 
 
 def _split_by_party(records: EncodedRecords, left: Codes, right: Codes) -> Iterator[tuple[str, Keys]]:

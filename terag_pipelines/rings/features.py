@@ -175,16 +175,18 @@ def _turnover(moved: pl.DataFrame) -> pl.DataFrame:
 
 def measure_pass_through(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
     """Per node the share and the sum of what came in that left within the window."""
-    window = int(params.pass_through_days * MICROSECONDS_PER_DAY)
-    paid = (
-        moved.select(node="source", at="at", amount="amount")
-        .sort("node", "at", maintain_order=True)
-        .select("node", "at", paid=pl.col("amount").cum_sum().over("node"))
-    )
-    came = moved.select(node="target", at="at", amount="amount").sort("at", "node", "amount")
-    before = _paid_until(came.with_columns(until=pl.col("at") - 1), paid)
-    after = _paid_until(came.with_columns(until=pl.col("at") + window), paid)
-    left = came.with_columns(left=pl.min_horizontal("amount", after - before))
+    window = int(params.pass_through_days * 86_400)
+    at = (moved["at"] // 1_000_000).to_numpy()
+    at = at - (at.min() if len(at) else 0)
+    span = int(at.max(initial=0)) + window + 2
+    keys = moved["source"].to_numpy() * span + at
+    order = np.argsort(keys, kind="stable")
+    paid = np.concatenate([[0.0], np.cumsum(moved["amount"].to_numpy()[order])])
+    came = moved["target"].to_numpy() * span + at
+    first = np.searchsorted(keys[order], came, side="left")
+    last = np.searchsorted(keys[order], came + window, side="right")
+    gone = np.minimum(moved["amount"].to_numpy(), paid[last] - paid[first])
+    left = moved.select("amount", node="target").with_columns(left=pl.Series(gone, dtype=pl.Float64))
     return left.group_by("node", maintain_order=True).agg(
         pass_through=pl.col("left").sum() / pl.col("amount").sum(), passed_amount=pl.col("left").sum()
     )
@@ -220,20 +222,6 @@ def _relay_habits(projection: Projection) -> pl.DataFrame:
         .with_columns(relayed_share=pl.col("relayed_amount") / pl.col("came"))
         .drop("came")
     )
-
-
-def _paid_until(came: pl.DataFrame, paid: pl.DataFrame) -> pl.Series:
-    last = (
-        paid.sort("at", maintain_order=True)
-        .rename({"at": "until"})
-        .unique(["node", "until"], keep="last", maintain_order=True)
-    )
-    found = (
-        came.with_row_index("row")
-        .sort("until")
-        .join_asof(last, on="until", by="node", check_sortedness=False)
-    )
-    return found.sort("row")["paid"].fill_null(0.0)
 
 
 def _bursts(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:

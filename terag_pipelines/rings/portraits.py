@@ -101,7 +101,9 @@ def _measure_members(core: Core, inside: _Inside, projection: Projection, days: 
     out_sum = in_main.group_by("ring", node="source").agg(out_amount_minor=pl.col("amount_minor").sum())
     hard = inside.held.filter(pl.col("kind").is_in(HARD_KINDS))
     shares = hard.group_by("ring", "node").agg(n_shared=pl.len())
-    passed = measure_pass_through(projection.transfers, FeatureParams(pass_through_days=days))
+    nodes = core.members["node"].implode()
+    near = projection.transfers.filter(pl.col("source").is_in(nodes) | pl.col("target").is_in(nodes))
+    passed = measure_pass_through(near, FeatureParams(pass_through_days=days))
     joined = core.members
     for part in (into, out, in_sum, out_sum, shares):
         joined = joined.join(part, on=["ring", "node"], how="left", maintain_order="left")

@@ -23,6 +23,8 @@ from terag_pipelines.rings.signals import explain_nodes, sum_groups, weigh_signa
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+MOST_PEERS = 10_000
+
 
 @dataclass(frozen=True)
 class RiskParams:
@@ -91,9 +93,11 @@ def score_anomaly(evidence: Floats, half_evidence: float) -> Floats:
     """evidence / (evidence + h), h = half_evidence * log10(entities): 0 where nothing is unusual, below 1
     always.
 
-    log10(entities) is the evidence of being the one most extreme in one feature.
+    log10(entities) is the evidence of being the most extreme in one feature. It counts ten thousand
+    entities at most: beyond, there are many rings, and a member is as rare as a ring member is, not rarer
+    with size.
     """
-    half = half_evidence * np.log10(max(len(evidence), 10))
+    half = half_evidence * np.log10(np.clip(len(evidence), 10, MOST_PEERS))
     scores: Floats = evidence / (evidence + half)
     return scores
 

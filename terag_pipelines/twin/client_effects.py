@@ -92,7 +92,7 @@ def fit_effect_model(names: tuple[str, ...], study: Study, scores: Scores) -> Ef
     inverse_spread = np.asarray(np.linalg.pinv(z.T @ z / max(len(z), 1)), np.float64)
     model = EffectModel(names, basis, coefficients, covariance, inverse_spread, np.inf)
     usual = float(chdtri(max(len(names), 1), 1e-4))
-    limit = max(usual, float(np.quantile(model.distance(values), 0.999)))
+    limit = max(usual, min(4 * usual, float(np.quantile(model.distance(values), 0.999))))
     return EffectModel(names, basis, coefficients, covariance, inverse_spread, limit)
 
 

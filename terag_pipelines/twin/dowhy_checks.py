@@ -75,7 +75,8 @@ def ask_dowhy(
         estimand = model.identify_effect(method_name="maximal-adjustment")
         if not estimand.estimands.get("backdoor"):
             return DoWhyAnswer(is_identified=False)
-        estimand.set_adjustment_set(list(adjustment))
+        for key in list(estimand.backdoor_variables):  # found in the order of a set, which no seed fixes
+            estimand.set_backdoor_variables(list(adjustment), key)
         estimate = model.estimate_effect(
             estimand, method_name="backdoor.linear_regression", effect_modifiers=[], confidence_intervals=True
         )

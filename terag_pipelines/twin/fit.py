@@ -289,12 +289,8 @@ def _answer_clients(
     }
     is_far = model.distance(mean_by_client(study.client, study.covariates)) > model.max_distance
     is_alone = mean_by_client(study.client, scores.has_overlap.astype(np.float64)) < 0.5
-    why = np.where(is_far, "too unlike the other clients", np.array("", object))
-    return (
-        study.client[starts],
-        values,
-        np.where(is_alone, "no comparable clients with another treatment", why),
-    )
+    is_other = np.where(is_alone, "no comparable clients with another treatment", np.array("", object))
+    return study.client[starts], values, np.where(is_far, "too unlike the other clients", is_other)
 
 
 def _treatment_range(study: Study, scores: Scores) -> tuple[Floats, Floats]:

@@ -61,7 +61,7 @@ class Basis:
 def fit_basis(covariates: Floats, n_features: float = 0.0) -> Basis:
     """A basis of about so many features: squares and bends, then products, where there is room."""
     n, k = covariates.shape
-    low, high = (np.quantile(covariates, q, axis=0) for q in (0.001, 0.999)) if n else (np.zeros(k),) * 2
+    low, high = _usual_range(covariates) if n else (np.zeros(k),) * 2
     clipped = np.clip(covariates, low, high)
     scale = clipped.std(axis=0) if n else np.ones(k)
     scale = np.where(scale > 0, scale, 1.0)
@@ -72,6 +72,13 @@ def fit_basis(covariates: Floats, n_features: float = 0.0) -> Basis:
     knots = tuple(_knots(z[:, j], shares) for j in range(k))
     has_products = room - sum(len(bends) + 1 for bends in knots if len(bends)) >= k * (k - 1) // 2
     return Basis(low, high, centre, scale, knots, has_products)
+
+
+def _usual_range(covariates: Floats) -> tuple[Floats, Floats]:
+    """All but one in a thousand at either end, and a quarter more: tails keep their shape."""
+    low, high = (np.quantile(covariates, share, axis=0) for share in (0.001, 0.999))
+    room = 0.25 * (high - low)
+    return np.maximum(low - room, covariates.min(axis=0)), np.minimum(high + room, covariates.max(axis=0))
 
 
 def _knots(z: Floats, shares: list[float]) -> Floats:

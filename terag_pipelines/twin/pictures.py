@@ -16,8 +16,8 @@ MAX_QUESTIONS = 8
 def draw_effects(effects: pa.Table) -> bytes:
     """PNG of each effect with its interval beside the naive difference and DoWhy's figure.
 
-    Each question is drawn in units of its own largest figure, since outcomes have different units; the numbers
-    stand beside. A refused question shows its reason.
+    Each question is drawn in units of its own largest figure, since outcomes have different units; the
+    numbers stand beside. A refused question shows its reason.
     """
     rows = effects.slice(0, MAX_QUESTIONS).to_pylist()
     figure, axes = new_picture("What a change would do", 8.6, 1.4 + 0.75 * max(len(rows), 1))

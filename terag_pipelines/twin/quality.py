@@ -15,10 +15,10 @@ ARROW = "->"
 class EffectQuality:
     """How near the answers come to the truth; shares and errors are NaN where nothing can be compared.
 
-    Average effects: how many have a truth, how many of those are answered, the share whose interval covers it,
-    the mean error relative to the truth's size, and the same error of the naive difference. Clients: how many
-    answers have a truth, the share covered, and the root mean squared error relative to the truth's own spread
-    (1: no better than the average effect for everybody).
+    Average effects: how many have a truth, how many of those are answered, the share whose interval covers
+    it, the mean error relative to the truth's size, and the same error of the naive difference. Clients: how
+    many answers have a truth, the share covered, and the root mean squared error relative to the truth's own
+    spread (1: no better than the average effect for everybody).
     """
 
     n_effects: int
@@ -78,7 +78,7 @@ def _relative_error(rows: pl.DataFrame, column: str) -> float:
 
 
 def _error_by_spread(rows: pl.DataFrame) -> float:
-    """Over each question's clients, the error against the spread of the truth; then the mean over questions."""
+    """The error against the truth's spread over each question's clients, then the mean over questions."""
     ratios = []
     for _, group in rows.group_by("asked", maintain_order=True):
         error = (group["effect"] - group["truth"]).to_numpy()

@@ -3,9 +3,9 @@
     python -m tests.benchmarks.bench_linking --data DIR [--sizes 10000,100000,1000000]
 
 DIR holds gen_<size>.parquet with the columns given_name, surname, postcode, suburb, state, street_number,
-address_1, date_of_birth, phone, email, cluster. Unsupervised, with the parameters that any caller gets; `cluster`
-is only scored against. Prints wall and CPU seconds for each stage, peak memory, what was found, and the growth
-exponent from size to size.
+address_1, date_of_birth, phone, email, cluster. Unsupervised, with the parameters that any caller gets;
+`cluster` is only scored against. Prints wall and CPU seconds for each stage, peak memory, what was found, and
+the growth exponent from size to size.
 """
 
 from __future__ import annotations

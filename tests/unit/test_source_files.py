@@ -1,4 +1,4 @@
-"""Source files on disk: good rows are kept, bad ones named, and what cannot be a source is refused in one way."""
+"""Source files on disk: good rows are kept, bad ones named, and what is no source is refused."""
 
 import gzip
 import io
@@ -65,19 +65,29 @@ def bad_of(raw) -> list[tuple[int, str]]:
 
 def test_csv_rows_are_kept_and_malformed_ones_named(tmp_path):
     content = (
-        b'\xef\xbb\xbfid,name\r\n1,A\r\n\r\n2,"B, ""b""\nBB"\r\n3\r\n4,a,b\r\n5,a"b\r\n6,"a"b"\r\n7,\xff\r\n8,a\x00\r\n'
+        b'\xef\xbb\xbfid,name\r\n1,A\r\n\r\n2,"B, ""b""\nBB"\r\n3\r\n4,a,b\r\n'
+        b'5,a"b\r\n6,"a"b"\r\n7,\xff\r\n8,a\x00\r\n'
         b'9,\xd3\x98\r\n10,""\r\n11,a\rb\r\n12,"open\r\n13,last'
     )
     raw = read(tmp_path, "p.csv", content)
     assert rows_of(raw) == [
-        {"id": "1", "name": "A"}, {"id": "2", "name": 'B, "b"\nBB'}, {"id": "9", "name": "Ә"}, {"id": "10", "name": None}, {"id": "13", "name": "last"},
-    ]  # fmt: skip
+        {"id": "1", "name": "A"},
+        {"id": "2", "name": 'B, "b"\nBB'},
+        {"id": "9", "name": "Ә"},
+        {"id": "10", "name": None},
+        {"id": "13", "name": "last"},
+    ]
     assert raw.rows.tolist() == [1, 2, 9, 10, 13]
     assert bad_of(raw) == [
-        (3, "has 1 fields where the header has 2"), (4, "has 3 fields where the header has 2"), (5, "a quote is not closed"),
-        (6, "a quote is not closed"), (7, "is not valid utf-8"), (8, "holds a NUL byte"),
-        (11, "holds a carriage return outside quotes"), (12, "a quote is not closed"),
-    ]  # fmt: skip
+        (3, "has 1 fields where the header has 2"),
+        (4, "has 3 fields where the header has 2"),
+        (5, "a quote is not closed"),
+        (6, "a quote is not closed"),
+        (7, "is not valid utf-8"),
+        (8, "holds a NUL byte"),
+        (11, "holds a carriage return outside quotes"),
+        (12, "a quote is not closed"),
+    ]
     assert json.loads(raw.bad_rows[0].text) == {"line": "3"}
     assert raw.n_rows == 13
 
@@ -101,7 +111,12 @@ def test_csv_across_many_blocks_equals_itself(tmp_path):
 
 
 def test_csv_dialects(tmp_path):
-    cyrillic = read(tmp_path, "p.csv", "id;name\n1;Иван\n".encode("windows-1251") + b"2;\x98\n", "csv: {delimiter: ';', encoding: windows-1251},")  # fmt: skip
+    cyrillic = read(
+        tmp_path,
+        "p.csv",
+        "id;name\n1;Иван\n".encode("windows-1251") + b"2;\x98\n",
+        "csv: {delimiter: ';', encoding: windows-1251},",
+    )
     assert (rows_of(cyrillic), bad_of(cyrillic)) == (
         [{"id": "1", "name": "Иван"}],
         [(2, "is not valid windows-1251")],
@@ -128,23 +143,43 @@ def zipped() -> bytes:
         ("p.csv", b"\n\n", "p.csv: the file has no header line"),
         ("p.csv", zipped(), "p.csv: this is a ZIP archive or an Excel workbook, not text"),
         ("p.csv", b"PAR1....", "p.csv: this is a Parquet file, not text"),
-        ("p.csv", "id,name\n1,A".encode("utf-16"), "p.csv: is full of NUL bytes; it is binary or UTF-16, not UTF-8 text"),
+        (
+            "p.csv",
+            "id,name\n1,A".encode("utf-16"),
+            "p.csv: is full of NUL bytes; it is binary or UTF-16, not UTF-8 text",
+        ),
         ("p.csv", b"id,id\n1,2\n", "p.csv: the header names the column 'id' more than once"),
         ("p.csv", b'id,"na\n1,2\n', "p.csv: the header line is not CSV in utf-8"),
         ("p.csv", b"id,\xff\n", "p.csv: the header line is not CSV in utf-8"),
         ("p.csv", b"id,name\r1,A\r2,B", "p.csv: the header line is not CSV in utf-8"),
         ("p.csv.gz", b"id,name\n1,A\n", "p.csv.gz: ends in .gz but is no gzip file"),
-        ("p.csv.gz", gzip.compress(b"id,name\n" + bytes(range(32, 127)) * 50)[:-9], "p.csv.gz: the gzip stream ends too early; the file is torn"),
-        ("p.csv.gz", gzip.compress(b"id,name\n1,A\n")[:-8] + b"\x00" * 8, "p.csv.gz: the gzip stream is damaged"),
+        (
+            "p.csv.gz",
+            gzip.compress(b"id,name\n" + bytes(range(32, 127)) * 50)[:-9],
+            "p.csv.gz: the gzip stream ends too early; the file is torn",
+        ),
+        (
+            "p.csv.gz",
+            gzip.compress(b"id,name\n1,A\n")[:-8] + b"\x00" * 8,
+            "p.csv.gz: the gzip stream is damaged",
+        ),
         ("p.csv.gz", gzip.compress(b""), "p.csv.gz: the file is empty"),
-        ("p.csv.gz", gzip.compress(b"id,name\n" + b"1,A\n" * 2_000_000), "p.csv.gz: holds more than 4,000,000 bytes when expanded"),
-        ("p.csv", b"id,name\n" + b"1,A\n" * 2_000_000, "p.csv: holds more than 4,000,000 bytes when expanded"),
+        (
+            "p.csv.gz",
+            gzip.compress(b"id,name\n" + b"1,A\n" * 2_000_000),
+            "p.csv.gz: holds more than 4,000,000 bytes when expanded",
+        ),
+        (
+            "p.csv",
+            b"id,name\n" + b"1,A\n" * 2_000_000,
+            "p.csv: holds more than 4,000,000 bytes when expanded",
+        ),
         ("p.jsonl", b"", "p.jsonl: the file is empty"),
         ("p.jsonl", b"id,name\n1,A\n", "p.jsonl: no line is a JSON object; the file is not JSONL"),
         ("p.parquet", b"", "p.parquet: the file is empty"),
         ("p.parquet", b"id,name\n1,A\n", "p.parquet: not a whole Parquet file (ArrowInvalid)"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_such_file_is_refused(tmp_path, path, content, message):
     assert refusal(tmp_path, path, content) == message
 
@@ -154,9 +189,17 @@ def test_what_is_no_such_file_is_refused(tmp_path, path, content, message):
 
 def test_jsonl_rows_are_kept_and_malformed_ones_named(tmp_path):
     lines = [
-        b'{"id": 1, "name": {"full": ["A", "B"]}, "n": 1.10, "flag": true}', b"", b'{"id": 2', b"[1]", b'{"id": NaN}', b'{"id": "\xff"}',
-        b'{"id": "\\ud800"}', b"[" * 10_000, b'{"id": 3, "name": {"full": "C"}, "n": null}', b'{"id": "' + b"x" * 100_001 + b'"}',
-    ]  # fmt: skip
+        b'{"id": 1, "name": {"full": ["A", "B"]}, "n": 1.10, "flag": true}',
+        b"",
+        b'{"id": 2',
+        b"[1]",
+        b'{"id": NaN}',
+        b'{"id": "\xff"}',
+        b'{"id": "\\ud800"}',
+        b"[" * 10_000,
+        b'{"id": 3, "name": {"full": "C"}, "n": null}',
+        b'{"id": "' + b"x" * 100_001 + b'"}',
+    ]
     raw = read(
         tmp_path,
         "p.jsonl",
@@ -166,12 +209,17 @@ def test_jsonl_rows_are_kept_and_malformed_ones_named(tmp_path):
     assert rows_of(raw) == [
         {"id": "1", "n": "1.10", "flag": "true", "name": '{"full": ["A", "B"]}', "name.full[]": ["A", "B"]},
         {"id": "3", "n": None, "flag": None, "name": '{"full": "C"}', "name.full[]": ["C"]},
-    ]  # fmt: skip
+    ]
     assert raw.rows.tolist() == [1, 8]
     assert bad_of(raw) == [
-        (2, "is not valid JSON at character 9"), (3, "is no JSON object"), (4, "holds NaN or Infinity, which JSON does not have"),
-        (5, "is not valid utf-8"), (6, "holds half of a surrogate pair"), (7, "is nested too deeply"), (9, "is longer than a row may be"),
-    ]  # fmt: skip
+        (2, "is not valid JSON at character 9"),
+        (3, "is no JSON object"),
+        (4, "holds NaN or Infinity, which JSON does not have"),
+        (5, "is not valid utf-8"),
+        (6, "holds half of a surrogate pair"),
+        (7, "is nested too deeply"),
+        (9, "is longer than a row may be"),
+    ]
     assert raw.raw_rows(np.array([0])) == [lines[0].decode()]
 
 
@@ -204,8 +252,10 @@ def test_parquet_keeps_types_and_names_rows_that_are_not_text(tmp_path):
     )
     raw = read(tmp_path, "p.parquet", parquet(table))
     assert raw.table.drop_columns(["name"]).to_pylist() == [
-        {"id": 1, "more": '{"a": 1}', "list": ["x"]}, {"id": 3, "more": None, "list": None}, {"id": 4, "more": '{"a": 2}', "list": []},
-    ]  # fmt: skip
+        {"id": 1, "more": '{"a": 1}', "list": ["x"]},
+        {"id": 3, "more": None, "list": None},
+        {"id": 4, "more": '{"a": 2}', "list": []},
+    ]
     assert raw.table["name"].to_pylist() == ["A", None, "A"]
     assert bad_of(raw) == [(2, "is not valid utf-8")]
 
@@ -300,8 +350,27 @@ FUZZ_ENTRIES = {
     ),
     "parquet": people("p.parquet", fields="id: id, full_name: name, birth_date: born, email: email"),
 }
-INTERESTING = [b'"', b"\n", b"\r", b",", b"\x00", b"\xff", b"{", b"}", b"[", b"\\", b'""', b"\xef\xbb\xbf", b"PAR1", b"\x1f\x8b",
-               b"-1", b"1e999", b"\xed\xa0\x80", b"\\ud800", b"9" * 400]  # fmt: skip
+INTERESTING = [
+    b'"',
+    b"\n",
+    b"\r",
+    b",",
+    b"\x00",
+    b"\xff",
+    b"{",
+    b"}",
+    b"[",
+    b"\\",
+    b'""',
+    b"\xef\xbb\xbf",
+    b"PAR1",
+    b"\x1f\x8b",
+    b"-1",
+    b"1e999",
+    b"\xed\xa0\x80",
+    b"\\ud800",
+    b"9" * 400,
+]
 
 
 def seeds() -> dict[str, bytes]:
@@ -316,9 +385,12 @@ def seeds() -> dict[str, bytes]:
         json.dumps({**r, "contacts": [{"email": r["email"]}]}, ensure_ascii=False) + "\n" for r in rows
     )
     return {
-        "csv": csv_text.encode(), "csv.gz": gzip.compress(csv_text.encode()), "jsonl": lines.encode(),
-        "jsonl.gz": gzip.compress(lines.encode()), "parquet": parquet(pa.Table.from_pylist(rows)),
-    }  # fmt: skip
+        "csv": csv_text.encode(),
+        "csv.gz": gzip.compress(csv_text.encode()),
+        "jsonl": lines.encode(),
+        "jsonl.gz": gzip.compress(lines.encode()),
+        "parquet": parquet(pa.Table.from_pylist(rows)),
+    }
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:

@@ -42,7 +42,7 @@ def test_an_iin_gives_back_the_birth_date_and_sex_it_was_made_of(born, is_female
     st.integers(1, 9),
 )
 def test_one_wrong_digit_makes_an_iin_invalid(born, serial, place, shift):
-    # The law's first weights see every digit but the eleventh (11 is 0 mod 11); the second weights are for the rest.
+    # The first weights see every digit but the eleventh (11 is 0 mod 11); the second weights are another sum.
     iin = with_check_digit(f"{born:%y%m%d}4{serial:04d}")
     if iin is None or _first_sum(iin) == 10:
         return

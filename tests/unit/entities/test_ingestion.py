@@ -20,18 +20,22 @@ PEOPLE = """
   - name: people
     path: people.csv
     holds: people
-    fields: {id: id, full_name: name, birth_date: born, sex: sex, iin: iin, phone: [phone, phone2], email: email, address: address, passport: passport}
+    fields: {id: id, full_name: name, birth_date: born, sex: sex, iin: iin,
+             phone: [phone, phone2], email: email, address: address, passport: passport}
 """
 ACCOUNTS = """
-  - {name: accounts, path: accounts.csv, holds: accounts, fields: {id: acc, holder: {column: client, dataset: people}, iban: iban, currency: cur, opened_on: opened}}
+  - {name: accounts, path: accounts.csv, holds: accounts,
+     fields: {id: acc, holder: {column: client, dataset: people}, iban: iban, currency: cur,
+              opened_on: opened}}
 """
 TRANSFERS = """
   - name: transfers
     path: transfers.csv
     holds: transfers
-    fields: {id: id, source_account: src, target_account: dst, source_name: sname, target_name: tname, target_bank: tbank,
+    fields: {id: id, source_account: src, target_account: dst, source_name: sname, target_name: tname,
+             target_bank: tbank,
              amount: amount, currency: cur, occurred_at: at, is_cash: cash}
-"""  # fmt: skip
+"""
 IIN = "880614300129"
 COLUMNS = {
     "people": ("id", "name", "born", "sex", "iin", "phone", "phone2", "email", "address", "passport"),
@@ -47,7 +51,10 @@ def raw(columns, rows) -> RawFile:
 
 def take_in(*entries: str, head: str = "max_bad_share: 1", **files) -> SourceTables:
     manifest = parse_manifest(f"name: bank\n{head}\nfiles:\n" + "".join(entries), "source.yaml")
-    raws = {name: rows if isinstance(rows, RawFile) else raw(COLUMNS.get(name) or tuple(rows[0]), rows) for name, rows in files.items()}  # fmt: skip
+    raws = {
+        name: rows if isinstance(rows, RawFile) else raw(COLUMNS.get(name) or tuple(rows[0]), rows)
+        for name, rows in files.items()
+    }
     return ingest(manifest, lambda spec: raws[spec.name])
 
 
@@ -61,20 +68,47 @@ def by_id(found: SourceTables, table: str, key: str) -> dict[str, dict]:
 
 
 def test_a_person_in_full():
-    found = take_in(PEOPLE, people=[{
-        "id": "1", "name": "Серіков Нұрлан Болатұлы", "born": "14.06.1988", "sex": "М", "iin": IIN,
-        "phone": "8 701 123 45 67", "phone2": "+7 701 123 45 67", "email": "N.Serikov@Mail.KZ",
-        "address": "г. Алматы, ул. Абая, д. 12", "passport": "n 12345678",
-    }])  # fmt: skip
+    found = take_in(
+        PEOPLE,
+        people=[
+            {
+                "id": "1",
+                "name": "Серіков Нұрлан Болатұлы",
+                "born": "14.06.1988",
+                "sex": "М",
+                "iin": IIN,
+                "phone": "8 701 123 45 67",
+                "phone2": "+7 701 123 45 67",
+                "email": "N.Serikov@Mail.KZ",
+                "address": "г. Алматы, ул. Абая, д. 12",
+                "passport": "n 12345678",
+            }
+        ],
+    )
     person = by_id(found, "entity_records", "record_id")["people:1"]
     assert (person["iin"], person["quality_flags"], faults(found)) == (IIN, [], [])
     expected = {
-        "party_type": "person", "display_name": "Серіков Нұрлан Болатұлы", "given_key": "nurlan", "family_key": "serikov",
-        "patronymic": "Болатұлы", "name_key": "bolatuli nurlan serikov", "alias_keys": [], "birth_date": date(1988, 6, 14),
-        "sex": "male", "identifiers": ["passport:N12345678"], "phones": ["+77011234567"], "emails": ["n.serikov@mail.kz"],
-        "street": "abaia", "house": "12", "address_key": "almati abaia 12", "is_partial": False, "is_watchlist": False,
-        "file": "people.csv", "row": 1, "organisation_key": None,
-    }  # fmt: skip
+        "party_type": "person",
+        "display_name": "Серіков Нұрлан Болатұлы",
+        "given_key": "nurlan",
+        "family_key": "serikov",
+        "patronymic": "Болатұлы",
+        "name_key": "bolatuli nurlan serikov",
+        "alias_keys": [],
+        "birth_date": date(1988, 6, 14),
+        "sex": "male",
+        "identifiers": ["passport:N12345678"],
+        "phones": ["+77011234567"],
+        "emails": ["n.serikov@mail.kz"],
+        "street": "abaia",
+        "house": "12",
+        "address_key": "almati abaia 12",
+        "is_partial": False,
+        "is_watchlist": False,
+        "file": "people.csv",
+        "row": 1,
+        "organisation_key": None,
+    }
     assert {key: person[key] for key in expected} == expected
 
 
@@ -107,7 +141,14 @@ def test_a_bad_optional_field_is_lost_and_the_row_stays():
     person = by_id(found, "entity_records", "record_id")["people:1"]
     assert [person[name] for name in ("birth_date", "sex", "iin")] == [None] * 3
     assert [person[name] for name in ("phones", "emails", "identifiers")] == [[], [], []]
-    assert person["quality_flags"] == ["birth_date_invalid", "email_invalid", "iin_invalid", "passport_invalid", "phone_invalid", "sex_invalid"]  # fmt: skip
+    assert person["quality_flags"] == [
+        "birth_date_invalid",
+        "email_invalid",
+        "iin_invalid",
+        "passport_invalid",
+        "phone_invalid",
+        "sex_invalid",
+    ]
     assert faults(found) == [
         ("people.csv", 1, "birth_date", "is no date that exists"),
         ("people.csv", 1, "email", "is no e-mail address"),
@@ -166,11 +207,21 @@ def test_a_missing_column_is_named_with_those_there():
     with pytest.raises(MissingColumnError) as caught:
         take_in(ACCOUNTS, PEOPLE, people=[{"id": "1"}], accounts=raw(("acc", "client", "iban", "opened"), []))
     assert str(caught.value) == (
-        "accounts.csv: there is no column 'cur', which the field 'currency' is made of; the columns are: acc, client, iban, opened"
+        "accounts.csv: there is no column 'cur', which the field 'currency' is made of; "
+        "the columns are: acc, client, iban, opened"
     )
 
 
-TRANSFER = {"id": "t1", "src": "A1", "dst": "X9", "tname": "ТОО Ромашка", "tbank": "HSBK", "amount": "1 234,50", "at": "2024-03-05T10:00:00", "cash": "да"}  # fmt: skip
+TRANSFER = {
+    "id": "t1",
+    "src": "A1",
+    "dst": "X9",
+    "tname": "ТОО Ромашка",
+    "tbank": "HSBK",
+    "amount": "1 234,50",
+    "at": "2024-03-05T10:00:00",
+    "cash": "да",
+}
 
 
 def test_transfers_and_the_parties_that_only_they_know():
@@ -187,8 +238,14 @@ def test_transfers_and_the_parties_that_only_they_know():
             "cur": "jpy",
         },
     ]
-    found = take_in(PEOPLE, ACCOUNTS, TRANSFERS, people=[{"id": "1", "name": "Иванов Иван"}],
-                    accounts=[{"acc": "A1", "client": "1"}], transfers=[TRANSFER, *others])  # fmt: skip
+    found = take_in(
+        PEOPLE,
+        ACCOUNTS,
+        TRANSFERS,
+        people=[{"id": "1", "name": "Иванов Иван"}],
+        accounts=[{"acc": "A1", "client": "1"}],
+        transfers=[TRANSFER, *others],
+    )
     transfers = by_id(found, "transfers", "transfer_id")
     assert (transfers["t1"]["amount_minor"], transfers["t1"]["currency"], transfers["t1"]["is_cash"]) == (
         123450,
@@ -228,7 +285,16 @@ def test_transfers_without_an_accounts_file_make_every_account_outside():
 
 
 def test_a_transfer_that_cannot_be_used_is_left_out():
-    wrong = [{"src": None}, {"amount": "much"}, {"amount": None}, {"amount": "-5"}, {"at": "2024-02-30"}, {"cur": "TENGE"}, {"cash": "maybe"}, {"id": "t1"}]  # fmt: skip
+    wrong = [
+        {"src": None},
+        {"amount": "much"},
+        {"amount": None},
+        {"amount": "-5"},
+        {"at": "2024-02-30"},
+        {"cur": "TENGE"},
+        {"cash": "maybe"},
+        {"id": "t1"},
+    ]
     rows = [TRANSFER, *({**TRANSFER, "id": f"w{n}", **change} for n, change in enumerate(wrong))]
     found = take_in(TRANSFERS, transfers=rows)
     assert set(by_id(found, "transfers", "transfer_id")) == {"t1", "w6"}
@@ -245,8 +311,11 @@ def test_a_transfer_that_cannot_be_used_is_left_out():
 
 
 def test_accounts_with_faults():
-    rows = [{"acc": "A1", "client": "9", "iban": "KZ00125KZT5004100100", "cur": "x", "opened": "never"}, {"acc": "A1"},
-            {"acc": "A2", "client": "1", "iban": "KZ86 125K ZT50 0410 0100", "opened": "2020-01-31"}]  # fmt: skip
+    rows = [
+        {"acc": "A1", "client": "9", "iban": "KZ00125KZT5004100100", "cur": "x", "opened": "never"},
+        {"acc": "A1"},
+        {"acc": "A2", "client": "1", "iban": "KZ86 125K ZT50 0410 0100", "opened": "2020-01-31"},
+    ]
     found = take_in(PEOPLE, ACCOUNTS, people=[{"id": "1"}], accounts=rows)
     accounts = by_id(found, "accounts", "account_id")
     assert [accounts["A1"][name] for name in ("record_id", "iban", "currency", "opened_on")] == [None] * 4
@@ -254,34 +323,60 @@ def test_accounts_with_faults():
         "KZ86125KZT5004100100",
         date(2020, 1, 31),
     )
-    assert {(row, name) for _, row, name, _ in faults(found)} == {(1, "holder"), (1, "iban"), (1, "currency"), (1, "opened_on"), (2, "id")}  # fmt: skip
+    assert {(row, name) for _, row, name, _ in faults(found)} == {
+        (1, "holder"),
+        (1, "iban"),
+        (1, "currency"),
+        (1, "opened_on"),
+        (2, "id"),
+    }
 
 
 RELATIONS = """
   - name: owners
     path: owners.csv
     holds: ownership
-    fields: {subject: {column: who, dataset: people}, object: {column: what, dataset: people}, share: {column: percent, unit: percent}}
+    fields:
+      subject: {column: who, dataset: people}
+      object: {column: what, dataset: people}
+      share: {column: percent, unit: percent}
   - name: fraud
     path: fraud.csv
     holds: labels
     label: fraud
     use: training
     fields: {subject: {column: who, dataset: people}, value: is_fraud}
-  - {name: panel, path: panel.csv, holds: panel, fields: {client: {column: who, dataset: people}, month: month}, variables: [income]}
+  - {name: panel, path: panel.csv, holds: panel, variables: [income],
+     fields: {client: {column: who, dataset: people}, month: month}}
 """
 
 
 def test_references_to_nothing_are_left_out():
     found = take_in(
-        PEOPLE, RELATIONS,
+        PEOPLE,
+        RELATIONS,
         people=[{"id": "1"}, {"id": "2"}],
-        owners=[{"who": "1", "what": "2", "percent": "60"}, {"who": "1", "what": "9", "percent": "1"},
-                {"who": "9", "what": "1", "percent": "1"}, {"who": "1", "what": "2", "percent": "10"}, {"who": "2", "what": "1", "percent": "600"}],
-        fraud=[{"who": "1", "is_fraud": "True"}, {"who": "2", "is_fraud": "0"}, {"who": "3", "is_fraud": "1"}, {"who": "1", "is_fraud": "perhaps"}],
-        panel=[{"who": "1", "month": "2024-01-15", "income": "1 000,5"}, {"who": "1", "month": "2024-01", "income": "2"},
-               {"who": "1", "month": "2024-13", "income": "2"}, {"who": "1", "month": "2024-02", "income": "much"}, {"who": "5", "month": "2024-02", "income": "1"}],
-    )  # fmt: skip
+        owners=[
+            {"who": "1", "what": "2", "percent": "60"},
+            {"who": "1", "what": "9", "percent": "1"},
+            {"who": "9", "what": "1", "percent": "1"},
+            {"who": "1", "what": "2", "percent": "10"},
+            {"who": "2", "what": "1", "percent": "600"},
+        ],
+        fraud=[
+            {"who": "1", "is_fraud": "True"},
+            {"who": "2", "is_fraud": "0"},
+            {"who": "3", "is_fraud": "1"},
+            {"who": "1", "is_fraud": "perhaps"},
+        ],
+        panel=[
+            {"who": "1", "month": "2024-01-15", "income": "1 000,5"},
+            {"who": "1", "month": "2024-01", "income": "2"},
+            {"who": "1", "month": "2024-13", "income": "2"},
+            {"who": "1", "month": "2024-02", "income": "much"},
+            {"who": "5", "month": "2024-02", "income": "1"},
+        ],
+    )
     shares = {
         (r["record_id"], r["object_id"]): (r["share"], r["relationship_kind"])
         for r in found.tables["relationships"].to_pylist()
@@ -292,21 +387,28 @@ def test_references_to_nothing_are_left_out():
         ("people:2", "0", "training"),
     ]
     assert found.tables["client_panel"].to_pylist() == [
-        {"client_id": "people:1", "month": "2024-01", "income": 1000.5}, {"client_id": "people:1", "month": "2024-02", "income": None},
-    ]  # fmt: skip
+        {"client_id": "people:1", "month": "2024-01", "income": 1000.5},
+        {"client_id": "people:1", "month": "2024-02", "income": None},
+    ]
     nothing = "refers to nothing that the source holds"
     assert faults(found) == [
-        ("fraud.csv", 3, "subject", nothing), ("fraud.csv", 4, "value", "is neither yes nor no"),
-        ("owners.csv", 2, "object", nothing), ("owners.csv", 3, "subject", nothing),
-        ("owners.csv", 4, "object", "repeats the value of row 1"), ("owners.csv", 5, "share", "is no share from 0 to 1"),
-        ("panel.csv", 2, "month", "repeats the value of row 1"), ("panel.csv", 3, "month", "is no month (YYYY-MM)"),
-        ("panel.csv", 4, "income", "is no number"), ("panel.csv", 5, "client", nothing),
-    ]  # fmt: skip
+        ("fraud.csv", 3, "subject", nothing),
+        ("fraud.csv", 4, "value", "is neither yes nor no"),
+        ("owners.csv", 2, "object", nothing),
+        ("owners.csv", 3, "subject", nothing),
+        ("owners.csv", 4, "object", "repeats the value of row 1"),
+        ("owners.csv", 5, "share", "is no share from 0 to 1"),
+        ("panel.csv", 2, "month", "repeats the value of row 1"),
+        ("panel.csv", 3, "month", "is no month (YYYY-MM)"),
+        ("panel.csv", 4, "income", "is no number"),
+        ("panel.csv", 5, "client", nothing),
+    ]
 
 
 BILLING = """
   - {name: tenants, path: tenants.csv, holds: tenants, fields: {id: id, name: name, plan: plan, email: email}}
-  - {name: usage, path: usage.csv, holds: usage, fields: {id: id, tenant: tenant, meter: meter, quantity: n, occurred_at: at}}
+  - {name: usage, path: usage.csv, holds: usage,
+     fields: {id: id, tenant: tenant, meter: meter, quantity: n, occurred_at: at}}
   - {name: prices, path: prices.yaml, holds: price_book}
 """
 
@@ -315,11 +417,18 @@ def test_tenants_usage_and_the_price_book():
     at = "2024-01-31T23:59:59+05:00"
     found = take_in(
         BILLING,
-        tenants=[{"id": "t1", "name": "Bank", "plan": "pro", "email": "x"}, {"id": "t2", "name": None, "plan": "pro", "email": None}],
-        usage=[{"id": "u1", "tenant": "t1", "meter": "lookups", "n": "3", "at": at}, {"id": "u2", "tenant": "t2", "meter": "lookups", "n": "3", "at": at},
-               {"id": "u3", "tenant": "t1", "meter": "lookups", "n": "1.5", "at": at}, {"id": "u1", "tenant": "t1", "meter": "lookups", "n": "1", "at": at}],
+        tenants=[
+            {"id": "t1", "name": "Bank", "plan": "pro", "email": "x"},
+            {"id": "t2", "name": None, "plan": "pro", "email": None},
+        ],
+        usage=[
+            {"id": "u1", "tenant": "t1", "meter": "lookups", "n": "3", "at": at},
+            {"id": "u2", "tenant": "t2", "meter": "lookups", "n": "3", "at": at},
+            {"id": "u3", "tenant": "t1", "meter": "lookups", "n": "1.5", "at": at},
+            {"id": "u1", "tenant": "t1", "meter": "lookups", "n": "1", "at": at},
+        ],
         prices=read_document({"plans": {"pro": {"fee": 1}}}),
-    )  # fmt: skip
+    )
     assert found.tables["tenants"]["tenant_id"].to_pylist() == ["t1"]
     assert found.tables["tenants"]["currency"].to_pylist() == ["KZT"]
     events = found.tables["usage_events"].to_pylist()
@@ -329,8 +438,12 @@ def test_tenants_usage_and_the_price_book():
     assert found.price_book == {"plans": {"pro": {"fee": 1}}}
     assert json.loads(found.tables["price_books"]["content"][0].as_py()) == found.price_book
     assert {(file, row, name) for file, row, name, _ in faults(found)} == {
-        ("tenants.csv", 1, "email"), ("tenants.csv", 2, "name"), ("usage.csv", 2, "tenant"), ("usage.csv", 3, "quantity"), ("usage.csv", 4, "id"),
-    }  # fmt: skip
+        ("tenants.csv", 1, "email"),
+        ("tenants.csv", 2, "name"),
+        ("usage.csv", 2, "tenant"),
+        ("usage.csv", 3, "quantity"),
+        ("usage.csv", 4, "id"),
+    }
 
 
 def test_rows_without_ids_get_them_from_their_content():
@@ -384,14 +497,42 @@ def test_the_order_of_rows_does_not_matter(random):
 
 def test_several_names_become_aliases_and_organisations_lose_their_form():
     entry = """
-  - {name: parties, path: p.csv, holds: parties, fields: {id: id, organisation_name: [org, trade], full_name: name, alias: [aka, aka2], party_type: {column: kind}}}
+  - {name: parties, path: p.csv, holds: parties,
+     fields: {id: id, organisation_name: [org, trade], full_name: name, alias: [aka, aka2], party_type: kind}}
 """
-    found = take_in(entry, parties=[
-        {"id": "1", "org": "ТОО «Ромашка»", "trade": "Daisy LLP", "name": None, "aka": None, "aka2": None, "kind": None},
-        {"id": "2", "org": None, "trade": None, "name": "Иванов Иван", "aka": "Ivan Ivanov", "aka2": "Ваня", "kind": "PERSON"},
-        {"id": "3", "org": None, "trade": None, "name": "АО Банк", "aka": None, "aka2": None, "kind": "ORGANIZATION"},
-        {"id": "4", "org": None, "trade": None, "name": None, "aka": None, "aka2": None, "kind": "ghost"},
-    ])  # fmt: skip
+    found = take_in(
+        entry,
+        parties=[
+            {
+                "id": "1",
+                "org": "ТОО «Ромашка»",
+                "trade": "Daisy LLP",
+                "name": None,
+                "aka": None,
+                "aka2": None,
+                "kind": None,
+            },
+            {
+                "id": "2",
+                "org": None,
+                "trade": None,
+                "name": "Иванов Иван",
+                "aka": "Ivan Ivanov",
+                "aka2": "Ваня",
+                "kind": "PERSON",
+            },
+            {
+                "id": "3",
+                "org": None,
+                "trade": None,
+                "name": "АО Банк",
+                "aka": None,
+                "aka2": None,
+                "kind": "ORGANIZATION",
+            },
+            {"id": "4", "org": None, "trade": None, "name": None, "aka": None, "aka2": None, "kind": "ghost"},
+        ],
+    )
     one, two, three, four = found.tables["entity_records"].to_pylist()
     assert (one["party_type"], one["organisation_key"], one["legal_form"], one["alias_keys"]) == (
         "organisation",

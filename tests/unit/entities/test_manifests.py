@@ -39,7 +39,8 @@ files:
       birth_date: {column: born, format: "%d.%m.%Y"}
       given_name: {path: "FEATURES[].NAME_FIRST", optional: true}
       country: {value: KZ}
-  - {name: accounts, path: a.parquet, holds: accounts, fields: {id: acc, holder: {column: client, dataset: people}}}
+  - {name: accounts, path: a.parquet, holds: accounts,
+     fields: {id: acc, holder: {column: client, dataset: people}}}
   - {name: truth, path: t.csv, holds: labels, label: entity, use: truth, max_bad_share: 0.5,
      fields: {subject: {template: "{S}:{R}"}, value: {column: c, match: "^r-(.+)$"}}}
   - {name: panel, path: p.parquet, holds: panel, fields: {client: c, month: m}, variables: [income, fee]}
@@ -79,30 +80,81 @@ PEOPLE = "{name: people, path: p.csv, holds: people, fields: {id: id}}"
         ("name: x", "source.yaml: key 'files' is missing; allowed are name, root,"),
         ("name: x\nfiles: []", "source.yaml: key 'files' must be a list with at least one entry"),
         (f"{HEAD}  - {PEOPLE}\nfile: 1", "source.yaml: unknown key 'file'; allowed are name, root,"),
-        (f"{HEAD}  - {PEOPLE}\nmax_bad_share: 5", "source.yaml: key 'max_bad_share' must be a number from 0 to 1"),
+        (
+            f"{HEAD}  - {PEOPLE}\nmax_bad_share: 5",
+            "source.yaml: key 'max_bad_share' must be a number from 0 to 1",
+        ),
         (f"{HEAD}  - {PEOPLE}\ntime_zone: Mars", "key 'time_zone' must be an IANA name"),
         (manifest("{path: p.csv, holds: people}"), "source.yaml, files entry 1: key 'name' is missing"),
-        (manifest("{name: p, path: p.csv, holds: cats}"), "file 'p': key 'holds' must be one of people, organisations"),
-        (manifest("{name: p, path: p.dat, holds: people, fields: {id: id}}"), "key 'format' must be one of csv, jsonl"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: id, colour: c}}"),
-         "file 'p', key 'fields': unknown key 'colour'; allowed are id, full_name"),
+        (
+            manifest("{name: p, path: p.csv, holds: cats}"),
+            "file 'p': key 'holds' must be one of people, organisations",
+        ),
+        (
+            manifest("{name: p, path: p.dat, holds: people, fields: {id: id}}"),
+            "key 'format' must be one of csv, jsonl",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: id, colour: c}}"),
+            "file 'p', key 'fields': unknown key 'colour'; allowed are id, party_type",
+        ),
         (manifest("{name: p, path: p.csv, holds: people, fields: {}}"), "key 'fields': key 'id' is missing"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: {colum: id}}}"),
-         "file 'p', field 'id': unknown key 'colum'; allowed are column, path"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: {column: a, path: b}}}"), "exactly one of column, path"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: 7}}"), "file 'p', field 'id': must be a mapping"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: {column: a, match: '('}}}"), "not a valid regular"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: {column: a, match: 'a+'}}}"), "needs a group"),
-        (manifest("{name: p, path: p.csv, holds: people, fields: {id: {path: 'a..b'}}}"), "must look like FEATURES[]"),
-        (manifest("{name: p, path: p.csv, holds: people, csv: {encoding: ebc}, fields: {id: a}}"), "text encoding"),
-        (manifest("{name: p, path: p.csv, holds: people, csv: {delimiter: ';;'}, fields: {id: a}}"), "one ASCII"),
-        (manifest("{name: l, path: l.csv, holds: labels, fields: {subject: a, value: b}}"), "labels, and only labels"),
-        (manifest("{name: l, path: l.csv, holds: panel, fields: {client: a, month: b}}"), "a panel, and only a panel"),
-        (manifest("{name: a, path: a.csv, holds: accounts, fields: {id: a, holder: {column: b, dataset: people}}}"),
-         "file 'a', field 'holder': there is no party file 'people'; there are none"),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: {colum: id}}}"),
+            "file 'p', field 'id': unknown key 'colum'; allowed are column, path",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: {column: a, path: b}}}"),
+            "exactly one of column, path",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: 7}}"),
+            "file 'p', field 'id': must be a mapping",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: {column: a, match: '('}}}"),
+            "not a valid regular",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: {column: a, match: 'a+'}}}"),
+            "needs a group",
+        ),
+        (
+            manifest(
+                "{name: p, path: p.csv, holds: people, fields: {id: a, birth_date: {column: b, format: dmY}}}"
+            ),
+            "a strptime",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, fields: {id: {path: 'a..b'}}}"),
+            "must look like FEATURES[]",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, csv: {encoding: ebc}, fields: {id: a}}"),
+            "text encoding",
+        ),
+        (
+            manifest("{name: p, path: p.csv, holds: people, csv: {delimiter: ';;'}, fields: {id: a}}"),
+            "one ASCII",
+        ),
+        (
+            manifest("{name: l, path: l.csv, holds: labels, fields: {subject: a, value: b}}"),
+            "labels, and only labels",
+        ),
+        (
+            manifest("{name: l, path: l.csv, holds: panel, fields: {client: a, month: b}}"),
+            "a panel, and only a panel",
+        ),
+        (
+            manifest(
+                "{name: a, path: a.csv, holds: accounts, "
+                "fields: {id: a, holder: {column: b, dataset: people}}}"
+            ),
+            "file 'a', field 'holder': there is no party file 'people'; there are none",
+        ),
         (f"{HEAD}  - {PEOPLE}\n  - {PEOPLE}", "the file name 'people' is used more than once"),
         (manifest("{name: outside, path: a.csv, holds: people, fields: {id: a}}"), "not 'outside'"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_manifest_says_where_and_what_is_allowed(text, message):
     assert message in failure(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from terag_pipelines.linking.encoding import encode_records
 from terag_pipelines.linking.evidence import (
     EvidenceParams,
     PatternCounts,
@@ -14,6 +15,8 @@ from terag_pipelines.linking.evidence import (
     pattern_keys,
 )
 from terag_pipelines.linking.levels import FIELD_BY_NAME
+from terag_pipelines.linking.scoring import ScoringParams, count_random_pairs
+from tests.unit.linking.records import make_population
 
 FIELDS = ("given_name", "family_name", "birth_date", "phone", "email")
 SHARE = 0.2
@@ -97,3 +100,13 @@ def test_an_iteration_limit_is_reported() -> None:
     fitted = fit_evidence("person", count(levels), EvidenceParams(max_iterations=2))
     assert not fitted.diagnostics.converged
     assert fitted.diagnostics.n_iterations == 2
+
+
+def test_random_pairs_are_counted_for_as_many_as_were_wanted_and_never_more_drawn() -> None:
+    records = encode_records(make_population(500, seed=8)[0])
+    pairs = PatternCounts(("given_name",), np.ones((1, 1), np.int8), np.array([40_000.0]))
+    few = count_random_pairs(records, "person", pairs, ScoringParams(max_random_pairs=2_000))
+    many = count_random_pairs(records, "person", pairs, ScoringParams())
+    assert few.n_pairs == pytest.approx(many.n_pairs, rel=0.01)
+    exact = [float(drawn.counts[drawn.patterns[:, 0] == 1].sum() / drawn.n_pairs) for drawn in (few, many)]
+    assert exact[0] == pytest.approx(exact[1], abs=0.03)

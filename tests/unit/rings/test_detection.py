@@ -190,7 +190,9 @@ def test_a_ring_is_known_by_its_members_alone() -> None:
     doubted = frame(scores).with_columns(score=pl.col("score") * 0.5)
     halved = name_rings(doubted.to_arrow(), tables, None, NamingParams(member_threshold=0.25))
     assert frame(halved.rings)["ring_id"].to_list() == before
-    assert halved.rings["risk_score"].to_pylist() != name_rings(scores, tables).rings["risk_score"].to_pylist()
+    assert (
+        halved.rings["risk_score"].to_pylist() != name_rings(scores, tables).rings["risk_score"].to_pylist()
+    )
 
 
 def test_alerts_follow_their_rules_and_name_nobody() -> None:

@@ -69,15 +69,14 @@ class World:
         return self
 
     def plant_fan_in(self, members: list[int], day: float, amount_minor: int = 3_000_000) -> World:
-        """Outsiders pay the mules, who pay the first member within hours; she sends it all to one outsider."""
+        """Outsiders pay the mules, who pay the first member within hours; she sends it to one outsider."""
         hub, *mules = members
         for place, mule in enumerate(mules):
             amount = amount_minor + 50_000 * place
             self.pay(self.n_people + (place + int(day)) % self.n_outside, mule, amount, day + place / 10)
             self.pay(mule, hub, round(0.95 * amount), day + place / 10 + 0.1)
-        self.pay(
-            hub, self.n_people - 1 - len(mules) - int(day), round(0.9 * amount_minor * len(mules)), day + 2
-        )
+        outsider = self.n_people + (len(mules) + int(day)) % self.n_outside
+        self.pay(hub, outsider, round(0.9 * amount_minor * len(mules)), day + 2)
         return self
 
     def label(self, members: list[int], kind: str, value: str, *uses: str) -> World:
