@@ -5,7 +5,7 @@ UV := $(BIN)/uv
 STAMP := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: install run test check bench torture up down clean
+.PHONY: install run test check bench torture results up down clean
 .DEFAULT_GOAL := run
 
 $(UV):
@@ -36,13 +36,16 @@ check: install ## format, lint, types, import contracts, definitions
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@env -i PATH="$$PATH" HOME="$$(mktemp -d)" $(BIN)/dagster definitions validate -w workspace.yaml
+	@home=$$(mktemp -d) && env -i PATH="$$PATH" HOME=$$home DAGSTER_HOME=$$home $(BIN)/dagster definitions validate -w workspace.yaml
 
 torture: install ## the fault tests at full count (hours)
 	@TERAG_TORTURE=1 $(BIN)/python -m pytest -m torture
 
 bench: install ## measures, beside the peers where they are installed; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks.run
+
+results: install ## the job over the demo bank and the public sets; writes docs/results.md
+	@$(BIN)/python -m tests.benchmarks.results
 
 clean: ## removes the environment and everything that was computed
 	@if [ -x $(BIN)/terag ]; then $(BIN)/terag down; fi

@@ -31,8 +31,8 @@ def read_parquet(path: Path, name: str, limits: ReadLimits) -> RawFile:
     with translated_errors(name):
         try:
             return _read(path, name, limits)
-        except (pa.ArrowException, ValueError, OverflowError, MemoryError, TypeError, KeyError) as error:
-            raise UnreadableFileError(f"{name}: not a whole Parquet file ({type(error).__name__})") from None
+        except (pa.ArrowException, ValueError, OverflowError, MemoryError, TypeError, KeyError):
+            raise UnreadableFileError(f"{name}: {_what_is_wrong(path)}") from None
 
 
 def _read(path: Path, name: str, limits: ReadLimits) -> RawFile:
@@ -43,6 +43,12 @@ def _read(path: Path, name: str, limits: ReadLimits) -> RawFile:
         dictionaries = _text_columns(file)
     with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
         return _checked(file.read(use_threads=False), name, limits)
+
+
+def _what_is_wrong(path: Path) -> str:
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    return "the Parquet file is torn or damaged" if is_parquet else "this is no Parquet file"
 
 
 def _check_claims(file: Any, name: str, limits: ReadLimits) -> None:

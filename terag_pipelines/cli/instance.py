@@ -28,6 +28,9 @@ def prepare_instance(folder: Path) -> None:
     if not settings_file.exists():
         settings_file.write_text(INSTANCE_SETTINGS)
     os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ.setdefault(
+        "LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1)
+    )  # joblib's own count fails in a bare chroot
 
 
 def open_instance(folder: Path) -> dg.DagsterInstance:

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from terag_pipelines.entities.places import LONGEST_TOWN_NAME, TOWN_OF
 from terag_pipelines.entities.transliteration import latin_letters, name_key, token_key
 
 _KINDS = {
-    "": "ul ulitsa ulitsasi koshesi koshe koshes st str street strase strasse",
-    "ave": "pr prt prkt prospekt prospekti dangili dangil ave av avenue",
-    "lane": "per pereulok tuik tuigi ln lane",
-    "blvd": "bul bulvar bulvari blvd boulevard",
-    "mkr": "mkr mkrn mkrn mikroraion mikroraioni shaginaudan shaginaudani",
-    "sq": "pl ploshad alani sq square",
-    "rd": "rd road shosse tas",
+    "": "ул улица улицасы көшесі көше к-сі көш st str street strasse",
+    "ave": "пр пр-т пр-кт проспект проспекті даңғылы даңғыл д-лы ave av avenue",
+    "lane": "пер переулок тұйық тұйығы ln lane",
+    "blvd": "бул б-р бульвар бульвары blvd boulevard",
+    "mkr": "мкр мкрн м-н микрорайон микрорайоны shaginaudan shaginaudani",
+    "sq": "пл площадь алаңы sq square",
+    "rd": "rd road шоссе тас",
     "dr": "dr drive",
     "ct": "ct court",
     "pl": "place",
@@ -24,15 +25,17 @@ _KINDS = {
     "tce": "tce terrace ter",
     "cct": "cct circuit",
     "hwy": "hwy highway",
-}  # fmt: skip
-_KIND_OF = {token_key(word): kind for kind, words in _KINDS.items() for word in words.split()}
+}
+_PREFIX_WORDS = (
+    "ул улица пр пр-т пр-кт проспект пер переулок бул б-р бульвар мкр мкрн м-н микрорайон пл площадь шоссе"
+)
 _MARKER_WORDS = """
 дом үй үйі house bld bldg building кв квартира пәтер пәтері apt appt apartment unit suite ste flat no
-город қаласы қала обл область облысы oblast oblisi район ауданы село ауылы ауыл посёлок поселок пос г д к с
+обл область облысы oblast oblisi район ауданы село ауылы ауыл посёлок поселок пос д с
 """
-_MARKERS = frozenset(map(token_key, _MARKER_WORDS.split()))
+_TOWN_WORDS = "г город қ қаласы қала"
 _COMPASS = frozenset("nsew")
-_SINGLE_LETTER_MARKERS = frozenset("gdks")
+_SINGLE_LETTERS = frozenset("gdks")
 _TOKEN = re.compile(r"\w+(?:/\w+)*\.?")
 _DISTRICT_WORDS = re.compile(r"\bshagin audani?\b")
 _HOUSE_LETTER = re.compile(r"\bd[ .-]+(?=\d)")
@@ -40,31 +43,54 @@ _NUMBERED_NAME = re.compile(r"\b([^\W\d]+)-(\d+)")
 _POSTCODE = re.compile(r"\d{5,6}")
 
 
+def _key_of(word: str) -> str:
+    return token_key(word.replace("-", ""))
+
+
+_KIND_OF = {_key_of(word): kind for kind, words in _KINDS.items() for word in words.split()}
+_PREFIXES = frozenset(map(_key_of, _PREFIX_WORDS.split()))
+_MARKERS = frozenset(map(_key_of, (_MARKER_WORDS + _TOWN_WORDS).split()))
+_TOWN_MARKERS = frozenset(map(_key_of, _TOWN_WORDS.split()))
+_HYPHENATED = [word for words in _KINDS.values() for word in words.split() if "-" in word]
+_HYPHENATED_KEYS = [token_key(word).replace(" ", "-") for word in _HYPHENATED]
+_HYPHENATED_WORD = re.compile(rf"\b({'|'.join(_HYPHENATED_KEYS)})(?!\w)")
+
+
 @dataclass(frozen=True)
 class Address:
     """The parts of an address as Latin keys; a part that cannot be told is None."""
 
-    street: str | None
-    house: str | None
-    key: str | None
+    street: str | None = None
+    house: str | None = None
+    locality: str | None = None
+    key: str | None = None
 
 
 def split_address(text: str) -> Address:
-    """Street, house number and key of one line of address, its parts set apart by commas.
+    """Street, house number, town and key of one line of address, its parts set apart by commas.
 
-    The key holds all tokens in order; words for street, house, flat, city and region are left out, other
-    kinds of street are canonical and stand behind the street's name.
+    The key holds all tokens in order; words for street, house, flat, town and region are left out, other
+    kinds of street are canonical and stand behind the street's name, towns have one name.
     """
-    segments = [segment for part in re.split(r"[,;\n]", text) if (segment := _read_segment(part)).tokens]
-    key = " ".join(token for segment in segments for token in segment.tokens)
-    street, house = _street_and_house(segments)
-    return Address(street, house, key or None)
+    parts = (_read_segment(part) for part in re.split(r"[,;\n]", text))
+    segments = [segment for segment in parts if segment.town or segment.tokens]
+    tokens = [token for segment in segments for token in (*segment.town, *segment.tokens)]
+    street, house = _street_and_house([segment for segment in segments if segment.tokens])
+    town = next((" ".join(segment.town) for segment in segments if segment.town), None)
+    return Address(street, house, town, " ".join(tokens) or None)
 
 
 def place_key(text: str) -> str | None:
-    """The Latin key of a town or region without words such as 'город', 'қаласы', 'область', 'облысы'."""
+    """The Latin key of a town or region without words such as 'город', 'қаласы'; one key for all its names."""
     tokens = name_key(text).split()
-    return " ".join([token for token in tokens if token not in _MARKERS] or tokens) or None
+    key = " ".join([token for token in tokens if token not in _MARKERS] or tokens)
+    return TOWN_OF.get(key, key) or None
+
+
+def house_number(text: str) -> str | None:
+    """The number of a house without the flat behind it (155 of '155-25'); else the text's key."""
+    address = split_address(text)
+    return address.house or address.key
 
 
 def plain_postcode(text: str) -> str | None:
@@ -74,34 +100,62 @@ def plain_postcode(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class _Segment:
-    tokens: tuple[str, ...]
-    has_street_word: bool
+    """What stands between two commas: a town's name, other tokens, those of them that name the street."""
+
+    town: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    street: tuple[str, ...] = ()
+    has_street_word: bool = False
 
 
 # Towns, streets, house and flat numbers repeat far more often than whole addresses do.
 @lru_cache(maxsize=2**17)
 def _read_segment(text: str) -> _Segment:
-    letters = _DISTRICT_WORDS.sub("shaginaudan", latin_letters(text).replace("'", "").replace("_", " "))
-    joined = _NUMBERED_NAME.sub(_without_hyphen, _HOUSE_LETTER.sub("", letters))
-    tokens = _joined_house_letters([t for t in _TOKEN.findall(joined) if not _is_marker(t)])
-    kinds = [kind for token in tokens if (kind := _kind_of(token)) is not None]
-    named = _kinds_behind_names([(token.removesuffix("."), _kind_of(token)) for token in tokens])
-    return _Segment(tuple(named), bool(kinds))
+    words = _TOKEN.findall(_spaced_letters(text))
+    says_town = any(_is_marker(word) and word.removesuffix(".") in _TOWN_MARKERS for word in words)
+    tokens = _joined_house_letters([word.removesuffix(".") for word in words if not _is_marker(word)])
+    if says_town and tokens and all(token.isalpha() and token not in _KIND_OF for token in tokens):
+        return _Segment(town=(_town_name(tokens),))
+    n_town = _n_town_tokens(tokens)
+    rest = tokens[n_town:]
+    placed = _kinds_behind_names(rest)
+    town = (_town_name(tokens[:n_town]),) if n_town else ()
+    return _Segment(
+        town, tuple(placed), _street_tokens(rest, placed), any(token in _KIND_OF for token in rest)
+    )
+
+
+def _spaced_letters(text: str) -> str:
+    """The text in Latin letters, abbreviations with hyphens joined, a numbered district as one word."""
+    letters = latin_letters(text).replace("'", "").replace("_", " ")
+    joined = _HYPHENATED_WORD.sub(lambda word: word[0].replace("-", ""), letters)
+    whole = _HOUSE_LETTER.sub("", _DISTRICT_WORDS.sub("shaginaudan", joined))
+    return _NUMBERED_NAME.sub(_without_hyphen, whole)
 
 
 def _without_hyphen(name: re.Match[str]) -> str:
     """'samal-2', a district, as one word; the number behind a word such as 'кв' is no part of it."""
-    is_name = _kind_of(name[1]) is None and name[1] not in _MARKERS
+    is_name = name[1] not in _KIND_OF and name[1] not in _MARKERS
     return name[1] + name[2] if is_name else name[0]
 
 
-def _is_marker(token: str) -> bool:
-    plain = token.removesuffix(".")
-    return plain in _MARKERS and (plain not in _SINGLE_LETTER_MARKERS or token.endswith("."))
+def _is_marker(word: str) -> bool:
+    plain = word.removesuffix(".")
+    return plain in _MARKERS and (plain not in _SINGLE_LETTERS or word.endswith("."))
 
 
-def _kind_of(token: str) -> str | None:
-    return _KIND_OF.get(token.removesuffix("."))
+def _town_name(tokens: list[str]) -> str:
+    name = " ".join(tokens)
+    return TOWN_OF.get(name, name)
+
+
+def _n_town_tokens(tokens: list[str]) -> int:
+    """How many tokens in front are the name of a known town; 'Тараз көшесі' is a street."""
+    for length in range(min(LONGEST_TOWN_NAME, len(tokens)), 0, -1):
+        follows = tokens[length] if length < len(tokens) else ""
+        if " ".join(tokens[:length]) in TOWN_OF and (follows not in _KIND_OF or follows in _PREFIXES):
+            return length
+    return 0
 
 
 def _joined_house_letters(tokens: list[str]) -> list[str]:
@@ -115,24 +169,36 @@ def _joined_house_letters(tokens: list[str]) -> list[str]:
     return joined
 
 
-def _kinds_behind_names(tokens: list[tuple[str, str | None]]) -> list[str]:
-    """Canonical kinds of street, moved behind the name where they stand in front of it.
-
-    Plain streets have none.
-    """
+def _kinds_behind_names(tokens: list[str]) -> list[str]:
+    """Tokens with canonical kinds of street, moved behind the name they stand in front of."""
     placed: list[str] = []
     waiting: str | None = None
-    for token, kind in tokens:
-        if kind is not None:
-            in_front = not any(word.isalpha() for word in placed)
-            waiting = kind if in_front else waiting
-            placed += [] if in_front or not kind else [kind]
-        else:
-            if waiting and token[0].isdigit() and placed:
+    for place, token in enumerate(tokens):
+        kind = _KIND_OF.get(token)
+        if kind is None:
+            if waiting and token[0].isdigit():
                 placed.append(waiting)
                 waiting = None
             placed.append(token)
+        elif _stands_in_front(tokens, place):
+            waiting = kind
+        elif kind:
+            placed.append(kind)
     return placed + ([waiting] if waiting else [])
+
+
+def _stands_in_front(tokens: list[str], place: int) -> bool:
+    """Whether a kind of street precedes the name: nothing is before it, or it is a word that always does."""
+    names_behind = place + 1 < len(tokens) and not tokens[place + 1][0].isdigit()
+    names_before = any(token.isalpha() for token in tokens[:place])
+    return names_behind and (tokens[place] in _PREFIXES or not names_before)
+
+
+def _street_tokens(tokens: list[str], placed: list[str]) -> tuple[str, ...]:
+    """The tokens that name the street: all but numbers, from a word such as 'ул.' on if there is one."""
+    start = next((i for i, t in enumerate(tokens) if t in _PREFIXES and _stands_in_front(tokens, i)), 0)
+    before = sum(token not in _KIND_OF for token in tokens[:start])
+    return tuple(token for token in placed[before:] if not token[0].isdigit())
 
 
 def _street_and_house(segments: list[_Segment]) -> tuple[str | None, str | None]:
@@ -162,7 +228,7 @@ def _street_place(segments: list[_Segment]) -> int:
 
 
 def _street_in(segment: _Segment) -> str | None:
-    return " ".join(token for token in segment.tokens if not token[0].isdigit()) or None
+    return " ".join(segment.street) or None
 
 
 def _house_in(segment: _Segment) -> str | None:

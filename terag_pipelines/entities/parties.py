@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.entities.addresses import Address, place_key, plain_postcode, split_address
+from terag_pipelines.entities.addresses import house_number, place_key, plain_postcode, split_address
 from terag_pipelines.entities.countries import country_code
 from terag_pipelines.entities.distinct import (
     as_series,
@@ -41,7 +41,7 @@ from terag_pipelines.entities.names import (
 from terag_pipelines.entities.payments import kept
 from terag_pipelines.entities.phones import phone_numbers
 from terag_pipelines.entities.quarantine import Mask
-from terag_pipelines.entities.transliteration import name_key
+from terag_pipelines.entities.transliteration import name_key, token_key
 from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
 
 _PARTY_WORDS = words_of(
@@ -281,27 +281,27 @@ def _add_contacts(draft: _Draft) -> None:
 
 def _add_addresses(draft: _Draft) -> None:
     rows = draft.rows
-    line = rows.texts("street")
-    house = map_distinct(rows.texts("house"), lambda text: split_address(text).key)
-    street, house_in_line, line_key = map_distinct_fields(line, _address_parts, 3)
-    whole_street, whole_house, whole_key = map_distinct_fields(rows.texts("address"), _address_parts, 3)
+    given_house = rows.texts("house")
+    line = map_distinct_fields(rows.texts("street"), _address_parts, 4)
+    whole = map_distinct_fields(rows.texts("address"), _address_parts, 4)
     locality, region = (map_distinct(rows.texts(name), place_key) for name in ("locality", "region"))
     postcode = map_distinct(rows.texts("postcode"), plain_postcode)
-    composed = _joined(line_key, house, locality, region, pc.utf8_lower(postcode))
+    house_key = map_distinct(given_house, token_key)
+    composed = _joined(line[3], house_key, locality, region, pc.utf8_lower(postcode))
     draft.columns |= {
-        "street": one_array(pc.coalesce(street, whole_street)),
-        "house": one_array(pc.coalesce(house, house_in_line, whole_house)),
-        "locality": locality,
+        "street": one_array(pc.coalesce(line[0], whole[0])),
+        "house": one_array(pc.coalesce(map_distinct(given_house, house_number), line[1], whole[1])),
+        "locality": one_array(pc.coalesce(locality, line[2], whole[2])),
         "region": region,
         "postcode": postcode,
         "country": map_distinct(rows.texts("country"), country_code),
-        "address_key": one_array(pc.coalesce(whole_key, composed)),
+        "address_key": one_array(pc.coalesce(whole[3], composed)),
     }
 
 
-def _address_parts(text: str) -> tuple[str | None, str | None, str | None]:
-    address: Address = split_address(text)
-    return address.street, address.house, address.key
+def _address_parts(text: str) -> tuple[str | None, ...]:
+    address = split_address(text)
+    return address.street, address.house, address.locality, address.key
 
 
 def _rows_of(rows: MappedRows, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Mask:

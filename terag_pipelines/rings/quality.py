@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 from sklearn.metrics import average_precision_score, precision_recall_curve, precision_recall_fscore_support
 
+from terag_pipelines.calibration.fit import FittedCalibrator
 from terag_pipelines.rings.baselines import BaselineParams, score_baselines
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
 from terag_pipelines.rings.risk import read_outcomes
@@ -67,9 +68,13 @@ class RingQuality:
 
 
 def judge_detection(
-    ring_scores: pa.Table, ring_members: pa.Table, tables: Tables, params: BaselineParams | None = None
+    ring_scores: pa.Table,
+    ring_members: pa.Table,
+    tables: Tables,
+    params: BaselineParams | None = None,
+    calibrator: FittedCalibrator | None = None,
 ) -> RingQuality:
-    """Scores, rings and baselines against labels with use "truth".
+    """Scores, rings and baselines against labels with use "truth"; scores as probabilities with a calibrator.
 
     The scores of entities with a training label are out of fold by community, so they may be judged on the
     same labels.
@@ -81,6 +86,8 @@ def judge_detection(
     if not 0 < (outcomes[known] == 1).sum() < known.sum():
         return RingQuality(None, {}, recovery)
     scored = ring_scores["score"].to_numpy()[known]
+    if calibrator is not None:
+        scored = calibrator.apply(scored)
     baselines = score_baselines(tables, params or BaselineParams())
     beside = {
         name: judge_scores(values[known], outcomes[known], 0.5 if name == "tabular_booster" else None)

@@ -29,6 +29,7 @@ def draw_effects(effects: pa.Table) -> bytes:
     names = [f"{row['treatment']}\n→ {row['outcome']}" for row in rows]
     axes.set_yticks([-place for place in range(len(rows))], names, fontsize=8)
     axes.set(xlim=(-1.25, 1.25), ylim=(0.6 - max(len(rows), 1), 0.75), xticks=[])
+    axes.set_xlabel("each question in its own units; the line is no effect", fontsize=8, color=MUTED)
     axes.grid(visible=False)
     for colour, marker, name in ((ACCENT, "o", "effect, 95%"), (SECOND, "D", "DoWhy"), (ALARM, "x", "naive")):
         axes.plot([], [], color=colour, marker=marker, linestyle="", label=name)

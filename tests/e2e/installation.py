@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import CACHE
+
 ROOT = Path(__file__).parents[2]
 TERAG = [sys.executable, "-m", "terag_pipelines.cli.main"]
-SHARED_CACHE = Path(os.environ.get("TERAG_CACHE", ROOT / ".terag" / "cache"))
+SHARED_CACHE = CACHE
 
 
 @dataclass(frozen=True)

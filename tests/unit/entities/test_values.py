@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from terag_pipelines.entities.addresses import place_key, split_address
+from terag_pipelines.entities.addresses import house_number, place_key, split_address
 from terag_pipelines.entities.amounts import amounts_from_numbers, amounts_from_texts, digits_of
 from terag_pipelines.entities.countries import country_code
 from terag_pipelines.entities.dates import instants_from_numbers, instants_of, read_days, read_instants
@@ -237,6 +237,11 @@ def test_emails_in_one_form(text, email):
         ("г. Алматы, ул. Абая, д. 12, кв. 5", "abaia", "12", "almati abaia 12 5"),
         ("Алматы қаласы, Абая көшесі 12, 5 пәтер", "abaia", "12", "almati abaia 12 5"),
         ("Almaty, Abaya st. 12, apt 5", "abaia", "12", "almati abaia 12 5"),
+        ("Астана Момышулы 121-66", "momishuli", "121", "astana momishuli 121 66"),
+        ("Ақтөбе қ., Шевченко к-сі, 77 үй, 76 пәтер", "shevchenko", "77", "aktobe shevchenko 77 76"),
+        ("Уральск ул. Абая 12", "abaia", "12", "oral abaia 12"),
+        ("Село Алга пр-т Мира 3", "mira ave", "3", "alga mira ave 3"),
+        ("Тараз көшесі 5", "taraz", "5", "taraz 5"),
         ("пр. Достық 12а", "dostik ave", "12a", "dostik ave 12a"),
         ("Достық даңғылы 12 А", "dostik ave", "12a", "dostik ave 12a"),
         ("мкр Самал-2, 33", "samal2 mkr", "33", "samal2 mkr 33"),
@@ -264,6 +269,16 @@ def test_addresses_fall_into_parts(text, street, house, key):
 def test_any_text_is_some_address(text):
     address = split_address(text)
     assert address.key is None or address.key == " ".join(address.key.split())
+
+
+def test_towns_have_one_name_and_stand_apart():
+    lines = ("г. Уральск, ул. Абая 12", "Орал қ., Абая көшесі 12", "ORAL, Abaya st. 12", "Уральск Абая 12")
+    assert {(split_address(line).locality, split_address(line).key) for line in lines} == {
+        ("oral", "oral abaia 12")
+    }
+    assert split_address("ул. Абая 12").locality is None
+    assert place_key("Нур-Султан") == place_key("Астана қаласы") == "astana"
+    assert [house_number(text) for text in ("155-25", "12 а", "5/2", "б/н")] == ["155", "12a", "5/2", "b/n"]
 
 
 def test_places_and_countries():

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -210,3 +215,24 @@ def test_alerts_follow_their_rules_and_name_nobody() -> None:
     assert digest(raise_alerts(rings)) == digest(alerts)
     for runbook in set(alerts["runbook"].to_pylist()):
         assert runbook == "docs/runbooks/ring-alert.md"
+
+
+def test_the_number_of_threads_changes_no_byte() -> None:
+    program = (
+        "from tests.unit.rings.worlds import planted_world\n"
+        "from terag_pipelines.rings.detection import score_rings\n"
+        "from terag_pipelines.tables import digest\n"
+        "print(digest(score_rings(planted_world().tables()).scores))"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "POLARS_MAX_THREADS": n_threads, "OMP_NUM_THREADS": n_threads},
+            cwd=Path(__file__).parents[3],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for n_threads in ("1", "3")
+    }
+    assert len(digests) == 1

@@ -96,7 +96,7 @@ def test_a_set_is_found_exactly_where_some_valid_set_exists(case: tuple[TwinSpec
 
 
 def is_valid_by_definition(graph: nx.DiGraph, chosen: set[str]) -> bool:
-    """Shpitser, VanderWeele, Robins (2010): closes non-causal paths, holds nothing that causal ones lead to."""
+    """Shpitser and others (2010): closes non-causal paths, holds nothing that causal ones lead to."""
     on_path = {node for path in nx.all_simple_paths(graph, "t", "y") for node in path} - {"t"}
     led_to = on_path.union(*(nx.descendants(graph, node) for node in on_path))
     if chosen & led_to:

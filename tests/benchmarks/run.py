@@ -1,0 +1,90 @@
+"""`make bench`: every benchmark in a process of its own; docs/benchmarks.md, wins and losses alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+GENERATED = SHARED / "bench" / "data"
+
+BENCHMARKS: dict[str, Sequence[str]] = {
+    "Linking": ("bench_linking", "--data", str(GENERATED)),
+    "Linking, Splink beside it": ("peer_splink", "--data", str(GENERATED)),
+    "Graph load": ("bench_graph",),
+    "Rings": ("bench_rings",),
+    "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),
+    "Twin": ("bench_twin", "--data", str(SHARED / "data")),
+    "Billing": ("bench_billing",),
+}
+NEEDS_SHARED = {"Linking", "Linking, Splink beside it", "Calibration", "Twin"}
+
+
+def main() -> None:
+    """Runs all, or those whose names are given; prints JSON lines as they come."""
+    wanted = sys.argv[1:] or list(BENCHMARKS)
+    measured = {name: list(_measure(name)) for name in BENCHMARKS if name in wanted}
+    (ROOT / "docs" / "benchmarks.md").write_text(_page(measured))
+
+
+def _measure(name: str) -> Iterator[dict[str, Any]]:
+    if name in NEEDS_SHARED and not SHARED.is_dir():
+        yield {"note": "not measured: the public data sets are not on this machine"}
+        return
+    module, *arguments = BENCHMARKS[name]
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    print(*lines, sep="\n", flush=True)
+    yield from (json.loads(line) for line in lines)
+    if done.returncode or not lines:
+        yield {"note": f"exit {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}"}
+
+
+def _page(measured: dict[str, list[dict[str, Any]]]) -> str:
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    head = (
+        f"# Benchmarks\n\nWritten by `make bench` on {machine}. Take ratios, not seconds: machines differ.\n"
+    )
+    return head + "".join(f"\n## {name}\n\n{_table(rows)}\n" for name, rows in measured.items())
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    return "\n\n".join(_shape(columns, group) for columns, group in _by_columns(rows))
+
+
+def _by_columns(rows: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], list[dict[str, Any]]]]:
+    """Rows in groups that have the same columns, in the order in which the groups appear."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in (_flat(row) for row in rows):
+        groups.setdefault(tuple(row), []).append(row)
+    return list(groups.items())
+
+
+def _shape(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    """A table: one column for each row where there are few, since benchmarks have many figures."""
+    lines = [f"| {column} | " + " | ".join(_shown(row[column]) for row in rows) + " |" for column in columns]
+    return "\n".join(["| |" + " |" * len(rows), "|---|" + "---|" * len(rows), *lines])
+
+
+def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()
