@@ -81,7 +81,7 @@ def split_address(text: str) -> Address:
 
 
 def place_key(text: str) -> str | None:
-    """The Latin key of a town or region without words such as 'город', 'қаласы'; one key for all its names."""
+    """The Latin key of a town or region without 'город', 'қаласы', 'область'; one key for all its names."""
     tokens = name_key(text).split()
     key = " ".join([token for token in tokens if token not in _MARKERS] or tokens)
     return TOWN_OF.get(key, key) or None
