@@ -38,10 +38,10 @@ def validate(table: pa.Table, expectations: Sequence[Expectation]) -> list[Expec
     )
     import great_expectations as gx
 
-    suite = gx.ExpectationSuite(table_suite_name(expectations), expectations=[_made(e) for e in expectations])
-    results = {result.expectation_config.id: result for result in batch.validate(suite).results}
-    ordered = [results[expectation.id] for expectation in suite.expectations]
-    return [_outcome(e, result) for e, result in zip(expectations, ordered, strict=True)]
+    made = [_made(expectation, place) for place, expectation in enumerate(expectations)]
+    suite = gx.ExpectationSuite(table_suite_name(expectations), expectations=made)
+    results = {result.expectation_config.meta["place"]: result for result in batch.validate(suite).results}
+    return [_outcome(expectation, results[place]) for place, expectation in enumerate(expectations)]
 
 
 def table_suite_name(expectations: Sequence[Expectation]) -> str:
@@ -60,10 +60,11 @@ def _batch_of(table: pa.Table, columns: list[str]) -> Any:
     return asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
 
 
-def _made(expectation: Expectation) -> Any:
+def _made(expectation: Expectation, place: int) -> Any:
+    """The expectation, marked with its place: results come in an order of their own."""
     import great_expectations.expectations as gxe
 
-    return getattr(gxe, expectation.kind)(**expectation.arguments)
+    return getattr(gxe, expectation.kind)(**expectation.arguments, meta={"place": place})
 
 
 def _outcome(expectation: Expectation, result: Any) -> ExpectationOutcome:

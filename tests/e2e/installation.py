@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +50,8 @@ class Installation:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return dict(json.loads(done.stdout))
 
-    def run_until_killed_in(self, step: str) -> None:
-        """Starts the job and kills it, children and all, as soon as it says that it is in a step."""
+    def run_until_killed_in(self, step: str, delay_seconds: float = 0.0) -> None:
+        """Starts the job and kills it, children and all, some time after it says that it is in a step."""
         process = subprocess.Popen(
             [*TERAG, "run", "--source", str(self.source), "--json"],
             env=self.environment(),
@@ -61,6 +62,7 @@ class Installation:
         )
         assert process.stderr
         heard = any(line.strip() == step for line in process.stderr)
+        time.sleep(delay_seconds)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert heard, f"the run never said that it is in {step!r}"

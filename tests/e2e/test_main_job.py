@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,26 @@ from resources.table_registry import TABLES
 from tests.e2e.installation import TERAG, Installation, make_bank
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
+STEPS = [
+    "source tables",
+    "candidate pairs",
+    "scored pairs",
+    "link calibrators",
+    "links",
+    "resolved entities",
+    "graph load",
+    "ring scores",
+    "ring calibrators",
+    "calibrators",
+    "named rings",
+    "ring alerts",
+    "fitted twins",
+    "promoted batch",
+    "index trials",
+    "usage totals",
+    "rated usage",
+    "issued invoices",
+]
 STAGES = [
     "Ingest",
     "Link",
@@ -80,15 +102,38 @@ def test_a_second_run_changes_nothing(first: dict[str, Any], second: dict[str, A
     assert stage(second, "Invoice")["rows"] == stage(first, "Invoice")["rows"]
 
 
-@pytest.mark.parametrize("step", ["candidate pairs", "graph load", "promoted batch"])
+@pytest.mark.parametrize("step", ["scored pairs", "graph load"])
 def test_a_run_killed_in_a_step_is_made_good_by_the_next(
-    step: str, installation: Installation, first: dict[str, Any], tmp_path
+    step: str, installation: Installation, first: dict[str, Any], tmp_path: Path
 ) -> None:
-    other = Installation(tmp_path / "home", installation.source)
-    other.run_until_killed_in(step)
-    assert other.promoted() is None
-    outcome = other.run()
-    assert _without_secrets(outcome) == _without_secrets(first)
+    _kill_and_mend(step, 0.1, installation, first, tmp_path)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("n", range(100))
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_killed_anywhere_in_any_step_is_made_good(
+    step: str, n: int, installation: Installation, first: dict[str, Any], tmp_path: Path
+) -> None:
+    _kill_and_mend(step, random.Random(f"{step}{n}").uniform(0, 3), installation, first, tmp_path)
+
+
+def _kill_and_mend(
+    step: str, delay: float, installation: Installation, first: dict[str, Any], folder: Path
+) -> None:
+    other = Installation(folder / "home", installation.source)
+    other.run_until_killed_in(step, delay)
+    assert _without_secrets(other.run()) == _without_secrets(first)
+
+
+def test_a_killed_run_leaves_the_previous_batch_served(
+    installation: Installation, second: dict[str, Any], tmp_path: Path
+) -> None:
+    before = installation.promoted()
+    newcomer = Installation(installation.home, make_bank(tmp_path / "bank", people=400, seed=8))
+    newcomer.run_until_killed_in("named rings")
+    assert before
+    assert installation.promoted() == before
 
 
 def _without_secrets(outcome: dict[str, Any]) -> dict[str, str]:

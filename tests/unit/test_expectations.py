@@ -24,6 +24,18 @@ def test_an_expectation_says_how_many_values_break_it(expectation, is_met, n_une
     assert (outcome.is_met, outcome.n_values, outcome.n_unexpected) == (is_met, 3, n_unexpected)
 
 
-def test_outcomes_come_in_the_order_of_the_expectations() -> None:
-    wanted = [Expectation("ExpectColumnValuesToBeUnique", {"column": c}) for c in ("share", "id")]
-    assert [o.expectation for o in validate(TABLE, wanted)] == [str(e) for e in wanted]
+def test_each_outcome_is_of_its_own_expectation() -> None:
+    wanted = [
+        Expectation("ExpectTableRowCountToBeBetween", {"min_value": 4}),
+        Expectation("ExpectColumnValuesToNotBeNull", {"column": "id"}),
+        Expectation("ExpectColumnValuesToBeUnique", {"column": "id"}),
+        Expectation("ExpectColumnValuesToBeUnique", {"column": "share"}),
+    ]
+    outcomes = validate(TABLE, wanted)
+    assert [o.expectation for o in outcomes] == [str(e) for e in wanted]
+    assert [o.is_met for o in outcomes] == [False, True, False, True]
+
+
+def test_an_empty_table_breaks_an_expected_row_count() -> None:
+    [outcome] = validate(TABLE.slice(0, 0), [Expectation("ExpectTableRowCountToBeBetween", {"min_value": 1})])
+    assert not outcome.is_met
