@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import neo4j
 import pytest
 from pymongo.database import Database
@@ -25,6 +26,13 @@ CACHE = Path(os.environ.get("TERAG_CACHE") or REPOSITORY / ".terag" / "cache").a
 TORTURE = "TERAG_TORTURE" in os.environ  # set by `make torture`: fault tests run at full count
 for _name in [name for name in os.environ if name.startswith("TERAG_")]:
     del os.environ[_name]
+
+
+# No test is judged by the time it takes.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 @dataclass(frozen=True)
