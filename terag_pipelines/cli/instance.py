@@ -29,7 +29,6 @@ def prepare_instance(folder: Path) -> None:
         settings_file.write_text(INSTANCE_SETTINGS)
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ.setdefault(
-        "LOKY_MAX_CPU_COUNT", str(os.cpu_count() or 1)
     )  # joblib's own count fails in a bare chroot
 
 
