@@ -28,8 +28,6 @@ def prepare_instance(folder: Path) -> None:
     if not settings_file.exists():
         settings_file.write_text(INSTANCE_SETTINGS)
     os.environ["DAGSTER_HOME"] = str(folder)
-    os.environ.setdefault(
-    )  # joblib's own count fails in a bare chroot
 
 
 def open_instance(folder: Path) -> dg.DagsterInstance:
