@@ -61,16 +61,8 @@ def _make_bank(folder: Path, people: int) -> Path:
 def _run(home: Path, source: Path) -> dict[str, Any]:
     cache = os.environ.get("TERAG_CACHE", str(ROOT / ".terag" / "cache"))
     environment = os.environ | {"TERAG_HOME": str(home / "home"), "TERAG_CACHE": cache}
-    command = [
-        *TERAG,
-        "run",
-        "--source",
-        str(source),
-        "--json",
-        *(["--root", str(DATA)] if DATA.exists() else []),
-    ]
-    if source.parent == home:
-        command = command[:6]
+    root = [] if source.is_relative_to(home) else ["--root", str(DATA)]
+    command = [*TERAG, "run", "--source", str(source), *root, "--json"]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     return dict(json.loads(done.stdout))
 
