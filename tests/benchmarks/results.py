@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -43,9 +42,8 @@ def _section(name: str) -> str:
         started = time.monotonic()
         outcome = _run(home, source)
         seconds = time.monotonic() - started
-    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"{name}: {seconds:.0f} s", flush=True)
-    figures = f"{seconds:.0f} s in all, stores included; peak of a process {peak_mb:,.0f} MB."
+    figures = f"{seconds:.0f} s in all, stores included."
     return f"\n## {_title(name)}\n\n{_table(outcome)}\n\n{figures}\n"
 
 
