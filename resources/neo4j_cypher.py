@@ -36,8 +36,10 @@ MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'loaded:' AND NOT l.batch_id IN $
 DELETE l
 """
 
-_PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'})\n"
-_ENTITY = _PROMOTED + "MATCH (e:Entity {key: p.batch_id + ':' + $entity_id})\n"
+_PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) WITH p.batch_id AS promoted\n"
+"""The pointer is read once, before anything else: as `p.batch_id` in a filter it would be read for every row,
+and a promotion in between would give rows of two batches."""
+_ENTITY = _PROMOTED + "MATCH (e:Entity {key: promoted + ':' + $entity_id})\n"
 
 FIND_ENTITY = (
     _ENTITY
@@ -75,21 +77,21 @@ RETURN e {.entity_id, .party_type, .display_name, .is_partial, .is_watchlist, .n
 FIND_BY_NAME = (
     _PROMOTED
     + """
-MATCH (e:Entity) WHERE e.display_name STARTS WITH $prefix AND e.batch_id = p.batch_id
+MATCH (e:Entity) WHERE e.display_name STARTS WITH $prefix AND e.batch_id = promoted
 RETURN e.entity_id, e.party_type, e.display_name ORDER BY e.display_name, e.entity_id LIMIT $limit
 """
 )
 ACCOUNTS_AT = (
     _PROMOTED
     + """
-MATCH (a:Account) WHERE a.bank = $bank AND a.batch_id = p.batch_id
+MATCH (a:Account) WHERE a.bank = $bank AND a.batch_id = promoted
 RETURN a.account_id, a.bank, a.currency, a.is_outside ORDER BY a.account_id LIMIT $limit
 """
 )
 TRANSFERS_ABOVE = (
     _PROMOTED
     + """
-MATCH (a:Account) WHERE a.bank = $bank AND a.batch_id = p.batch_id
+MATCH (a:Account) WHERE a.bank = $bank AND a.batch_id = promoted
 MATCH (a)-[t:TRANSFERRED]->(b:Account) WHERE t.amount_minor >= $amount_minor
 RETURN a.account_id, b.account_id, t.currency, t.n_transfers, t.amount_minor, t.first_at, t.last_at
 ORDER BY t.amount_minor DESC, a.account_id, b.account_id, t.currency LIMIT $limit

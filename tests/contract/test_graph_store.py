@@ -178,23 +178,30 @@ def test_loads_of_different_batches_at_once_are_both_whole(graph, graph_driver):
 
 
 def test_no_reader_ever_sees_two_batches(graph):
-    """Each batch has names of its own; a reader polls while batches are loaded, promoted and taken away."""
+    """Each batch has names of its own; a reader polls long answers while readers are moved to and fro."""
+    n = 2_000
     for batch in ("a", "b"):
-        graph.load(build_load_plan(batch, tables_of(60, names=[f"{batch} {n:02d}" for n in range(60)])))
-    graph.promote("a")
-    done, answers = Event(), []
+        graph.load(build_load_plan(batch, tables_of(n, names=[f"{batch} {i:04d}" for i in range(n)])))
+    done, answers = Event(), set()
+
+    def look() -> None:
+        hits = graph.find_by_name("", limit=2 * n)
+        answers.add((frozenset(hit.display_name[0] for hit in hits), len(hits)))
 
     def poll() -> None:
         while not done.is_set():
-            answers.append({hit.display_name[0] for hit in graph.find_by_name("", limit=200)})
+            look()
 
+    for batch in "ab":
+        graph.promote(batch)
+        look()
     reader = Thread(target=poll)
     reader.start()
-    for batch in ("b", "a") * 10:
+    for batch in ("a", "b") * 50:
         graph.promote(batch)
     done.set()
     reader.join()
-    assert {frozenset(answer) for answer in answers} == {frozenset("a"), frozenset("b")}
+    assert answers == {(frozenset("a"), n), (frozenset("b"), n)}
 
 
 def test_an_entity_is_seen_with_all_that_hangs_on_it(graph):
