@@ -41,7 +41,8 @@ check: install ## format, lint, types, import contracts, definitions
 torture: install ## the fault tests at full count (hours)
 	@TERAG_TORTURE=1 $(BIN)/python -m pytest -m torture
 
-bench: install ## measures, beside the peers where they are installed; writes docs/benchmarks.md
+bench: install ## measures, beside the peers; writes docs/benchmarks.md
+	@$(UV) pip install -q --python $(BIN)/python --target .venv/peers -r tests/benchmarks/peers.txt
 	@$(BIN)/python -m tests.benchmarks.run
 
 results: install ## the job over the demo bank and the public sets; writes docs/results.md

@@ -49,7 +49,7 @@ SUITES: dict[str, Sequence[Expectation]] = {
 def _make_check(asset: str, expectations: Sequence[Expectation]) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset,
-        name=f"{asset}_are_as_expected",
+        name="rows_are_as_expected",
         blocking=True,
         description=f"Great Expectations: {', '.join(str(e) for e in expectations)}.",
     )

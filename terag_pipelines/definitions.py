@@ -1,5 +1,7 @@
 """Composition root for Dagster: the code location that workspace.yaml names."""
 
+import os
+
 import dagster as dg
 
 from assets import (
@@ -23,6 +25,10 @@ from resources.bindings import (
     PrinterResource,
     SourceResource,
 )
+
+# Learners here run on one thread each. joblib, asked by scikit-learn, would else count the processor's cores, and
+# print a trace where /sys is not mounted.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 SOURCE = SourceResource.configure_at_launch()
 LAKE = LakeResource()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
+
+from terag_pipelines import errors
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 POLL_SECONDS = 0.3
+NAMED_ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
 
 
 @dataclass(frozen=True)
@@ -117,14 +121,26 @@ def _asset_results(defs: dg.Definitions, instance: dg.DagsterInstance, run_id: s
 
 
 def _failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
-    """Why steps failed, innermost cause first, without stack traces."""
+    """Why steps failed, without stack traces."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.get_dagster_event()
-        error = event.step_failure_data.error
-        while error and error.cause:
-            error = error.cause
-        yield f"{event.step_key}: {error.message.strip() if error else 'failed'}"
+        yield f"{event.step_key}: {_reason(list(_causes(event.step_failure_data.error)))}"
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = entry.get_dagster_event().asset_check_evaluation_data
         if not check.passed:
             yield f"{check.asset_key.to_user_string()}: {check.description}"
+
+
+def _causes(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInfo]:
+    """An error and what it came from, outermost first."""
+    while error:
+        yield error
+        error = error.cause
+
+
+def _reason(causes: Sequence[SerializableErrorInfo]) -> str:
+    """What the outermost error of our own says to people; where there is none, the innermost cause."""
+    for error in causes:
+        if error.cls_name in NAMED_ERRORS:
+            return error.message.strip().removeprefix(f"{errors.__name__}.")
+    return causes[-1].message.strip() if causes else "failed"

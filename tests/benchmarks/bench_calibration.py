@@ -6,11 +6,8 @@ Run as ``python -m tests.benchmarks.bench_calibration --data DIR`` (public data 
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +17,10 @@ from sklearn.isotonic import IsotonicRegression
 
 from terag_pipelines.calibration.fit import fit_calibrator, fit_isotonic
 from terag_pipelines.calibration.metrics import brier_score, expected_calibration_error
+from tests.benchmarks.measuring import cost_of, measured, tell
 
 Floats = npt.NDArray[np.float64]
-Row = dict[str, Any]
+PACKAGES = ("numpy", "scikit-learn", "scipy")
 FIGURES = ("method", "n_labels", "ece_before", "ece_after", "brier_before", "brier_after")
 
 
@@ -43,66 +41,56 @@ def make_overconfident(n: int) -> tuple[Floats, Floats]:
     return expit(3 * odds - 1), (random.random(n) < expit(odds)).astype(np.float64)
 
 
-def measure_ours(name: str, scores: Floats, outcomes: Floats) -> Row:
+def measure_ours(name: str, scores: Floats, outcomes: Floats) -> None:
     """What our choice of method reaches on labels that its fit did not see."""
-    start = time.perf_counter()
-    row = fit_calibrator(name, scores, outcomes).row.to_pylist()[0]
-    return {
-        "subject": name,
-        "who": "ours",
-        "seconds": time.perf_counter() - start,
-        **{f: row[f] for f in FIGURES},
-    }
+    fitted, cost = measured(lambda: fit_calibrator(name, scores, outcomes))
+    row = fitted.row.to_pylist()[0]
+    tell("calibration", name, cost, PACKAGES, **{figure: row[figure] for figure in FIGURES})
 
 
-def measure_sklearn(name: str, scores: Floats, outcomes: Floats) -> Row:
+def measure_sklearn(name: str, scores: Floats, outcomes: Floats) -> None:
     """scikit-learn's isotonic regression, five folds at random, never choosing to leave scores alone."""
-    start = time.perf_counter()
+    said, cost = measured(lambda: _held_out_by_sklearn(scores, outcomes))
+    figures = {
+        "method": "isotonic",
+        "n_labels": len(scores),
+        "ece_before": expected_calibration_error(scores, outcomes),
+        "ece_after": expected_calibration_error(said, outcomes),
+        "brier_before": brier_score(scores, outcomes),
+        "brier_after": brier_score(said, outcomes),
+    }
+    tell("calibration", name, cost, PACKAGES, "scikit-learn, isotonic", **figures)
+
+
+def _held_out_by_sklearn(scores: Floats, outcomes: Floats) -> Floats:
     folds = np.random.default_rng(7).permutation(len(scores)) % 5
     said = np.zeros(len(scores))
     for fold in range(5):
         training = folds != fold
         fitted = IsotonicRegression(out_of_bounds="clip").fit(scores[training], outcomes[training])
         said[~training] = fitted.predict(scores[~training])
-    figures = {
-        "ece_after": expected_calibration_error(said, outcomes),
-        "brier_after": brier_score(said, outcomes),
-    }
-    return {"subject": name, "who": "sklearn isotonic", "seconds": time.perf_counter() - start, **figures}
+    return said
 
 
-def measure_isotonic(n: int) -> Iterator[Row]:
+def measure_isotonic(n: int) -> None:
     """One isotonic fit of n scores, side by side."""
     scores, outcomes = make_overconfident(n)
-    start = time.perf_counter()
-    fit_isotonic(scores, outcomes)
-    middle = time.perf_counter()
-    IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes)
-    yield {"subject": f"isotonic fit of {n:,}", "who": "ours", "seconds": middle - start}
-    yield {
-        "subject": f"isotonic fit of {n:,}",
-        "who": "sklearn isotonic",
-        "seconds": time.perf_counter() - middle,
-    }
-
-
-def measure(data: Path | None) -> Iterator[Row]:
-    """All figures; the public sets only where their folder is given."""
-    for name, scores, outcomes in read_sets(data) if data else ():
-        yield measure_ours(name, scores, outcomes)
-        yield measure_sklearn(name, scores, outcomes)
-    scores, outcomes = make_overconfident(1_000_000)
-    yield measure_ours("a million overconfident scores", scores, outcomes)
-    yield measure_sklearn("a million overconfident scores", scores, outcomes)
-    yield from measure_isotonic(1_000_000)
+    ours = cost_of(lambda: fit_isotonic(scores, outcomes))
+    theirs = cost_of(lambda: IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes))
+    tell("calibration", "one isotonic fit", ours, PACKAGES, n_labels=n)
+    tell("calibration", "one isotonic fit", theirs, PACKAGES, "scikit-learn, isotonic", n_labels=n)
 
 
 def main() -> None:
-    """Prints one JSON line for each figure."""
+    """Prints one JSON line for each figure; the public sets only where their folder is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the public data sets")
-    for row in measure(parser.parse_args().data):
-        print(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}), flush=True)
+    data = parser.parse_args().data
+    million = ("a million overconfident scores", *make_overconfident(1_000_000))
+    for name, scores, outcomes in [*(read_sets(data) if data else ()), million]:
+        measure_ours(name, scores, outcomes)
+        measure_sklearn(name, scores, outcomes)
+    measure_isotonic(1_000_000)
 
 
 if __name__ == "__main__":

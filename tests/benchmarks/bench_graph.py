@@ -9,10 +9,7 @@ the same plan into an embedded Neo4j with a home of its own, one after the other
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import neo4j
@@ -28,7 +25,10 @@ from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
 from terag_pipelines.graph.model import EDGES, NODES, EdgeSpec
 from terag_pipelines.tuning.trials import tune_indexes
 from terag_pipelines.tuning.workload import analyst_workload
+from tests.benchmarks.measuring import cost_of, measured, tell
 from tests.contract.graphs import empty, tables_of
+
+PACKAGES = ("neo4j", "neo4j-rust-ext", "pyarrow")
 
 
 def load_plainly(driver: neo4j.Driver, plan: LoadPlan) -> None:
@@ -63,38 +63,33 @@ def _plain_merge(edge: EdgeSpec) -> str:
     return f"UNWIND $rows AS row {ends} MERGE (a)-[r:{edge.type} {{{identity}}}]->(b) SET r += row"
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def report(what: str, **figures: object) -> None:
-    print(json.dumps({"benchmark": "graph", "what": what, **figures}), flush=True)
-
-
 def bench_loads(driver: neo4j.Driver, n_entities: int) -> None:
-    """Two rounds, the second one reported: the server compiles what it runs often in the first."""
+    """Two rounds, the second one told: the server compiles what it runs often in the first."""
     graph, tables = Neo4jGraph(driver, "neo4j", QueryObserver()), tables_of(n_entities)
-    seconds: dict[str, float] = {}
     for _ in range(2):
         empty(driver)
         plain, ours = build_load_plan("plain", tables), build_load_plan("ours", tables)
-        seconds["plan"] = seconds_of(lambda: build_load_plan("ours", tables))
-        seconds["plain_client"] = seconds_of(lambda p=plain: load_plainly(driver, p))
-        seconds["load"] = seconds_of(lambda p=ours: graph.load(p))
-        seconds["load_again"] = seconds_of(lambda p=ours: graph.load(p))
+        costs = {
+            ("first load of a batch", "plain UNWIND client"): cost_of(
+                lambda p=plain: load_plainly(driver, p)
+            ),
+            ("first load of a batch", "terag"): cost_of(lambda p=ours: graph.load(p)),
+            ("load of a batch that is there", "plain UNWIND client"): cost_of(
+                lambda p=plain: load_plainly(driver, p)
+            ),
+            ("load of a batch that is there", "terag"): cost_of(lambda p=ours: graph.load(p)),
+        }
         graph.promote("ours")
-        seconds["remove_old"] = seconds_of(graph.remove_other_batches)
+        costs["removal of the batch before", "terag"] = cost_of(graph.remove_other_batches)
     n_rows = sum(ours.counts().values())
-    for step, taken in seconds.items():
-        report(step, n_rows=n_rows, seconds=round(taken, 3), rows_per_second=round(n_rows / taken))
-    started = time.perf_counter()
-    trials = tune_indexes(graph, analyst_workload(tables)).trials.to_pylist()
-    report("tune_indexes", seconds=round(time.perf_counter() - started, 3), trials=trials)
+    for (what, peer), cost in costs.items():
+        tell("graph", what, cost, PACKAGES, peer, n_rows=n_rows, rows_per_s=round(n_rows / cost.wall_s))
+    tuned, cost = measured(lambda: tune_indexes(graph, analyst_workload(tables)))
+    tell("graph", "index trial", cost, PACKAGES, n_rows=n_rows, trials=tuned.trials.to_pylist())
 
 
 def bench_observer(n_calls: int = 100_000) -> None:
+    """The observer around a query that takes no time."""
     observer, nothing = QueryObserver(), [None]
 
     def execute() -> list[None]:
@@ -103,8 +98,9 @@ def bench_observer(n_calls: int = 100_000) -> None:
     def watch() -> list[None]:
         return observer.run("RETURN $x", {"x": 1}, execute, is_sampled=True)
 
-    bare, watched = (seconds_of(lambda f=f: [f() for _ in range(n_calls)]) for f in (execute, watch))
-    report("observer", us_per_call=round(1e6 * (watched - bare) / n_calls, 2))
+    bare, watched = (cost_of(lambda f=f: [f() for _ in range(n_calls)]) for f in (execute, watch))
+    us_per_call = 1e6 * (watched.wall_s - bare.wall_s) / n_calls
+    tell("graph", "observing queries", watched, PACKAGES, n_calls=n_calls, us_per_call=us_per_call)
 
 
 def main() -> None:

@@ -13,11 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
-import time
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
 from terag_pipelines.linking.scoring import score_pairs
+from tests.benchmarks.measuring import measured, tell, total
 
 
 def read_records(path: Path) -> tuple[pa.Table, pa.Table]:
@@ -78,55 +76,33 @@ def read_records(path: Path) -> tuple[pa.Table, pa.Table]:
     return ENTITY_RECORDS.from_columns(**columns), labels
 
 
-class Stopwatch:
-    """Wall and CPU seconds of what ran since the last look."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-        self.wall_s: dict[str, float] = {}
-        self.cpu_s: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        """Books the time since the last lap on this stage."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.wall_s[stage] = round(wall - self._wall, 3)
-        self.cpu_s[stage] = round(cpu - self._cpu, 3)
-        self._wall, self._cpu = wall, cpu
-
-
-def measure(path: Path) -> dict[str, Any]:
-    """Runs the whole room over one file."""
+def measure(path: Path) -> None:
+    """Runs the whole room over one file, and tells what it cost and found."""
     records, labels = read_records(path)
-    watch = Stopwatch()
-    pairs = find_candidate_pairs(records)
-    watch.lap("blocking")
-    scores = score_pairs(records, pairs.table)
-    watch.lap("scoring")
-    links = decide_links(scores.scores)
-    watch.lap("links")
-    resolved = resolve_entities(records, links, scores.scores)
-    watch.lap("clusters")
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "subject": "linking",
-        "peer": "terag",
-        "n_records": records.num_rows,
-        "wall_s": round(sum(watch.wall_s.values()), 2),
-        "cpu_s": round(sum(watch.cpu_s.values()), 2),
-        "stage_wall_s": watch.wall_s,
-        "stage_cpu_s": watch.cpu_s,
-        "peak_rss_mb": round(peak_mb),
-        "n_candidate_pairs": pairs.table.num_rows,
-        "pairs_per_record": round(pairs.report.pairs_per_record, 2),
-        "blocking_recall": round(pair_quality(pairs.table, labels).recall, 4),
-        "pairs": _rounded(pair_quality(links, labels)),
-        "clusters": _rounded(pairwise_quality(resolved.members, labels)),
-        "versions": {name: version(name) for name in ("numpy", "polars", "pyarrow", "rapidfuzz", "scipy")},
-    }
+    pairs, blocking = measured(lambda: find_candidate_pairs(records))
+    scores, scoring = measured(lambda: score_pairs(records, pairs.table))
+    links, deciding = measured(lambda: decide_links(scores.scores))
+    resolved, clustering = measured(lambda: resolve_entities(records, links, scores.scores))
+    stages = {"blocking": blocking, "scoring": scoring, "links": deciding, "clusters": clustering}
+    tell(
+        "linking",
+        "records to entities",
+        total(stages.values()),
+        ("numpy", "polars", "pyarrow", "rapidfuzz", "scipy"),
+        n_records=records.num_rows,
+        stage_wall_s={stage: cost.wall_s for stage, cost in stages.items()},
+        stage_cpu_s={stage: cost.cpu_s for stage, cost in stages.items()},
+        n_candidate_pairs=pairs.table.num_rows,
+        pairs_per_record=pairs.report.pairs_per_record,
+        blocking_recall=pair_quality(pairs.table, labels).recall,
+        pairs=told(pair_quality(links, labels)),
+        clusters=told(pairwise_quality(resolved.members, labels)),
+    )
 
 
-def _rounded(quality: PairwiseQuality) -> dict[str, float]:
-    return {name: round(getattr(quality, name), 4) for name in ("precision", "recall", "f1")}
+def told(quality: PairwiseQuality) -> dict[str, float]:
+    """Precision, recall and F1 of pairs."""
+    return {name: getattr(quality, name) for name in ("precision", "recall", "f1")}
 
 
 def growth_exponents(results: list[dict[str, Any]], figure: str) -> list[float]:
@@ -145,25 +121,20 @@ def main() -> None:
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one)))
+        measure(arguments.one)
         return
-    results = []
-    for size in arguments.sizes.split(","):
-        path = arguments.data / f"gen_{size}.parquet"
-        command = [
-            sys.executable,
-            "-m",
-            "tests.benchmarks.bench_linking",
-            "--data",
-            arguments.data,
-            "--one",
-            path,
-        ]
-        line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-        print(line, flush=True)
-        results.append(json.loads(line))
+    results = [_measure_apart(arguments.data, size) for size in arguments.sizes.split(",")]
     exponents = {figure: growth_exponents(results, figure) for figure in ("wall_s", "cpu_s")}
-    print(json.dumps({"subject": "linking", "growth_exponents": exponents}))
+    print(json.dumps({"subject": "linking", "what": "growth exponents from size to size", **exponents}))
+
+
+def _measure_apart(data: Path, size: str) -> dict[str, Any]:
+    path = str(data / f"gen_{size}.parquet")
+    command = [sys.executable, "-m", "tests.benchmarks.bench_linking", "--data", str(data), "--one", path]
+    line = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    print(line, flush=True)
+    result: dict[str, Any] = json.loads(line)
+    return result
 
 
 if __name__ == "__main__":

@@ -5,11 +5,8 @@ python -m tests.benchmarks.bench_rings [people]: 200,000 people and ten times as
 
 from __future__ import annotations
 
-import resource
 import sys
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
@@ -23,8 +20,9 @@ from terag_pipelines.rings.naming import name_rings
 from terag_pipelines.rings.projection import ProjectionParams, project_entities
 from terag_pipelines.rings.quality import judge_detection
 from terag_pipelines.rings.trails import CycleParams, find_cycles
+from tests.benchmarks.measuring import cost_of, measured, tell
 
-Result = TypeVar("Result")
+PACKAGES = ("igraph", "leidenalg", "numpy", "polars", "scikit-learn")
 DAY_US = 86_400_000_000
 
 
@@ -144,36 +142,27 @@ def _labels(rng: np.random.Generator, members: np.ndarray, n_people: int) -> pa.
     return _fill(model.LABELS.schema, pl.concat(frames))
 
 
-def timed(name: str, step: Callable[[], Result]) -> Result:
-    """What the step returns; its wall time and the process's peak memory are printed."""
-    start, cpu = time.perf_counter(), time.process_time()
-    result = step()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-    print(f"{name:24s} {wall_s:8.2f} s wall {cpu_s:8.2f} s cpu   peak {peak_mb:6d} MB", flush=True)
-    return result
-
-
 def main(n_people: int) -> None:
-    """Prints the time of every step, then of the whole, then scores and baselines."""
-    tables = timed("make tables", lambda: make_tables(n_people))
-    print(f"{n_people:,} people, {tables['transfers'].num_rows:,} transfers")
-    projection = timed("project_entities", lambda: project_entities(tables, ProjectionParams()))
-    print(f"   {projection.edges.height:,} ties, {projection.relays.height:,} relays")
+    """Prints the cost of every step, then of the whole, then scores and baselines."""
+    tables = make_tables(n_people)
+    sizes = {"n_people": n_people, "n_transfers": tables["transfers"].num_rows}
+    projection, cost = measured(lambda: project_entities(tables, ProjectionParams()))
     n, edges = len(projection.index), projection.edges
-    community = timed("find_communities", lambda: find_communities(n, edges, CommunityParams()))
-    cycles = timed(
-        "find_cycles",
-        lambda: find_cycles(projection.transfers, community, projection.hubs, CycleParams()),
+    tell("rings", "projection", cost, PACKAGES, **sizes, n_ties=edges.height)
+    community, cost = measured(lambda: find_communities(n, edges, CommunityParams()))
+    tell("rings", "Leiden communities", cost, PACKAGES, **sizes, n_ties=edges.height)
+    cycles, cost = measured(
+        lambda: find_cycles(projection.transfers, community, projection.hubs, CycleParams())
     )
-    timed("measure_nodes", lambda: measure_nodes(tables, projection, community, cycles, FeatureParams()))
-    detection = timed("score_rings (all)", lambda: score_rings(tables))
-    print(f"   {detection.report}")
-    named = timed("name_rings", lambda: name_rings(detection.scores, tables))
-    quality = timed("judge_detection", lambda: judge_detection(detection.scores, named.members, tables))
-    print(f"   ring score: {quality.scores}")
+    tell("rings", "temporal cycles", cost, PACKAGES, **sizes)
+    cost = cost_of(lambda: measure_nodes(tables, projection, community, cycles, FeatureParams()))
+    tell("rings", "features", cost, PACKAGES, **sizes)
+    detection, cost = measured(lambda: score_rings(tables))
+    named = name_rings(detection.scores, tables)
+    quality = judge_detection(detection.scores, named.members, tables)
+    tell("rings", "all of score_rings", cost, PACKAGES, **sizes, **asdict(quality.scores))
     for name, beside in quality.baselines.items():
-        print(f"   {name}: {beside}")
+        tell("rings", "the score beside it", cost_of(lambda: None), (), name, **sizes, **asdict(beside))
 
 
 if __name__ == "__main__":

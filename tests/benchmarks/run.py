@@ -1,4 +1,10 @@
-"""`make bench`: every benchmark in a process of its own; docs/benchmarks.md, wins and losses alike."""
+"""`make bench`: every benchmark in a process of its own; docs/benchmarks.md, wins and losses alike.
+
+    python -m tests.benchmarks.run [NAME ...]
+
+With names only those run, and the page is left as it is. Peers that are no dependency of the project are
+looked for in the folder that `make bench` installs them into.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
 GENERATED = SHARED / "bench" / "data"
+PEERS = ROOT / ".venv" / "peers"
 
 BENCHMARKS: dict[str, Sequence[str]] = {
     "Linking": ("bench_linking", "--data", str(GENERATED)),
@@ -28,10 +35,13 @@ NEEDS_SHARED = {"Linking", "Linking, Splink beside it", "Calibration", "Twin"}
 
 
 def main() -> None:
-    """Runs all, or those whose names are given; prints JSON lines as they come."""
-    wanted = sys.argv[1:] or list(BENCHMARKS)
-    measured = {name: list(_measure(name)) for name in BENCHMARKS if name in wanted}
-    (ROOT / "docs" / "benchmarks.md").write_text(_page(measured))
+    """Runs all and writes the page, or those whose names are given; prints JSON lines as they come."""
+    wanted = sys.argv[1:]
+    if unknown := set(wanted) - set(BENCHMARKS):
+        sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    measured = {name: list(_measure(name)) for name in wanted or BENCHMARKS}
+    if not wanted:
+        (ROOT / "docs" / "benchmarks.md").write_text(_page(measured))
 
 
 def _measure(name: str) -> Iterator[dict[str, Any]]:
@@ -40,7 +50,8 @@ def _measure(name: str) -> Iterator[dict[str, Any]]:
         return
     module, *arguments = BENCHMARKS[name]
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ | ({"PYTHONPATH": str(PEERS)} if module.startswith("peer_") else {})
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     print(*lines, sep="\n", flush=True)
     yield from (json.loads(line) for line in lines)
@@ -53,11 +64,15 @@ def _page(measured: dict[str, list[dict[str, Any]]]) -> str:
     head = (
         f"# Benchmarks\n\nWritten by `make bench` on {machine}. Take ratios, not seconds: machines differ.\n"
     )
-    return head + "".join(f"\n## {name}\n\n{_table(rows)}\n" for name, rows in measured.items())
+    return head + "".join(_section(name, rows) for name, rows in measured.items())
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    return "\n\n".join(_shape(columns, group) for columns, group in _by_columns(rows))
+def _section(name: str, rows: list[dict[str, Any]]) -> str:
+    versions = {package: number for row in rows for package, number in row.get("versions", {}).items()}
+    shown = [{key: row[key] for key in row if key not in ("subject", "versions")} for row in rows]
+    tables = "\n\n".join(_shape(columns, group) for columns, group in _by_columns(shown))
+    with_versions = "Versions: " + ", ".join(f"{p} {v}" for p, v in versions.items()) + ".\n\n"
+    return f"\n## {name}\n\n{with_versions if versions else ''}{tables}\n"
 
 
 def _by_columns(rows: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], list[dict[str, Any]]]]:
