@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from resources.source_lines import UNDECODABLE, line_blocks
+from resources.source_lines import UNDECODABLE, line_blocks, means_utf8
 from resources.source_streams import ReadLimits
 from terag_pipelines.entities.manifests import CsvOptions
 from terag_pipelines.entities.raw_files import BadRow, RawFile
@@ -303,7 +303,7 @@ def _broken_quotes(
 
 def _undecodable(records: _Records, options: CsvOptions) -> dict[int, str]:
     reason = f"is not valid {options.encoding}"
-    if options.encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
+    if not means_utf8(options.encoding):
         found = [match.start() for match in re.finditer(UNDECODABLE, records.text)]
         places = _row_of(_inside(np.array(found, np.int64), records), records.starts)
         return dict.fromkeys(places.tolist(), reason)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from resources.source_csv import read_csv
 from resources.source_jsonl import read_jsonl
 from resources.source_parquet import read_parquet
@@ -21,6 +19,7 @@ from resources.source_streams import (
 from terag_pipelines.entities.ingestion import SourceTables, ingest
 from terag_pipelines.entities.manifests import FileSpec, Manifest, parse_manifest
 from terag_pipelines.entities.raw_files import RawFile, read_document
+from terag_pipelines.entities.yaml_texts import YAML_ERRORS, PlainLoader, load_yaml, yaml_problem
 from terag_pipelines.errors import ManifestError, UnreadableFileError
 
 MANIFEST_NAME = "source.yaml"
@@ -121,9 +120,9 @@ def _read_yaml(text: bytes, spec: FileSpec) -> RawFile:
     if len(text) > _MAX_YAML_BYTES:
         raise UnreadableFileError(f"{spec.path}: a YAML file has at most {_MAX_YAML_BYTES:,} bytes")
     try:
-        content = yaml.safe_load(text.decode())
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
-        raise UnreadableFileError(f"{spec.path}: not valid YAML") from None
+        content = load_yaml(text.decode(), PlainLoader)
+    except YAML_ERRORS as error:
+        raise UnreadableFileError(f"{spec.path}{yaml_problem(error)}") from None
     if not isinstance(content, dict):
         raise UnreadableFileError(f"{spec.path}: must be a mapping")
     return read_document(content)

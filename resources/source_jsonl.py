@@ -59,8 +59,9 @@ class _JsonlReader:
             raise UnreadableFileError(f"{self.spec.path}: has more than {self.limits.max_rows:,} rows")
         try:
             self._keep(line)
-        except _BadLineError as error:
-            self.bad_rows.append(BadRow(self.n_rows, str(error), line_as_json(line)))
+        except (_BadLineError, RecursionError) as error:
+            reason = str(error) if isinstance(error, _BadLineError) else "is nested too deeply"
+            self.bad_rows.append(BadRow(self.n_rows, reason, line_as_json(line)))
 
     def finish(self) -> RawFile:
         if self.bad_rows and not self.numbers:
@@ -76,7 +77,7 @@ class _JsonlReader:
         row = _parse_line(line, self.limits)
         values = [_as_text(row.get(name)) for name in self.names]
         found = [_walk(row, steps) for steps in self.paths.values()]
-        _check_texts(values, found)
+        _check_texts([*row, *values], found)
         for name, value in zip(self.columns, [*values, *found], strict=True):
             self.columns[name].append(value)
         self.keys.update(dict.fromkeys(row))
@@ -105,8 +106,6 @@ def _parse_line(line: bytes, limits: ReadLimits) -> dict[str, Any]:
         raise _BadLineError("is not valid utf-8") from None
     except json.JSONDecodeError as error:
         raise _BadLineError(f"is not valid JSON at character {error.pos + 1}") from None
-    except RecursionError:
-        raise _BadLineError("is nested too deeply") from None
     if not isinstance(row, dict):
         raise _BadLineError("is no JSON object")
     return row

@@ -18,10 +18,9 @@ def line_blocks(blocks: Iterable[bytes], name: str, encoding: str = "utf-8") -> 
     undecodable bytes become U+FFFD.
 
     Raises: UnreadableFileError where text said to be UTF-8 is full of NUL bytes, as UTF-16 and binary files
-    are.
+    are, or text said to be UTF-16 or UTF-32 has no byte-order mark.
     """
-    is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
-    source = _without_mark(blocks, name) if is_utf8 else _transcoded(blocks, encoding)
+    source = _without_mark(blocks, name) if means_utf8(encoding) else _transcoded(blocks, name, encoding)
     rest = b""
     for block in source:
         head, newline, tail = (rest + block).rpartition(b"\n")
@@ -30,6 +29,11 @@ def line_blocks(blocks: Iterable[bytes], name: str, encoding: str = "utf-8") -> 
             yield (head + newline).replace(b"\r\n", b"\n")
     if rest:
         yield rest.removesuffix(b"\r") + b"\n"
+
+
+def means_utf8(encoding: str) -> bool:
+    """Whether a name such as utf8, U8 or utf-8-sig stands for UTF-8."""
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
 def _without_mark(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -43,8 +47,11 @@ def _looks_binary(start: bytes) -> bool:
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or start.count(0) * 10 > len(start)
 
 
-def _transcoded(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+def _transcoded(blocks: Iterable[bytes], name: str, encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for block in blocks:
-        yield decoder.decode(block).encode("utf-8", "replace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode("utf-8", "replace")
+        yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+    except UnicodeError:
+        raise UnreadableFileError(f"{name}: is no text in {encoding}") from None

@@ -38,7 +38,8 @@ class TableSchema:
     def conform(self, table: pa.Table) -> pa.Table:
         """The table with the declared columns, types and order, sorted by its key.
 
-        Raises: SchemaMismatchError where a column is missing, unknown, of another type, or the key repeats.
+        Raises: SchemaMismatchError where a column is missing, unknown, of another type, or the key repeats or
+        is null.
         """
         self._check_columns(table)
         try:
@@ -83,6 +84,8 @@ class TableSchema:
             raise SchemaMismatchError(f"table {self.name} has undeclared columns {unknown}")
 
     def _check_key(self, ordered: pa.Table) -> None:
+        if absent := [name for name in self.key if ordered[name].null_count]:
+            raise SchemaMismatchError(f"table {self.name}: the key {absent} is null in some rows")
         if not self.key or ordered.num_rows < 2:
             return
         same = np.ones(ordered.num_rows - 1, dtype=bool)

@@ -113,7 +113,8 @@ def fit_calibrator(
 ) -> Calibration:
     """Chooses identity, sigmoid or isotonic by cross-validated log loss, then fits the choice on all labels.
 
-    Scores that are good already stay as they are. ECE and Brier "after" come from cross-fitted predictions.
+    Scores that are good already stay as they are. ECE and Brier "after" come from predictions for labels that
+    neither the choice of the method nor its fit has seen.
     Labels too few or of one class give a row of method "none" with the reason.
 
     Raises: CalibrationError where a score is outside [0, 1] or an outcome is neither 0 nor 1.
@@ -122,10 +123,9 @@ def fit_calibrator(
     p, y = _in_order(*check_scores(scores, outcomes))
     if reason := _why_too_few(y, params):
         return Calibration(_row(calibrator_id, "none", "{}", y, {}, reason), None)
-    held_out = _held_out_predictions(p, y, params)
-    method, reason = choose_method(held_out, y)
+    method, reason = choose_method(_held_out_predictions(p, y, params), y)
     fitted = FittedCalibrator(calibrator_id, method, fit_parameters(method, p, y))
-    after = held_out[method]
+    after = _chosen_and_held_out(p, y, params)
     row = _row(calibrator_id, method, fitted.to_json(), y, _figures(p, after, y, params), reason)
     curves = (reliability_curve(said, y, params.n_bins) for said in (p, after))
     return Calibration(row, fitted, *curves)
@@ -221,6 +221,18 @@ def _held_out_predictions(p: Floats, y: Floats, params: CalibrationParams) -> di
         for method in METHODS[1:]:
             fitted = FittedCalibrator("", method, fit_parameters(method, p[~test], y[~test]))
             held_out[method][test] = fitted.apply(p[test])
+    return held_out
+
+
+def _chosen_and_held_out(p: Floats, y: Floats, params: CalibrationParams) -> Floats:
+    """The probability of each score by the method that the other folds alone choose and fit."""
+    folds = _folds(y, params)
+    held_out = np.empty_like(p)
+    for fold in range(params.n_folds):
+        test = folds == fold
+        seen, known = p[~test], y[~test]
+        method, _ = choose_method(_held_out_predictions(seen, known, params), known)
+        held_out[test] = FittedCalibrator("", method, fit_parameters(method, seen, known)).apply(p[test])
     return held_out
 
 

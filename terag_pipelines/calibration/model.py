@@ -16,7 +16,7 @@ CALIBRATORS = TableSchema(
             ("n_labels", pa.int64()),
             ("n_positive", pa.int64()),
             ("ece_before", pa.float64()),  # of the scores as they came; null where nothing was fitted
-            ("ece_after", pa.float64()),  # cross-fitted: each label judged by a fit that never saw it
+            ("ece_after", pa.float64()),  # each label judged by a choice and fit that never saw it
             ("brier_before", pa.float64()),
             ("brier_after", pa.float64()),
             ("reason", pa.string()),  # why this method, or why none

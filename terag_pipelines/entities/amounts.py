@@ -15,7 +15,7 @@ from terag_pipelines.money import minor_digits
 
 _PLAIN = r"^-?\d{1,15}(\.\d+)?$"
 _THOUSANDS = re.compile(r"(?<=\d)[ '\u00a0](?=\d{3})")
-_COMMA_THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
+_COMMA_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _LIMIT = 2**62
 _EXACT_FLOAT = 2.0**53
 
@@ -30,7 +30,8 @@ def digits_of(currencies: pa.Array) -> npt.NDArray[np.int64]:
 def amounts_from_texts(texts: pa.Array, digits: npt.NDArray[np.int64]) -> pa.Array:
     """Minor units (int64) of amounts in major units, halves away from zero; null where unreadable.
 
-    A comma is decimal unless it parts groups of three digits; blanks and apostrophes may part thousands.
+    A comma is decimal unless it parts groups of three digits (0,500 is a half); blanks and apostrophes may
+    part thousands.
     """
     plain = as_series(_plain_numbers(texts))
     parts = plain.str.strip_prefix("-").str.splitn(".", 2).struct

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from terag_pipelines.entities.distinct import as_series, convert_distinct, one_array
 from terag_pipelines.entities.vocabulary import EPOCH_UNITS, STEP_UNITS
@@ -19,11 +20,13 @@ from terag_pipelines.entities.vocabulary import EPOCH_UNITS, STEP_UNITS
 FIRST_YEAR, LAST_YEAR = 1850, 2200
 """Years outside are taken for errors of typing."""
 
-_CLOCK = r"[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
-_YEAR_FIRST = r"^(\d{4})([-/.]?)(\d{1,2})[-/.]?(\d{1,2})$"
+_OFFSET = r"Z|[+-](?:0\d|1[0-8])(?::?[0-5]\d)?"
+_CLOCK = rf"[T ]+(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,](\d{{1,6}})\d*)?)?\s*({_OFFSET})?$"
+_YEAR_FIRST = r"^(\d{4})(?:(\d{2})(\d{2})|[-/.](\d{1,2})[-/.](\d{1,2}))$"
 _YEAR_LAST = r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{2})$"
 _FAST_FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 _MICROSECONDS = 1_000_000
+_UNITS_PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 
 
 def read_days(texts: pa.Array, formats: tuple[str, ...] = (), date_order: str = "dmy") -> pa.Array:
@@ -70,7 +73,7 @@ def instants_from_numbers(numbers: npt.NDArray[np.float64], unit: str, origin: s
 
 def instants_of(values: pa.Array, time_zone: str) -> pa.Array:
     """timestamp(us, UTC) of dates or timestamps; those without a zone are local to `time_zone`."""
-    series = as_series(values)
+    series = as_series(sane_years(values))
     aware = isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is not None
     micros = (
         series.dt.cast_time_unit("us")
@@ -81,9 +84,24 @@ def instants_of(values: pa.Array, time_zone: str) -> pa.Array:
     return one_array(_sane(utc).to_arrow()).cast(pa.timestamp("us", tz="UTC"))
 
 
+def days_of(values: pa.Array) -> pa.Array:
+    """date32 of dates or timestamps, null outside the years 1850 to 2200.
+
+    A timestamp with a time zone gives the day in that zone.
+    """
+    series = as_series(sane_years(values))
+    days = series.dt.date() if isinstance(series.dtype, pl.Datetime) else series.cast(pl.Date)
+    return one_array(days.to_arrow())
+
+
 def sane_years(values: pa.Array) -> pa.Array:
-    """Dates or instants as they are, null outside the years 1850 to 2200."""
-    return one_array(_sane(as_series(values)).to_arrow())
+    """Dates or timestamps as they are, null outside the years 1850 to 2200."""
+    # By their numbers: far outside them, Arrow's casts overflow and polars ends the process.
+    numbers = values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64()).cast(pa.int64())
+    first, last = (np.datetime64(f"{year}-01-01", "D").astype(int) for year in (FIRST_YEAR, LAST_YEAR + 1))
+    per_day = _UNITS_PER_DAY["D" if pa.types.is_date32(values.type) else getattr(values.type, "unit", "ms")]
+    sane = pc.and_(pc.greater_equal(numbers, first * per_day), pc.less(numbers, last * per_day))
+    return pc.if_else(sane, values, pa.scalar(None, values.type))
 
 
 def _days_of(texts: pl.Series, formats: tuple[str, ...], date_order: str) -> pl.Series:
@@ -101,7 +119,11 @@ def _common_days(texts: pl.Series, date_order: str) -> pl.Series:
     )
     first, second = year_last.field("1"), year_last.field("2")
     day, month = second.zip_with(month_first, first), first.zip_with(month_first, second)
-    iso = _iso_days(year_first.field("1"), year_first.field("3"), year_first.field("4"))
+    iso = _iso_days(
+        year_first.field("1"),
+        year_first.field("2").fill_null(year_first.field("4")),
+        year_first.field("3").fill_null(year_first.field("5")),
+    )
     return _sane(iso).fill_null(_sane(_iso_days(_four_digits(year_last.field("3")), month, day)))
 
 
@@ -134,7 +156,7 @@ def _slow_instants(texts: pl.Series, date_order: str, time_zone: str) -> pl.Seri
 
 
 def _offset_seconds(texts: pl.Series) -> pl.Series:
-    plain = texts.str.replace("Z", "+0000", literal=True).str.replace(":", "", literal=True)
+    plain = texts.str.replace("Z", "+00", literal=True).str.replace(":", "", literal=True).str.pad_end(5, "0")
     minutes = plain.str.slice(1, 2).cast(pl.Int64) * 60 + plain.str.slice(3, 2).cast(pl.Int64)
     return minutes.zip_with(plain.str.starts_with("+").fill_null(False), -minutes) * 60
 

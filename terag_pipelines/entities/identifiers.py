@@ -92,6 +92,12 @@ def kz_iban(text: str) -> str | None:
     return plain if _KZ_IBAN.fullmatch(plain) and iban_remainder(plain) == 1 else None
 
 
+def plain_account(text: str) -> str:
+    """An account number as it is; a Kazakh IBAN without blanks, however files write it."""
+    is_plain = text.isalnum() and text.isupper()
+    return text if is_plain else kz_iban(text) or text
+
+
 def iban_remainder(plain: str) -> int:
     """ISO 7064 mod 97-10 of an IBAN: 1 where the check digits are right."""
     return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97

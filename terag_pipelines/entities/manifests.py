@@ -5,15 +5,17 @@ See docs/how-to/sources.md for the format.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import phonenumbers
 import polars as pl
-import yaml
 
 from terag_pipelines.entities.vocabulary import (
     DEFAULT_VALUES,
@@ -21,12 +23,15 @@ from terag_pipelines.entities.vocabulary import (
     FORMATS,
     LABEL_KINDS,
     LABEL_USES,
+    PANEL_KEYS,
     PARTY_HOLDS,
     PARTY_TYPES,
     REQUIRED_FIELDS,
+    STEP_UNITS,
     SUFFIX_FORMATS,
     UNITS,
 )
+from terag_pipelines.entities.yaml_texts import YAML_ERRORS, load_yaml, yaml_problem
 from terag_pipelines.errors import ManifestError
 
 _MANIFEST_KEYS = (
@@ -155,8 +160,8 @@ def parse_manifest(text: str, where: str) -> Manifest:
         name=root.text("name"),
         files=files,
         root=root.text("root", "."),
-        country=root.text("country", "KZ").upper(),
-        currency=root.text("currency", "KZT").upper(),
+        country=_parse_country(root),
+        currency=_parse_currency(root),
         time_zone=_parse_time_zone(root),
         date_order=root.choice("date_order", ("dmy", "mdy"), "dmy"),
         max_bad_share=share,
@@ -166,13 +171,9 @@ def parse_manifest(text: str, where: str) -> Manifest:
 
 def _load_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f", line {mark.line + 1}" if mark else ""
-        raise ManifestError(
-            f"{where}{at}: not valid YAML: {getattr(error, 'problem', None) or 'malformed'}"
-        ) from None
+        return load_yaml(text)
+    except YAML_ERRORS as error:
+        raise ManifestError(f"{where}{yaml_problem(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -247,11 +248,26 @@ def _place(key: str, item: Any, position: int) -> str:
     return f"file {name!r}" if isinstance(name, str) else f"{key} entry {position}"
 
 
+def _parse_country(root: _Node) -> str:
+    country = root.text("country", "KZ").upper()
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        raise root.fail("key 'country' must be a two-letter ISO code such as KZ")
+    return country
+
+
+def _parse_currency(root: _Node) -> str:
+    currency = root.text("currency", "KZT").upper()
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        raise root.fail("key 'currency' must be a three-letter ISO code such as KZT")
+    return currency
+
+
 def _parse_time_zone(root: _Node) -> str:
     name = root.text("time_zone", "UTC")
     try:
+        pl.Series([None], dtype=pl.Datetime("us")).dt.replace_time_zone(name)  # knows fewer zones
         return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.ComputeError):
         raise root.fail("key 'time_zone' must be an IANA name such as Asia/Almaty") from None
 
 
@@ -300,6 +316,7 @@ def _parse_csv(node: _Node) -> CsvOptions:
         raise csv.fail("key 'delimiter' must be one ASCII character")
     try:
         "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)("replace").decode(b"\xd0")
     except (LookupError, ValueError):
         raise csv.fail("key 'encoding' must name a text encoding such as utf-8 or windows-1251") from None
     return CsvOptions(delimiter, encoding, csv.flag("trim"))
@@ -314,6 +331,10 @@ def _check_file(node: _Node, spec: FileSpec) -> None:
         )
     if (spec.holds == "panel") != bool(spec.variables):
         raise node.fail("a panel, and only a panel, has the key 'variables', a list of its numeric columns")
+    if taken := sorted(set(spec.variables) & set(PANEL_KEYS)):
+        raise node.fail(
+            f"key 'variables' names {taken[0]!r}, which is a column of every panel; rename the variable"
+        )
     if spec.party_type is not None and spec.holds not in PARTY_HOLDS:
         raise node.fail(f"key 'party_type' goes with {', '.join(PARTY_HOLDS)} only")
     if unknown := sorted(set(spec.skip_where_blank) - set(spec.fields)):
@@ -335,7 +356,12 @@ def _parse_sources(fields: _Node, name: str) -> tuple[FieldSource, ...]:
     where = fields.where.removesuffix(", key 'fields'")
     if not items:
         raise ManifestError(f"{where}, field {name!r}: must name at least one column")
-    return tuple(_parse_source(_Node(item, f"{where}, field {name!r}")) for item in items)
+    sources = tuple(_parse_source(_Node(item, f"{where}, field {name!r}")) for item in items)
+    if len({(source.unit, source.origin) for source in sources}) > 1:
+        raise ManifestError(
+            f"{where}, field {name!r}: all its columns must have the same 'unit' and 'origin'"
+        )
+    return sources
 
 
 def _parse_source(node: _Node) -> FieldSource:
@@ -344,6 +370,7 @@ def _parse_source(node: _Node) -> FieldSource:
     node.check_keys(_SOURCE_KEYS)
     if sum(key in node.content for key in _ORIGINS) != 1:
         raise node.fail(f"must have exactly one of {', '.join(_ORIGINS)}")
+    unit = node.optional_choice("unit", UNITS)
     return FieldSource(
         column=_optional_text(node, "column"),
         path=_parse_path(node),
@@ -352,8 +379,8 @@ def _parse_source(node: _Node) -> FieldSource:
         formats=_parse_formats(node),
         match=_parse_match(node),
         dataset=_optional_text(node, "dataset"),
-        unit=node.optional_choice("unit", UNITS),
-        origin=_parse_origin(node),
+        unit=unit,
+        origin=_parse_origin(node, unit),
         optional=node.flag("optional"),
     )
 
@@ -411,13 +438,16 @@ def _parse_match(node: _Node) -> str | None:
     return match
 
 
-def _parse_origin(node: _Node) -> str | None:
-    if "origin" not in node.content:
+def _parse_origin(node: _Node, unit: str | None) -> str | None:
+    """The day that steps are counted from, as YYYY-MM-DD."""
+    if (unit in STEP_UNITS) != ("origin" in node.content):
+        raise node.fail(f"key 'origin' goes with the units {', '.join(STEP_UNITS)}, and they with it")
+    if unit not in STEP_UNITS:
         return None
-    origin = str(node.content["origin"])
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", origin):
-        raise node.fail("key 'origin' must be a date such as 2024-01-01")
-    return origin
+    try:
+        return date.fromisoformat(str(node.content["origin"])).isoformat()
+    except ValueError:
+        raise node.fail("key 'origin' must be a date such as 2024-01-01") from None
 
 
 def _check_names(files: tuple[FileSpec, ...], where: str) -> None:

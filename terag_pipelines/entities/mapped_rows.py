@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,18 @@ class MappedRows:
         columns = [self._column(source) for source in self.spec.fields.get(name, ())]
         if len(columns) == 1 and not _is_list(columns[0]):
             return columns[0]
-        firsts = [as_text_column(_first_items(column)) for column in columns]
-        cleaned = [clean_texts(texts) for texts in firsts]
+        cleaned = [clean_texts(as_text_column(column)) for column in columns]
         return one_array(pc.coalesce(*cleaned)) if cleaned else self.blank()
 
     def texts(self, name: str) -> pa.Array:
-        """The first cleaned text of each row, (n,) string; null where absent or blank."""
-        return self._referenced(name, clean_texts(as_text_column(self.first(name))))
+        """The first cleaned text of each row, (n,) string; null where absent or blank.
+
+        A reference has the name of the dataset in front that its own column refers to.
+        """
+        sources = self.spec.fields.get(name, ())
+        if not any(source.dataset for source in sources):
+            return clean_texts(as_text_column(self.first(name)))
+        return one_array(pc.coalesce(*(self._reference(source) for source in sources)))
 
     def required_texts(self, name: str) -> pa.Array:
         """Cleaned texts; rows without one are left out."""
@@ -108,11 +113,8 @@ class MappedRows:
     def days(self, name: str) -> pa.Array:
         """date32 (n,); a value that is no existing date is lost."""
         column = self.first(name)
-        if pa.types.is_temporal(column.type):
-            days, given = (
-                dates.sane_years(column.cast(pa.timestamp("us")).cast(pa.date32(), safe=False)),
-                column,
-            )
+        if is_day_or_instant(column.type):
+            days, given = dates.days_of(column), column
         else:
             given = clean_texts(as_text_column(column))
             days = dates.read_days(given, self._formats(name), self.manifest.date_order)
@@ -172,7 +174,7 @@ class MappedRows:
         if unit in STEP_UNITS or unit in EPOCH_UNITS:
             given, numbers = self.numbers(name)
             return given, dates.instants_from_numbers(numbers, str(unit), self.spec.fields[name][0].origin)
-        if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        if is_day_or_instant(column.type):
             return column, dates.instants_of(column, self.manifest.time_zone)
         given = clean_texts(as_text_column(column))
         instants = dates.read_instants(
@@ -186,9 +188,11 @@ class MappedRows:
     def _unit(self, name: str) -> str | None:
         return next((source.unit for source in self.spec.fields.get(name, ()) if source.unit), None)
 
-    def _referenced(self, name: str, texts: pa.Array) -> pa.Array:
-        dataset = next((s.dataset for s in self.spec.fields.get(name, ()) if s.dataset), None)
-        return texts if dataset is None else one_array(pc.binary_join_element_wise(f"{dataset}:", texts, ""))
+    def _reference(self, source: FieldSource) -> pa.Array:
+        texts = clean_texts(as_text_column(self._column(source)))
+        return (
+            texts if source.dataset is None else pc.binary_join_element_wise(f"{source.dataset}:", texts, "")
+        )
 
     def _column(self, source: FieldSource) -> Any:
         """The column that a source names: constant, template, column or JSON path, matched where asked."""
@@ -233,18 +237,24 @@ def check_columns(spec: FileSpec, raw: RawFile) -> None:
     """Raises: MissingColumnError where the manifest entry names a column that the file does not have."""
     there = set(raw.columns) | set(raw.table.column_names)
     if missing := [name for name in spec.columns if name not in there]:
-        listed = ", ".join(raw.columns[:40]) + (", ..." if len(raw.columns) > 40 else "")
         fields = sorted(
             name for name, sources in spec.fields.items() if any(missing[0] in s.columns for s in sources)
         )
         wanted = f", which the field {fields[0]!r} is made of" if fields else ""
-        raise MissingColumnError(
-            f"{spec.path}: there is no column {missing[0]!r}{wanted}; the columns are: {listed}"
-        )
+        present = _told_columns(raw.columns, none_is_there=len(missing) == len(spec.columns) > 1)
+        raise MissingColumnError(f"{spec.path}: there is no column {missing[0]!r}{wanted}; {present}")
+
+
+def _told_columns(columns: Sequence[str], *, none_is_there: bool) -> str:
+    """What was there; a first line that is no header would be a client's data, and is not repeated."""
+    if none_is_there:
+        n = len(columns)
+        return f"nor is any other that the manifest names: is the first line, of {n} columns, a header?"
+    return "the columns are: " + ", ".join(columns[:40]) + (", ..." if len(columns) > 40 else "")
 
 
 def as_text_column(column: Any) -> Any:
-    """A column as text: whole floats without a point, times in ISO 8601, lists by their first item."""
+    """A column as text: whole floats without a point, times in ISO 8601, lists by their first text."""
     if pa.types.is_string(column.type):
         return column
     if pa.types.is_dictionary(column.type):
@@ -254,7 +264,7 @@ def as_text_column(column: Any) -> Any:
             else as_text_column(column.dictionary_decode())
         )
     if _is_list(column):
-        return as_text_column(_first_items(column))
+        return _first_texts(column)
     if pa.types.is_floating(column.type):
         return _text_of_floats(column)
     return column.cast(pa.string())
@@ -279,6 +289,11 @@ def read_numbers(column: Any) -> tuple[pa.Array, npt.NDArray[np.float64]]:
 def is_null(values: Any) -> Mask:
     """Where values are null, (n,)."""
     return np.asarray(values.is_null(), dtype=np.bool_)
+
+
+def is_day_or_instant(kind: Any) -> bool:
+    """Whether a column is of dates or timestamps; a time of day or a duration says no day."""
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def as_mask(flags: Any) -> Mask:
@@ -308,15 +323,14 @@ def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def _first_items(column: Any) -> Any:
-    if not _is_list(column):
-        return column
-    filled = pc.if_else(pc.greater(pc.list_value_length(column), 0), column, pa.scalar(None, column.type))
-    values = pc.list_flatten(filled)
-    parents = np.asarray(pc.list_parent_indices(filled), np.int64)
-    places = np.searchsorted(parents, np.arange(len(column)))
-    there = as_mask(filled.is_valid())
-    return values.take(pa.array(places, pa.int64(), mask=~there))
+def _first_texts(lists: Any) -> Any:
+    """The first text of each list that is not blank, cleaned; null where there is none."""
+    values = clean_texts(as_text_column(pc.list_flatten(lists)))
+    there = np.flatnonzero(~is_null(values))
+    rows, first = np.unique(np.asarray(pc.list_parent_indices(lists), np.int64)[there], return_index=True)
+    places = np.full(len(lists), -1, np.int64)
+    places[rows] = there[first]
+    return values.take(pa.array(places, mask=places < 0))
 
 
 def _matched(column: Any, expression: str) -> Any:

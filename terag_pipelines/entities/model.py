@@ -210,7 +210,7 @@ USAGE_EVENTS = TableSchema(
             ("occurred_at", INSTANT),
         ]
     ),
-    key=("event_id",),
+    key=("tenant_id", "event_id"),
 )
 
 QUARANTINED_ROWS = TableSchema(

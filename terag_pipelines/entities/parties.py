@@ -218,11 +218,6 @@ def _paired_names(rows: MappedRows) -> Flat:
     return Flat(pairs["position"].to_numpy(), names)
 
 
-def _further(flat: Flat) -> Flat:
-    """The values behind the first of each row."""
-    return flat.keep(np.diff(flat.positions, prepend=-1) == 0)
-
-
 def _numbered(flat: Flat) -> pl.DataFrame:
     frame = pl.DataFrame({"position": flat.positions, "value": as_series(flat.values)})
     return frame.with_columns(nth=pl.int_range(pl.len()).over("position"))

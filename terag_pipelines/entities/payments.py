@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.amounts import digits_of
 from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct, one_array
-from terag_pipelines.entities.identifiers import kz_iban
+from terag_pipelines.entities.identifiers import kz_iban, plain_account
 from terag_pipelines.entities.known_ids import KnownIds
 from terag_pipelines.entities.mapped_rows import NO_TEXT, MappedRows, as_mask, as_text_column, is_null
 from terag_pipelines.entities.model import ACCOUNTS, PARTY_EVENTS, TRANSFERS
@@ -27,7 +27,7 @@ def normalise_accounts(rows: MappedRows, known: KnownIds) -> pa.Table:
 
     A holder that no party file has, or an invalid IBAN, becomes null and is noted.
     """
-    ids = rows.required_texts("id")
+    ids = map_distinct(rows.required_texts("id"), plain_account)
     known.leave_out_repeats(rows, "accounts", ids, "id")
     ibans = _valid_ibans(rows)
     columns = {
@@ -44,7 +44,10 @@ def normalise_accounts(rows: MappedRows, known: KnownIds) -> pa.Table:
 
 def normalise_transfers(rows: MappedRows, known: KnownIds) -> pa.Table:
     """Transfers of one file; rows without both accounts, a readable amount and time are left out."""
-    source, target = rows.required_texts("source_account"), rows.required_texts("target_account")
+    source, target = (
+        map_distinct(rows.required_texts(name), plain_account)
+        for name in ("source_account", "target_account")
+    )
     currency = currencies(rows, required=True)
     amount = _required_amounts(rows, currency)
     occurred_at = rows.instants("occurred_at", required=True)

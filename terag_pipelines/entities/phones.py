@@ -14,7 +14,7 @@ import pyarrow as pa
 from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct_fields
 
 _NOT_DIGITS = re.compile(r"\D+")
-_EXTENSION = re.compile(r"(?:доб|вн|ext|x)\W*\d+\s*$", re.IGNORECASE)
+_EXTENSION = re.compile(r"(?<![^\W\d_])(?:доб|вн|ext|x)\W*\d+\s*$", re.IGNORECASE)  # not the x of "fax"
 MIN_DIGITS = 5
 _PLAINLY_WRITTEN = r"^\+?[0-9 ().-]{7,20}$"
 _NUMBER_TYPES = (
@@ -76,6 +76,8 @@ def _quick_numbers(texts: pl.Series, country: str) -> pl.Series:
     plain = texts.set(~texts.str.contains(_PLAINLY_WRITTEN).fill_null(False), None).str.replace_all(
         r"[^0-9+]", ""
     )
+    if metadata.international_prefix:  # 810, 00, 011: what follows has a country code of its own
+        plain = plain.set(plain.str.contains(f"^(?:{metadata.international_prefix})").fill_null(False), None)
     abroad = plain.str.starts_with("+")
     home = plain.str.strip_prefix(f"+{code}").set(abroad & ~plain.str.starts_with(f"+{code}"), None)
     found = home.set(~home.str.contains(national), None)

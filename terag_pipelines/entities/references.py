@@ -9,11 +9,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.dates import days_of
 from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct, one_array
 from terag_pipelines.entities.emails import plain_email
-from terag_pipelines.entities.identifiers import read_bins
+from terag_pipelines.entities.identifiers import plain_account, read_bins
 from terag_pipelines.entities.known_ids import KnownIds
-from terag_pipelines.entities.mapped_rows import MappedRows, is_null, read_numbers
+from terag_pipelines.entities.mapped_rows import MappedRows, is_day_or_instant, is_null, read_numbers
 from terag_pipelines.entities.model import LABELS, RELATIONSHIPS, TENANTS, USAGE_EVENTS
 from terag_pipelines.entities.payments import currencies, kept, row_ids
 
@@ -67,7 +68,10 @@ def normalise_labels(rows: MappedRows, known: KnownIds) -> pa.Table:
     """Labels of one file; a subject or object that does not exist leaves the row out."""
     subject, value = rows.required_texts("subject"), rows.required_texts("value")
     target = rows.required_texts("object") if rows.spec.label == "pair" else rows.texts("object")
-    if kinds := _KINDS_OF_SUBJECT.get(rows.spec.label or ""):
+    kinds = _KINDS_OF_SUBJECT.get(rows.spec.label or "", ())
+    if "accounts" in kinds:
+        subject = map_distinct(subject, plain_account)
+    if kinds:
         known.leave_out_unknown(rows, subject, "subject", *kinds)
     if rows.spec.label == "pair":
         known.leave_out_unknown(rows, target, "object", "records")
@@ -112,8 +116,8 @@ def normalise_panel(rows: MappedRows, known: KnownIds) -> pa.Table:
 def _months(rows: MappedRows) -> pa.Array:
     """'YYYY-MM' of a month or of any date in it."""
     column = rows.first("month")
-    if pa.types.is_temporal(column.type):
-        months = as_texts(as_series(column).dt.strftime("%Y-%m"))
+    if is_day_or_instant(column.type):
+        months = as_texts(as_series(days_of(column)).dt.strftime("%Y-%m"))
     else:
         texts = as_series(rows.texts("month")).cast(pl.String)
         months = as_texts(texts.str.extract(r"^(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d{2}.*)?$", 1))
@@ -164,13 +168,22 @@ def normalise_usage(rows: MappedRows, known: KnownIds) -> pa.Table:
     whole = (numbers >= 0) & (numbers < _MAX_QUANTITY) & (numbers == np.floor(numbers))
     rows.ledger.leave_out(~whole, "quantity", "is no whole number")
     columns = {
-        "event_id": row_ids(rows, known, "usage"),
+        "event_id": _usage_ids(rows, known, tenant),
         "tenant_id": tenant,
         "meter": meter,
         "quantity": pa.array(np.where(whole, numbers, 0).astype(np.int64)),
         "occurred_at": occurred_at,
     }
     return kept(rows, columns, USAGE_EVENTS.schema)
+
+
+def _usage_ids(rows: MappedRows, known: KnownIds, tenant: pa.Array) -> pa.Array:
+    """Event ids; an event is known by tenant and id: two tenants may both call one of theirs "1"."""
+    if not rows.has("id"):
+        return row_ids(rows, known, "usage")
+    ids = rows.required_texts("id")
+    known.leave_out_repeats(rows, "usage", _together(tenant, ids), "id")
+    return ids
 
 
 def _together(*columns: pa.Array) -> pa.Array:

@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.distinct import map_distinct, one_array
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]"
+)
 _SIGNS = str.maketrans(
     {**dict.fromkeys("’‘ʼʹ`´ʻ′", "'"), **dict.fromkeys("‐‑‒–—―−", "-"), **dict.fromkeys("«»„“”", '"')}
 )

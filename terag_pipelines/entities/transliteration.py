@@ -33,6 +33,7 @@ _IOTATED_E = re.compile(r"(?<=[aeou])ie|\bie")
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ`´ʻˈ′", "'"))
 _ASCII_LETTERS = re.compile(r"[a-z ]*")
 _N_CACHED_WORDS = 2**18
+_MAX_CHARACTERS = 2_000  # of one text; folding takes time in the square of its length
 _NOT_IN_A_NAME = re.compile(r"[^\w ]|[\d_]")
 _NOT_IN_AN_ADDRESS = re.compile(r"[^\w /]|_")
 
@@ -40,9 +41,10 @@ _NOT_IN_AN_ADDRESS = re.compile(r"[^\w /]|_")
 def latin_letters(text: str) -> str:
     """The text casefolded, in Latin letters, one spelling per sound; everything but letters stays as it is.
 
-    Chinese, Arabic and other scripts without a table stay in their script, without combining marks.
+    Chinese, Arabic and other scripts without a table stay in their script, without combining marks. Of a
+    text longer than any name or address the start stands for the whole.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", text[:_MAX_CHARACTERS]).casefold()
     if not _ASCII_LETTERS.fullmatch(folded):
         folded = _latin_from_any(folded)
     return _fold_spellings(folded)

@@ -21,6 +21,9 @@ STEP_UNITS = {"step_seconds": 1, "step_minutes": 60, "step_hours": 3600, "step_d
 EPOCH_UNITS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 UNITS = (*STEP_UNITS, *EPOCH_UNITS, "minor", "percent")
 
+PANEL_KEYS = ("client_id", "month")
+"""The columns of every client panel; what else it has are its variables."""
+
 IDENTIFIER_KINDS = ("national_id", "passport", "driving_licence", "ssn", "tax_id")
 PARTY_FIELDS = (
     *(

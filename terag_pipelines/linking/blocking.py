@@ -22,19 +22,22 @@ class BlockingRule:
 
     The first rung whose pairs fit the budget is taken; blocks over the cap go on to the next rung.
     `holds_identifier`: agreement says who someone is, so that partial records may take part.
+    `belongs_to_one`: no two parties have the value, so that in blocks over the cap each record is paired with
+    the next one, and one party with very many records is not lost.
     """
 
     rungs: tuple[tuple[str, ...], ...]
     holds_identifier: bool = False
+    belongs_to_one: bool = False
 
 
-def _rule(*rungs: str, holds_identifier: bool = False) -> BlockingRule:
-    return BlockingRule(tuple(tuple(rung.split("+")) for rung in rungs), holds_identifier)
+def _rule(*rungs: str, holds_identifier: bool = False, belongs_to_one: bool = False) -> BlockingRule:
+    return BlockingRule(tuple(tuple(rung.split("+")) for rung in rungs), holds_identifier, belongs_to_one)
 
 
 DEFAULT_RULES = (
-    _rule("iin", holds_identifier=True),
-    _rule("bin", holds_identifier=True),
+    _rule("iin", holds_identifier=True, belongs_to_one=True),
+    _rule("bin", holds_identifier=True, belongs_to_one=True),
     _rule("identifier", holds_identifier=True),
     _rule("phone", "phone+family_initial", "phone+given_start", holds_identifier=True),
     _rule("email", "email+family_initial", holds_identifier=True),
@@ -208,7 +211,17 @@ class _Search:
         rows = np.arange(len(self.records), dtype=np.int64)
         if not rule.holds_identifier:
             rows = rows[~self.records.is_partial]
-        self._climb(rungs, rows)
+        if rule.belongs_to_one:
+            self._chain("+".join(rungs[0]), self._block(rungs[0], rows))
+        else:
+            self._climb(rungs, rows)
+
+    def _chain(self, name: str, blocks: _Blocks) -> None:
+        """All pairs of the blocks within the cap; in those over it only of each row with the next."""
+        over = blocks.sizes > blocks.cap_for(self._budget(), self.params.max_block_size)
+        all_pairs, next_ones = _pairs_within(blocks.select(~over)), _neighbours(blocks.select(over))
+        keys = self._pair_keys(*(np.concatenate(sides) for sides in zip(all_pairs, next_ones, strict=True)))
+        self._note(name, blocks, keys, np.zeros_like(over))
 
     def _climb(self, rungs: list[tuple[str, ...]], rows: Rows) -> None:
         blocks = self._block(rungs[0], rows)
@@ -231,8 +244,10 @@ class _Search:
         return int(max(min(one, left), 0))
 
     def _take(self, name: str, blocks: _Blocks, over: npt.NDArray[np.bool_], is_last: bool) -> None:
-        keys = _without_doubles(self._pair_keys(blocks.select(~over)))
-        purged = over if is_last else np.zeros_like(over)
+        keys = self._pair_keys(*_pairs_within(blocks.select(~over)))
+        self._note(name, blocks, keys, over if is_last else np.zeros_like(over))
+
+    def _note(self, name: str, blocks: _Blocks, keys: Rows, purged: npt.NDArray[np.bool_]) -> None:
         report = RungReport(
             rule=name,
             n_blocks=len(blocks.sizes),
@@ -262,12 +277,12 @@ class _Search:
         sizes = np.diff(np.append(starts, len(rows)))
         return _Blocks(rows, starts, sizes).select(sizes > 1)
 
-    def _pair_keys(self, blocks: _Blocks) -> Rows:
-        left, right = _pairs_within(blocks)
+    def _pair_keys(self, left: Rows, right: Rows) -> Rows:
+        """The distinct keys of pairs of rows, ordered; a person and an organisation are no pair."""
         kinds = self.records.party_types
         unlike = (kinds[left] + kinds[right] == 1) | (left == right)  # person 0 and organisation 1
         low, high = np.minimum(left, right)[~unlike], np.maximum(left, right)[~unlike]
-        return np.sort(low * len(self.records) + high)
+        return _without_doubles(np.sort(low * len(self.records) + high))
 
     def finish(self) -> PairIndex:
         n = max(len(self.records), 1)
@@ -301,6 +316,14 @@ def _split_groups(rows: Rows, group: Rows, codes: Codes) -> tuple[Rows, Rows]:
     if int(group.max(initial=0)) >= 2**62 // width:
         group = np.unique(group, return_inverse=True)[1].astype(np.int64)
     return rows[at], group * width + values
+
+
+def _neighbours(blocks: _Blocks) -> tuple[Rows, Rows]:
+    """Each row of a block with the next one, in the order of the rows."""
+    block = np.repeat(np.arange(len(blocks.sizes)), blocks.sizes)
+    rows = blocks.rows[np.lexsort((blocks.rows, block))]
+    at = np.flatnonzero(block[1:] == block[:-1])
+    return rows[at], rows[at + 1]
 
 
 def _pairs_within(blocks: _Blocks) -> tuple[Rows, Rows]:

@@ -22,7 +22,8 @@ from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-UNIQUE_IDENTITIES = ("iin", "bin", "party_type")  # two different valid ones never share an entity
+UNIQUE_NUMBERS = ("iin", "bin")
+UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type")  # two different valid ones never share an entity
 COMPLETENESS = (
     "given_name",
     "family_name",
@@ -79,8 +80,10 @@ def resolve_entities(
     """Entities out of LINKS over ENTITY_RECORDS; PAIR_SCORES speak against doubtful merges.
 
     Connected components of the links; those with contradicting evidence, conflicting identities or few
-    links are merged anew, best evidence first (average linkage). Two different valid IINs or BINs never share
-    an entity, and a partial record joins one only by an identifier or a contact.
+    links are merged anew, best evidence first (average linkage). Few links are no reason where all members
+    hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
+    valid IINs or BINs never share an entity, and a partial record joins one only by an identifier or a
+    contact.
 
     Raises: LinkingError where a link names a record that is not there.
     """
@@ -174,13 +177,17 @@ def _suspicious(
     density = np.bincount(components[links.left], minlength=n) / possible
     within = evidence.select(components[evidence.left] == components[evidence.right])
     against = np.bincount(components[within.left], within.weight < 0, minlength=n) > 0
-    conflicting = np.zeros(n, bool)
+    conflicting, same_number = np.zeros(n, bool), np.zeros(n, bool)
     for column in UNIQUE_IDENTITIES:
         codes = _codes(records, column)
         known = codes >= 0
         held = np.unique(components[known] * (codes.max(initial=0) + 1) + codes[known])
-        conflicting |= np.bincount(held // (codes.max(initial=0) + 1), minlength=n) > 1
-    return (sizes > 2) & ((density < params.least_density) | against | conflicting)
+        n_values = np.bincount(held // (codes.max(initial=0) + 1), minlength=n)
+        conflicting |= n_values > 1
+        if column in UNIQUE_NUMBERS:
+            same_number |= (n_values == 1) & (np.bincount(components[known], minlength=n) == sizes)
+    sparse = (density < params.least_density) & ~same_number
+    return (sizes > 2) & (sparse | against | conflicting)
 
 
 def _refine(

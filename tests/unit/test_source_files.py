@@ -184,6 +184,17 @@ def test_what_is_no_such_file_is_refused(tmp_path, path, content, message):
     assert refusal(tmp_path, path, content) == message
 
 
+@pytest.mark.parametrize("encoding", ["u8", "UTF", "utf-8-sig"])
+def test_utf8_by_any_name_has_bad_rows_named(tmp_path, encoding):
+    raw = read(tmp_path, "p.csv", b"id,name\n1,A\n2,\xff\n", extra=f"csv: {{encoding: {encoding}}},")
+    assert (raw.rows.tolist(), bad_of(raw)) == ([1], [(2, f"is not valid {encoding}")])
+
+
+def test_utf16_without_a_mark_is_refused(tmp_path):
+    said = refusal(tmp_path, "p.csv", b"id,name\n1,A\n", extra="csv: {encoding: utf-16},")
+    assert said == "p.csv: is no text in utf-16"
+
+
 # JSON Lines
 
 
@@ -197,6 +208,8 @@ def test_jsonl_rows_are_kept_and_malformed_ones_named(tmp_path):
         b'{"id": "\xff"}',
         b'{"id": "\\ud800"}',
         b"[" * 10_000,
+        b'{"id": 4, "name": {"full": ' + b"[" * 900 + b'"A"' + b"]" * 900 + b"}}",
+        b'{"id": 5, "\\ud800": "A"}',
         b'{"id": 3, "name": {"full": "C"}, "n": null}',
         b'{"id": "' + b"x" * 100_001 + b'"}',
     ]
@@ -210,7 +223,7 @@ def test_jsonl_rows_are_kept_and_malformed_ones_named(tmp_path):
         {"id": "1", "n": "1.10", "flag": "true", "name": '{"full": ["A", "B"]}', "name.full[]": ["A", "B"]},
         {"id": "3", "n": None, "flag": None, "name": '{"full": "C"}', "name.full[]": ["C"]},
     ]
-    assert raw.rows.tolist() == [1, 8]
+    assert raw.rows.tolist() == [1, 10]
     assert bad_of(raw) == [
         (2, "is not valid JSON at character 9"),
         (3, "is no JSON object"),
@@ -218,7 +231,9 @@ def test_jsonl_rows_are_kept_and_malformed_ones_named(tmp_path):
         (5, "is not valid utf-8"),
         (6, "holds half of a surrogate pair"),
         (7, "is nested too deeply"),
-        (9, "is longer than a row may be"),
+        (8, "is nested too deeply"),
+        (9, "holds half of a surrogate pair"),
+        (11, "is longer than a row may be"),
     ]
     assert raw.raw_rows(np.array([0])) == [lines[0].decode()]
 
@@ -335,6 +350,23 @@ def test_the_public_sets_load(name, shared_data):
     found = SourceFolder(SOURCES / name, root=shared_data).ingest()
     tables = {schema.name for schema in TABLES} - {"quarantined_rows", "source_files"}
     assert {t: found.tables[t].num_rows for t in tables if found.tables[t].num_rows} == PUBLIC_SETS[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: &a [*a]", "line 1: not valid YAML: an alias is not allowed here"),
+        ("a: &a [x, x]\nb: [*a, *a]", "line 2: not valid YAML: an alias is not allowed here"),
+        ("2024-01-01: a", "line 1: not valid YAML: a key must be a text; put it in quotes"),
+        ("a: 1\na: 2", "line 2: not valid YAML: the key 'a' stands twice"),
+        ("a: [", "line 1: not valid YAML"),
+    ],
+)
+def test_a_price_book_that_json_could_not_hold_is_refused(tmp_path, text, problem):
+    tmp_path.joinpath("prices.yaml").write_text(text)
+    with pytest.raises(UnreadableFileError) as caught:
+        source(tmp_path, "{name: prices, path: prices.yaml, holds: price_book}").ingest()
+    assert f"prices.yaml, {problem}" in str(caught.value)
 
 
 # Fault row 33: whatever is done to a file, it is either read with every row accounted for, or refused.

@@ -87,6 +87,22 @@ def test_reported_error_is_held_out_not_refitted() -> None:
     assert row_of(calibration)["brier_after"] > brier_score(seen, outcomes)  # type: ignore[operator]
 
 
+def test_reported_error_is_that_of_fresh_labels_with_the_choice_of_the_method_in_it() -> None:
+    reported, fresh = [], []
+    for seed in range(25):
+        random = np.random.default_rng(seed)
+        scores = random.beta(0.3, 0.3, 120)
+        calibration = fit_calibrator("links", scores, random.random(120) < scores**2)
+        assert calibration.fitted is not None
+        others = random.beta(0.3, 0.3, 5_000)
+        truth = others**2
+        error = (calibration.fitted.apply(others) - truth) ** 2 + truth * (1 - truth)
+        fresh.append(error.mean())
+        reported.append(row_of(calibration)["brier_after"])
+    gap = np.array(reported) - np.array(fresh)
+    assert abs(gap.mean()) < 2 * gap.std() / np.sqrt(len(gap))
+
+
 def test_isotonic_is_the_standard_fit_but_for_the_shrink() -> None:
     scores, outcomes, _ = draw(3_000, 6, "stepped")
     standard = IsotonicRegression().fit(scores, outcomes)

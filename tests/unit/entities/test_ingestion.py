@@ -212,6 +212,15 @@ def test_a_missing_column_is_named_with_those_there():
     )
 
 
+def test_a_first_line_of_data_is_not_repeated():
+    with pytest.raises(MissingColumnError) as caught:
+        take_in(ACCOUNTS, PEOPLE, people=[{"id": "1"}], accounts=raw(("A1", "880614300129", "KZT"), []))
+    assert str(caught.value) == (
+        "accounts.csv: there is no column 'acc', which the field 'id' is made of; "
+        "nor is any other that the manifest names: is the first line, of 3 columns, a header?"
+    )
+
+
 TRANSFER = {
     "id": "t1",
     "src": "A1",
@@ -413,6 +422,80 @@ BILLING = """
 """
 
 
+def test_a_reference_that_may_be_to_either_of_two_files_names_the_right_one():
+    companies = "\n  - {name: companies, path: companies.csv, holds: organisations, fields: {id: id}}"
+    accounts = """
+  - {name: accounts, path: accounts.csv, holds: accounts,
+     fields: {id: acc, holder: [{column: client, dataset: people}, {column: company, dataset: companies}]}}
+"""
+    found = take_in(
+        PEOPLE,
+        companies,
+        accounts,
+        people=[{"id": "1"}, {"id": "10"}],
+        companies=[{"id": "10"}],
+        accounts=raw(
+            ("acc", "client", "company"), [{"acc": "A", "client": "1"}, {"acc": "B", "company": "10"}]
+        ),
+    )
+    assert found.tables["accounts"]["record_id"].to_pylist() == ["people:1", "companies:10"]
+
+
+def test_an_iban_with_blanks_is_the_account_without_them():
+    found = take_in(
+        PEOPLE,
+        ACCOUNTS,
+        TRANSFERS,
+        "  - {name: fraud, path: fraud.csv, holds: labels, label: fraud, use: training, "
+        "fields: {subject: acc, value: fraud}}\n",
+        people=[{"id": "1"}],
+        accounts=[{"acc": "KZ86 125K ZT50 0410 0100"}],
+        transfers=[{**TRANSFER, "src": "KZ86125KZT5004100100", "dst": "kz86 125kzt5004100100"}],
+        fraud=[{"acc": "KZ86-125K-ZT50-0410-0100", "fraud": "1"}],
+    )
+    assert found.tables["accounts"]["account_id"].to_pylist() == ["KZ86125KZT5004100100"]
+    [paid] = found.tables["transfers"].to_pylist()
+    assert paid["source_account"] == paid["target_account"] == "KZ86125KZT5004100100"
+    assert found.tables["labels"]["subject_id"].to_pylist() == ["KZ86125KZT5004100100"]
+    assert found.tables["entity_records"]["record_id"].to_pylist() == ["people:1"]
+
+
+def test_a_blank_in_a_list_does_not_hide_the_value_behind_it():
+    entry = """
+  - {name: people, path: people.jsonl, holds: people,
+     fields: {id: id, full_name: {path: "n[].full"}, birth_date: {path: "n[].born"}}}
+"""
+    lists = {
+        "id": ["1", "2", "3"],
+        "n[].full": [["-", "Ivan Petrov"], [], None],
+        "n[].born": [[None, "", "1990-01-02"], ["n/a"], []],
+    }
+    table = pa.table(lists)
+    found = take_in(entry, people=RawFile(table, np.arange(1, 4), ("id", "n")))
+    people = by_id(found, "entity_records", "native_id")
+    assert [people[n]["display_name"] for n in "123"] == ["Ivan Petrov", None, None]
+    assert [people[n]["birth_date"] for n in "123"] == [date(1990, 1, 2), None, None]
+    assert people["1"]["alias_keys"] == []
+    assert not faults(found)
+
+
+def test_a_time_of_day_is_no_date_and_no_month():
+    clock = pa.array([10**9], pa.time64("us"))
+    people = RawFile(pa.table({"id": ["1"], "born": clock}), np.array([1]), ("id", "born"))
+    panel = RawFile(pa.table({"id": ["1"], "born": clock, "x": [1.0]}), np.array([1]), ("id", "born", "x"))
+    found = take_in(
+        "  - {name: people, path: p.parquet, holds: people, fields: {id: id, birth_date: born}}\n",
+        "  - {name: panel, path: q.parquet, holds: panel, variables: [x], "
+        "fields: {client: {column: id, dataset: people}, month: born}}\n",
+        people=people,
+        panel=panel,
+    )
+    assert faults(found) == [
+        ("p.parquet", 1, "birth_date", "is no date that exists"),
+        ("q.parquet", 1, "month", "is no month (YYYY-MM)"),
+    ]
+
+
 def test_tenants_usage_and_the_price_book():
     at = "2024-01-31T23:59:59+05:00"
     found = take_in(
@@ -444,6 +527,23 @@ def test_tenants_usage_and_the_price_book():
         ("usage.csv", 3, "quantity"),
         ("usage.csv", 4, "id"),
     }
+
+
+def test_two_tenants_may_use_the_same_usage_id():
+    at = "2024-01-31T23:59:59+05:00"
+    found = take_in(
+        BILLING,
+        tenants=[{"id": t, "name": t, "plan": "pro", "email": None} for t in ("t1", "t2")],
+        usage=[
+            {"id": "1", "tenant": tenant, "meter": "lookups", "n": n, "at": at}
+            for tenant, n in (("t1", "3"), ("t2", "5"), ("t2", "7"))
+        ],
+        prices=read_document({"plans": {"pro": {"fee": 1}}}),
+    )
+    events = found.tables["usage_events"].to_pylist()
+    kept = [(event["tenant_id"], event["event_id"], event["quantity"]) for event in events]
+    assert kept == [("t1", "1", 3), ("t2", "1", 5)]
+    assert [(file, row, name) for file, row, name, _ in faults(found)] == [("usage.csv", 3, "id")]
 
 
 def test_rows_without_ids_get_them_from_their_content():

@@ -12,6 +12,11 @@ def manifest(entry: str) -> str:
     return f"{HEAD}  - {entry}\n"
 
 
+def events(field: str) -> str:
+    given = field if "occurred_at" in field else f"occurred_at: t, {field}"
+    return manifest(f"{{name: e, path: e.csv, holds: events, fields: {{kind: k, {given}}}}}")
+
+
 def failure(text: str) -> str:
     with pytest.raises(ManifestError) as caught:
         parse_manifest(text, "source.yaml")
@@ -85,6 +90,7 @@ PEOPLE = "{name: people, path: p.csv, holds: people, fields: {id: id}}"
             "source.yaml: key 'max_bad_share' must be a number from 0 to 1",
         ),
         (f"{HEAD}  - {PEOPLE}\ntime_zone: Mars", "key 'time_zone' must be an IANA name"),
+        (f"{HEAD}  - {PEOPLE}\ntime_zone: Factory", "key 'time_zone' must be an IANA name"),
         (manifest("{path: p.csv, holds: people}"), "source.yaml, files entry 1: key 'name' is missing"),
         (
             manifest("{name: p, path: p.csv, holds: cats}"),
@@ -153,8 +159,43 @@ PEOPLE = "{name: people, path: p.csv, holds: people, fields: {id: id}}"
             "file 'a', field 'holder': there is no party file 'people'; there are none",
         ),
         (f"{HEAD}  - {PEOPLE}\n  - {PEOPLE}", "the file name 'people' is used more than once"),
+        (f"{HEAD}  - {PEOPLE}\nname: y", "source.yaml, line 4: not valid YAML: the key 'name' stands twice"),
+        (f"{HEAD}  - {PEOPLE}\n? [a]\n: b", "source.yaml, line 4: not valid YAML: found unhashable key"),
+        (f"{HEAD}  - {PEOPLE}\ncountry: Kazakhstan", "key 'country' must be a two-letter ISO code"),
+        (f"{HEAD}  - {PEOPLE}\ncurrency: tenge", "key 'currency' must be a three-letter ISO code"),
+        (
+            manifest("{name: p, path: p.csv, holds: people, csv: {encoding: punycode}, fields: {id: a}}"),
+            "text encoding",
+        ),
+        (
+            manifest(
+                "{name: l, path: l.csv, holds: panel, fields: {client: a, month: b}, variables: [x, month]}"
+            ),
+            "key 'variables' names 'month', which is a column of every panel",
+        ),
+        (
+            events("amount: [{column: tiyn, unit: minor}, tenge]"),
+            "file 'e', field 'amount': all its columns must have the same 'unit' and 'origin'",
+        ),
+        (
+            events("occurred_at: {column: t, unit: step_days}"),
+            "field 'occurred_at': key 'origin' goes with the units step_seconds,",
+        ),
+        (
+            events("occurred_at: {column: t, unit: step_days, origin: '2024-13-45'}"),
+            "field 'occurred_at': key 'origin' must be a date such as 2024-01-01",
+        ),
+        (
+            events("occurred_at: {column: t, origin: 2024-01-01}"),
+            "field 'occurred_at': key 'origin' goes with the units step_seconds,",
+        ),
         (manifest("{name: outside, path: a.csv, holds: people, fields: {id: a}}"), "not 'outside'"),
     ],
 )
 def test_a_wrong_manifest_says_where_and_what_is_allowed(text, message):
     assert message in failure(text)
+
+
+def test_an_anchor_may_be_merged_and_overridden():
+    text = f"{HEAD}  - &one {PEOPLE}\n  - {{<<: *one, name: others}}\n"
+    assert [spec.name for spec in parse_manifest(text, "source.yaml").files] == ["people", "others"]

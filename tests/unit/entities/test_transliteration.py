@@ -81,3 +81,8 @@ def test_a_key_has_no_digits_signs_or_double_spaces(text):
 def test_case_does_not_matter_for_cyrillic_and_ascii(text):
     plain = "".join(c for c in text if c.isascii() or "А" <= c <= "я")
     assert name_key(plain.upper()) == name_key(plain.lower())
+
+
+def test_the_start_of_a_huge_text_stands_for_it():
+    assert name_key("s" + "h" * 1_000_000) == "sh"
+    assert len(token_key("a" * 1_000_000)) < 10_000

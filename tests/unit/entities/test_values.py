@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from terag_pipelines.entities.addresses import house_number, place_key, split_address
 from terag_pipelines.entities.amounts import amounts_from_numbers, amounts_from_texts, digits_of
 from terag_pipelines.entities.countries import country_code
-from terag_pipelines.entities.dates import instants_from_numbers, instants_of, read_days, read_instants
+from terag_pipelines.entities.dates import (
+    days_of,
+    instants_from_numbers,
+    instants_of,
+    read_days,
+    read_instants,
+)
 from terag_pipelines.entities.emails import plain_email
 from terag_pipelines.entities.phones import phone_number, phone_numbers
 from terag_pipelines.entities.texts import clean_text, clean_texts
@@ -73,6 +79,8 @@ def test_common_forms_of_a_date_are_read(day):
 def test_impossible_dates_are_null_and_declared_formats_come_first():
     wrong = texts("1990-02-30", "19901301", "31.04.2020", "0001-01-01", "9999-12-31", "soon", "20231", None)
     assert read_days(wrong).to_pylist() == [None] * 8
+    shorter_than_a_day = texts("202411", "2024115", "199911", "2024-1130", "202411-30")
+    assert read_days(shorter_than_a_day).to_pylist() == [None] * 5
     assert read_days(texts("03/04/1990"), ("%m/%d/%Y",)).to_pylist() == [date(1990, 3, 4)]
     assert read_days(texts("Mar 1 1970", "2/4/31"), ("%b %d %Y",)).to_pylist() == [
         date(1970, 3, 1),
@@ -122,6 +130,41 @@ def test_times_without_offset_are_local():
     ).to_pylist() == [noon]
 
 
+def test_offsets_are_those_of_real_clocks():
+    read = read_instants(
+        texts(
+            "2024-06-01 12:00:00+05",
+            "2024-06-01T12:00-0330",
+            "2024-06-01T12:00+99:99",
+            "2024-06-01T12:00+05:75",
+        )
+    ).to_pylist()
+    assert read == [datetime(2024, 6, 1, 7, tzinfo=UTC), datetime(2024, 6, 1, 15, 30, tzinfo=UTC), None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "far"),
+    [
+        (pa.date32(), 2**30),
+        (pa.date64(), 2**55),
+        (pa.timestamp("s"), 2**55),
+        (pa.timestamp("us", "UTC"), 2**62),
+        (pa.timestamp("ns"), -(2**62)),
+    ],
+)
+def test_days_and_times_far_outside_are_null(kind, far):
+    numbers = pa.array([far, None, 0], pa.int32() if kind == pa.date32() else pa.int64())
+    column = numbers.view(kind)
+    assert days_of(column).to_pylist() == [None, None, date(1970, 1, 1)]
+    assert instants_of(column, "UTC").to_pylist() == [None, None, datetime(1970, 1, 1, tzinfo=UTC)]
+
+
+def test_a_day_with_a_time_zone_is_the_day_there():
+    midnight = datetime(1988, 6, 13, 18, tzinfo=UTC)  # in Almaty the 14th had begun an hour before
+    local = pa.array([midnight, None], pa.timestamp("ns", "Asia/Almaty"))
+    assert days_of(local).to_pylist() == [date(1988, 6, 14), None]
+
+
 def test_steps_and_epochs_become_times():
     steps = instants_from_numbers(np.array([0, 1.5, np.nan, 1e300]), "step_days", "2024-01-01").to_pylist()
     assert steps == [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, 12, tzinfo=UTC), None, None]
@@ -144,6 +187,8 @@ def test_amounts_are_exact_to_the_minor_unit(amount, currency):
         ("1,234.50", 123450),
         ("1,234", 123400),
         ("12,5", 1250),
+        ("0,500", 50),
+        ("-0,125", -13),
         ("1'000", 100000),
         ("+5", 500),
         (".5", 50),
@@ -186,6 +231,8 @@ def test_amounts_as_floats_are_exact(minor):
         ("1 702 919 1300", "US", "+17029191300"),
         ("92-42-37925774", "KZ", "+924237925774"),
         ("020 7946 0958", "GB", "+442079460958"),
+        ("fax 87011234567", "KZ", "+77011234567"),
+        ("87011234567 x5", "KZ", "+77011234567"),
     ],
 )
 def test_valid_phones_are_e164(text, country, number):
@@ -199,6 +246,7 @@ def test_phones_valid_nowhere_keep_their_digits():
     assert (numbers.to_pylist(), valid.tolist()) == (["493834041", None, None], [False] * 3)
 
 
+@example("KZ", "810", "800", "00000000")  # dialled abroad, and valid at home too
 @given(
     st.sampled_from(["KZ", "RU", "US", "GB", "DE", "UZ", "CN"]),
     st.sampled_from(["", "+7", "7", "8", "+1", "1", "+44", "0", "44", "00", "810", "+998", "86"]),

@@ -74,6 +74,15 @@ def test_a_huge_block_of_equal_values_is_skipped_and_reported() -> None:
     assert found.report.skipped[0][0] == "family"
 
 
+def test_a_party_with_more_records_than_a_block_may_have_is_chained_by_its_number() -> None:
+    crowd = [{"iin": "880614300129"}] * 150 + [{"iin": "900101300014"}] * 2
+    found = find_candidate_pairs(make_records(crowd), BlockingParams(max_block_size=100))
+    sides = (found.table[side].to_pylist() for side in ("left_id", "right_id"))
+    joined = [(int(left[2:]), int(right[2:])) for left, right in zip(*sides, strict=True)]
+    assert joined == [*((n, n + 1) for n in range(149)), (150, 151)]
+    assert found.report.rungs[0].n_purged_records == 0
+
+
 def test_candidate_pairs_stay_linear() -> None:
     for n_people in (2_000, 8_000):
         records, _ = make_population(n_people, seed=3)

@@ -50,6 +50,12 @@ def test_a_namesake_with_another_iin_stays_apart_and_one_without_joins() -> None
     assert members[0] == members[2] != members[1]
 
 
+def test_one_person_with_very_many_records_is_one_entity() -> None:
+    person = {"given_key": "nurlan", "family_key": "ibraev", "birth_date": date(1988, 6, 14)}
+    rows = [person | {"iin": "880614300129"}] * 150
+    assert link_records(make_records(rows)).resolved.report.largest_entity == 150
+
+
 def test_father_and_son_at_one_address_stay_apart() -> None:
     home = {"family_key": "akhmetov", "street": "satpaev", "house": "12", "postcode": "050000"}
     father = home | {"given_key": "serik", "patronymic_key": "bolatuli", "birth_date": date(1960, 5, 6)}
