@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from terag_pipelines.errors import CurrencyMismatchError
 
-MINOR_DIGITS = {"KZT": 2, "USD": 2, "EUR": 2, "RUB": 2, "GBP": 2, "CNY": 2, "JPY": 0, "KWD": 3}
-"""Digits after the point of each known currency (ISO 4217); any other has two."""
+_NONE = (
+    "BIF",
+    "CLP",
+    "DJF",
+    "GNF",
+    "ISK",
+    "JPY",
+    "KMF",
+    "KRW",
+    "PYG",
+    "RWF",
+    "UGX",
+    "UYI",
+    "VND",
+    "VUV",
+    "XAF",
+)
+_THREE = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+MINOR_DIGITS = (
+    dict.fromkeys((*_NONE, "XOF", "XPF"), 0) | dict.fromkeys(_THREE, 3) | dict.fromkeys(("CLF", "UYW"), 4)
+)
+"""Digits after the point of each currency that has not two (ISO 4217, list one)."""
 
 
 def minor_digits(currency: str) -> int:
-    """Digits after the decimal point of a currency (ISO 4217), two where it is not listed."""
+    """Digits after the decimal point of a currency (ISO 4217)."""
     return MINOR_DIGITS.get(currency, 2)
 
 
@@ -22,6 +42,18 @@ def round_half_up(value: Fraction) -> int:
     """The nearest integer; halves go away from zero, as commercial rounding does."""
     magnitude = int(abs(value) + Fraction(1, 2))
     return magnitude if value >= 0 else -magnitude
+
+
+def round_to_sum(exact: Sequence[Fraction], total: int) -> list[int]:
+    """Integers, each less than one from its exact value, that sum to `total`: by largest remainder.
+
+    Ties go to the first. `total` is the exact sum rounded to an integer, in whatever way.
+    """
+    parts = [value.numerator // value.denominator for value in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
+    for i in by_remainder[: total - sum(parts)]:
+        parts[i] += 1
+    return parts
 
 
 @dataclass(frozen=True, order=True)
@@ -45,28 +77,9 @@ class Money:
     def __sub__(self, other: Money) -> Money:
         return self + -other
 
-    def times(self, ratio: Fraction | int) -> Money:
-        """The amount times an exact ratio, rounded half up to a minor unit."""
-        return Money(round_half_up(Fraction(self.amount_minor) * ratio), self.currency)
-
-    def split(self, weights: Sequence[int]) -> list[Money]:
-        """Parts in proportion to `weights` that sum to the whole, by largest remainder, ties to the first."""
-        total = sum(weights)
-        exact = [Fraction(self.amount_minor * weight, total) for weight in weights]
-        parts = [value.numerator // value.denominator for value in exact]
-        by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
-        for i in by_remainder[: self.amount_minor - sum(parts)]:
-            parts[i] += 1
-        return [Money(part, self.currency) for part in parts]
-
     def as_decimal(self) -> Decimal:
         """The amount in major units, exact."""
         return Decimal(self.amount_minor).scaleb(-minor_digits(self.currency))
 
     def __str__(self) -> str:
         return f"{self.as_decimal():,} {self.currency}".replace(",", " ")
-
-
-def total(amounts: Iterable[Money], currency: str) -> Money:
-    """The sum of `amounts`, zero of `currency` where there are none."""
-    return sum(amounts, Money(0, currency))

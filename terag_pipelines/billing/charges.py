@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -101,12 +100,7 @@ class Volume:
         return [PriceStep(quantity, reached.unit_price)]
 
 
-def price_steps_minor(steps: Sequence[PriceStep], currency: str) -> int:
-    """The steps' sum in minor units, rounded half up once."""
-    exact = sum((step.amount for step in steps), Fraction(0))
-    return round_half_up(exact * 10 ** minor_digits(currency))
-
-
 def charge_minor(charge: Charge, quantity: int, currency: str) -> int:
-    """What a quantity costs, in minor units, rounded half up once."""
-    return price_steps_minor(charge.steps(quantity), currency)
+    """What a quantity costs, in minor units: the sum of its steps, rounded half up once."""
+    exact = sum((step.amount for step in charge.steps(quantity)), Fraction(0))
+    return round_half_up(exact * 10 ** minor_digits(currency))

@@ -189,7 +189,7 @@ def _draft(
         payment_days=price_book.plan_of(tenant_id, tenant["plan_id"]).payment_days,
         seller=price_book.seller,
         buyer=_buyer(tenant),
-        lines=_taxed([_line(row) for row in rows], price_book.currency),
+        lines=_taxed([_line(row) for row in rows]),
     )
 
 
@@ -214,12 +214,12 @@ def _line(row: Mapping[str, Any]) -> InvoiceLine:
     return InvoiceLine(**{key: row[key] for key in carried}, net_minor=row["amount_minor"], tax_minor=0)
 
 
-def _taxed(lines: Sequence[InvoiceLine], currency: str) -> tuple[InvoiceLine, ...]:
+def _taxed(lines: Sequence[InvoiceLine]) -> tuple[InvoiceLine, ...]:
     taxed: list[InvoiceLine] = []
     for _, group in groupby(sorted(lines, key=_tax_of), key=_tax_of):
         of_rate = list(group)
         rate = Fraction(of_rate[0].tax_rate or 0)
-        taxes = tax_on_lines([line.net_minor for line in of_rate], rate, currency)
+        taxes = tax_on_lines([line.net_minor for line in of_rate], rate)
         taxed += [replace(line, tax_minor=tax) for line, tax in zip(of_rate, taxes, strict=True)]
     return tuple(sorted(taxed, key=lambda line: line.line_number))
 

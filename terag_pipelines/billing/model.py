@@ -81,7 +81,7 @@ UNRATED_USAGE = TableSchema(
         [
             ("tenant_id", TEXT),
             ("meter", TEXT),
-            ("usage_month", TEXT),  # null where the events carry no time
+            ("usage_month", TEXT),  # "" where the events carry no time, or one that no month can hold
             ("reason", TEXT),
             ("quantity", pa.int64()),
             ("n_events", pa.int64()),

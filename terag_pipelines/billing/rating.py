@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.billing.charges import PriceStep, charge_minor, price_steps_minor
+from terag_pipelines.billing.charges import PriceStep, charge_minor
 from terag_pipelines.billing.history import History, due_usage
 from terag_pipelines.billing.model import RATED_LINES, UNRATED_USAGE
 from terag_pipelines.billing.periods import check_month, last_day, time_zone_of
@@ -80,13 +80,18 @@ def rate_usage(
     assigned = assign_months(usage_events, tenants, price_book.time_zone)
     totals = total_usage(assigned.usage)
     rated = rate_totals(totals, tenants, price_book, month, history or History())
-    unrated = UNRATED_USAGE.conform(pa.concat_tables([rated.unrated, assigned.refused]))
+    unrated = with_refused(rated.unrated, assigned.refused)
     counts = {
         "n_events": assigned.n_events,
         "n_duplicate_events": assigned.n_duplicates,
         "n_unrated_events": _sum(unrated, "n_events"),
     }
     return RatedUsage(rated.lines, unrated, RatingReport(**{**vars(rated.report), **counts}))
+
+
+def with_refused(unrated: pa.Table, refused: pa.Table) -> pa.Table:
+    """UNRATED_USAGE of a month together with the events of a delivery that no month can hold."""
+    return UNRATED_USAGE.conform(pa.concat_tables([unrated, refused]))
 
 
 def rate_totals(
@@ -101,7 +106,7 @@ def rate_totals(
     check_month(month)
     customers, unbillable = _customers(tenants, price_book, month)
     due = due_usage(totals, month, history)
-    reasoned = _with_reason(due, customers, unbillable)
+    reasoned = _beyond_refused(_with_reason(due, customers, unbillable), customers, price_book.currency)
     billable = reasoned.filter(pl.col("reason").is_null())
     unrated = unrated_table(reasoned.filter(pl.col("reason").is_not_null()))
     lines = _lines(billable, customers, price_book, month)
@@ -180,6 +185,27 @@ def _with_reason(
     return joined.join(plans, on="tenant_id", how="left").with_columns(reason.alias("reason"))
 
 
+def _beyond_refused(reasoned: pl.DataFrame, customers: dict[str, _Customer], currency: str) -> pl.DataFrame:
+    """With a reason for what costs more than an invoice can say: one such event must not stop the others."""
+    is_beyond = [
+        due["reason"] is None
+        and abs(_amount_minor(due, customers[due["tenant_id"]].plan.meters[due["meter"]], currency))
+        > MAX_MINOR
+        for due in reasoned.iter_rows(named=True)
+    ]
+    beyond = pl.when(pl.Series(is_beyond, dtype=pl.Boolean)).then(
+        pl.lit("the amount is beyond 10^15 minor units")
+    )
+    return reasoned.with_columns(pl.coalesce("reason", beyond).alias("reason"))
+
+
+def _amount_minor(due: dict[str, Any], meter: Meter, currency: str) -> int:
+    """What a due quantity adds to what was billed before it, in minor units."""
+    before = due["before"]
+    whole = charge_minor(meter.charge, before + due["quantity"], currency)
+    return whole - (charge_minor(meter.charge, before, currency) if before else 0)
+
+
 def _lines(
     billable: pl.DataFrame, customers: dict[str, _Customer], price_book: PriceBook, month: str
 ) -> pa.Table:
@@ -215,26 +241,16 @@ def _base_fee(plan: Plan, month: str) -> dict[str, Any]:
 
 
 def _usage_line(due: dict[str, Any], meter: Meter, currency: str) -> dict[str, Any]:
-    before, quantity = due["before"], due["quantity"]
-    steps = meter.charge.steps(quantity) if not before else []
-    amount = (
-        charge_minor(meter.charge, before + quantity, currency) - charge_minor(meter.charge, before, currency)
-        if before
-        else price_steps_minor(steps, currency)
-    )
-    if abs(amount) > MAX_MINOR:
-        raise BillingError(
-            f"tenant {due['tenant_id']}, meter {due['meter']}: the amount is beyond 10^15 minor units"
-        )
+    steps = meter.charge.steps(due["quantity"]) if not due["before"] else []
     return {
         "usage_month": due["usage_month"],
         "meter": due["meter"],
         "description": meter.name,
         "charge_model": meter.charge.model,
-        "quantity": quantity,
+        "quantity": due["quantity"],
         "unit_price": decimal_text(steps[0].unit_price) if len(steps) == 1 and steps[0].units == 1 else None,
         "price_steps": steps_json(steps),
-        "amount_minor": amount,
+        "amount_minor": _amount_minor(due, meter, currency),
     }
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from terag_pipelines.billing.price_book import Tax
 from terag_pipelines.errors import BillingError
-from terag_pipelines.money import Money, round_half_up
+from terag_pipelines.money import round_half_up, round_to_sum
 
 
 def tax_in_force(taxes: Sequence[Tax], on: date) -> Tax | None:
@@ -28,10 +28,10 @@ def tax_in_force(taxes: Sequence[Tax], on: date) -> Tax | None:
     raise BillingError(f"the price book has no tax in force on {on}")
 
 
-def tax_on_lines(net_minor: Sequence[int], rate: Fraction, currency: str) -> list[int]:
-    """The tax of each line of one rate group: the group's tax, rounded once, split by largest remainder."""
-    net = sum(net_minor)
-    tax = Money(round_half_up(net * rate), currency)
-    if tax.amount_minor == 0:
-        return [0] * len(net_minor)
-    return [part.amount_minor for part in tax.split(net_minor)]
+def tax_on_lines(net_minor: Sequence[int], rate: Fraction) -> list[int]:
+    """The tax of each line of one rate group: its own, rounded so that the lines sum to the group's tax.
+
+    The group's tax is rounded once; no line is a whole minor unit away from its exact tax.
+    """
+    exact = [net * rate for net in net_minor]
+    return round_to_sum(exact, round_half_up(sum(exact, Fraction(0))))

@@ -47,7 +47,7 @@ def assign_months(usage_events: pa.Table, tenants: pa.Table, default_zone: str) 
     once = _each_once(valid)
     return AssignedUsage(
         usage=_with_month(once, _zones(tenants, default_zone), default_zone),
-        refused=_as_unrated(refused.with_columns(pl.lit(None, pl.String).alias("usage_month"))),
+        refused=_as_unrated(refused.with_columns(pl.lit("").alias("usage_month"))),
         n_events=events.height,
         n_duplicates=valid.height - once.height,
     )

@@ -65,8 +65,9 @@ def test_every_event_is_rated_or_of_another_month_or_has_a_reason() -> None:
         ("acme", "api_calls", 9, at(2026, 8, 3)),
         ("acme", "api_calls", 9, at(1950, 8, 3)),
     )
-    nulls = USAGE_EVENTS.from_columns(
-        event_id=["n1", "n2"], tenant_id=["acme", None], meter=[None, "api_calls"]
+    nulls = pa.Table.from_pylist(
+        [{"event_id": "n1", "tenant_id": "acme"}, {"event_id": "n2", "meter": "api_calls"}],
+        USAGE_EVENTS.schema,
     )
     rated = rate_usage(
         pa.concat_tables([events, nulls]), tenants(acme="starter", lost="vanished"), price_book(), "2026-07"
@@ -97,6 +98,24 @@ def test_one_broken_tenant_does_not_stop_the_others() -> None:
     reasons = {unbillable.tenant_id: unbillable.reason for unbillable in rated.report.unbillable}
     assert set(reasons) == {"a", "c", "d"}
     assert "USD" in reasons["a"]
+
+
+def test_an_amount_that_no_invoice_can_say_does_not_stop_the_others() -> None:
+    events = usage(
+        ("acme", "what_if_answers", MAX_QUANTITY, JULY),  # 4.5 * 10^15 tiyn
+        ("acme", "api_calls", 1_001, JULY),
+        ("beta", "what_if_answers", 2, JULY),
+    )
+    rated = rate_usage(events, tenants(acme="starter", beta="starter"), price_book(), "2026-07")
+    usage_lines = [line for line in _line_amounts(rated.lines) if line[3] != "base_fee"]
+    assert usage_lines == [
+        ("acme", 2, "2026-07", "api_calls", 1_001, 125),
+        ("beta", 2, "2026-07", "what_if_answers", 2, 9_000),
+    ]
+    [unrated] = rated.unrated.to_pylist()
+    assert (unrated["tenant_id"], unrated["quantity"]) == ("acme", MAX_QUANTITY)
+    assert "10^15" in unrated["reason"]
+    assert (rated.report.n_rated_events, rated.report.n_unrated_events) == (2, 1)
 
 
 def test_the_same_event_a_thousand_times_counts_once() -> None:
