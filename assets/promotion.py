@@ -5,6 +5,8 @@ import dagster as dg
 from assets import calibration, graph, ingestion, linking, rings, twins
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
+from resources.parquet_lake import ParquetLake, PromotedShelf
+from terag_pipelines.graph.ports import GraphStore
 
 MODULES = (ingestion, linking, graph, rings, calibration, twins)
 
@@ -22,13 +24,23 @@ def promoted_batch(
     """Lets the service read the new batch, in lake and graph, and removes batches no longer kept."""
     shelf = source.batch_shelf()
     with graph.open() as store:
-        store.promote(source.batch_id())
-        promoted = lake.open().promote(shelf, [key.path[-1] for key in upstream_keys()])
+        promoted = promote_both(store, lake.open(), source.batch_id(), shelf)
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))
     return dg.MaterializeResult(
         metadata={"batch": shelf, "rows": len(promoted.digests), "note": f"{shelf} is served"}
     )
+
+
+def promote_both(store: GraphStore, lake: ParquetLake, batch_id: str, shelf: str) -> PromotedShelf:
+    """Moves the graph's pointer and then the lake's, once every table is there and whole: both or neither.
+
+    Raises: IncompleteBatchError, TornTableError, StoreError.
+    """
+    checked = lake.check(shelf, [key.path[-1] for key in upstream_keys()])
+    store.promote(batch_id)
+    lake.show(checked)
+    return checked
 
 
 def kept_batches(lake: LakeResource) -> list[str]:

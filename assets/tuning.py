@@ -1,5 +1,7 @@
 """Indexes that the graph's own slow queries ask for."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pyarrow as pa
 
@@ -25,7 +27,9 @@ def index_trials(
 
 
 def _told_trials(trials: pa.Table) -> str:
-    rows = trials.to_pylist()
-    return "; ".join(
-        f"{row['label'] or 'no index'}.{row['property'] or '-'} {row['decision']}" for row in rows
-    )
+    return "; ".join(map(_told_trial, trials.to_pylist()))
+
+
+def _told_trial(row: Mapping[str, str]) -> str:
+    index = f"index on {row['label']}.{row['property']} " if row["label"] else ""
+    return f"{index}{row['decision'].replace('_', ' ')}: {row['reason']}"

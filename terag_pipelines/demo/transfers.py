@@ -21,6 +21,7 @@ from terag_pipelines.demo.words import (
     CASH,
     GIFT,
     INVOICE,
+    LOAN,
     MARKET,
     MERCHANT,
     PURPOSES,
@@ -31,7 +32,7 @@ from terag_pipelines.demo.words import (
 )
 
 COMMUNITY_SIZE = 50
-PER_CLIENT = {MERCHANT: 3.6, GIFT: 2.5, UTILITY: 0.8, CASH: 1.0}
+PER_CLIENT = {MERCHANT: 3.6, GIFT: 2.5, UTILITY: 0.8, CASH: 1.0, LOAN: 0.06}
 OUTGOING, INCOMING = 0.9, 0.6
 SELLER_SHARE, SAVER_SHARE = 0.004, 0.008
 CIRCLE_SIZE = 8
@@ -69,7 +70,7 @@ class OrdinaryLife:
 
 
 def live_ordinarily(town: Town) -> OrdinaryLife:
-    """Salaries, shopping, gifts, utilities, rent, cash, payments between companies and with other banks."""
+    """Salaries, shopping, gifts, utilities, rent, cash, loans, payments of companies and with other banks."""
     sellers, market = _sell_on_market(town)
     savers, circles = _save_in_circles(town)
     flows = [
@@ -80,7 +81,7 @@ def live_ordinarily(town: Town) -> OrdinaryLife:
         *_rent(town),
         _take_cash(town),
     ]
-    flows += [*_deal_with_outside(town), _invoice(town), market, *circles]
+    flows += [*_deal_with_outside(town), _invoice(town), market, *circles, _lend(town)]
     return OrdinaryLife(flows, np.unique(np.r_[sellers, savers]))
 
 
@@ -204,6 +205,15 @@ def _invoice(town: Town) -> Flow:
     accounts = town.accounts.of_company[one], town.accounts.of_company[other]
     amount = tiyn(town.amounts(350_000, 1.2, n), 1)
     return make_flow(*accounts, amount, town.calendar.draw_times(town.rng, n), INVOICE, BRANCH)
+
+
+def _lend(town: Town) -> Flow:
+    """Loans of the bank to its clients: those that rings take must not be the only ones."""
+    n = _count(town, LOAN)
+    amount = tiyn(town.amounts(380_000, 0.5, n), 1_000_000)
+    at = town.calendar.draw_times(town.rng, n)
+    lender = np.full(n, town.accounts.of_company[0])
+    return make_flow(lender, town.accounts.of(town.someone(n), town.rng), amount, at, LOAN, BRANCH)
 
 
 def _sell_on_market(town: Town) -> tuple[Ints, Flow]:

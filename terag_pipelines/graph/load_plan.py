@@ -26,7 +26,9 @@ _INPUTS = {
     schema.name: schema
     for schema in (ENTITIES, ENTITY_MEMBERS, LINKS, ENTITY_RECORDS, ACCOUNTS, TRANSFERS, RELATIONSHIPS)
 }
-_OF_HASH = (1 << 63) - 1
+_MOST = (1 << 63) - 1
+MAX_TEXT = 1_000
+"""Characters of an id or text in the graph: an index takes no more than 8 kB, and refuses the whole batch."""
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,20 @@ def build_load_plan(
 
     A table that is missing counts as empty. Rows whose ends are not in the batch are left out and counted.
     The plan is the same for the same content in any row order. Transfers become one relationship per ordered
-    pair of accounts and currency; only identifiers of two or more entities become nodes.
+    pair of accounts and currency; only identifiers of two or more entities become nodes. Texts are cut at
+    MAX_TEXT characters; nodes with a longer id, and transfers whose sum takes more than 64 bits, are left out
+    and counted.
     """
     frames = _Frames.of(tables)
     identifiers = _identifiers(frames, params or LoadPlanParams())
-    nodes = _nodes(frames, identifiers.edges)
     left_out = dict(identifiers.left_out)
+    nodes = {
+        spec: _with_short_texts(frame, spec, left_out)
+        for spec, frame in _nodes(frames, identifiers.edges).items()
+    }
     edges = {}
-    for spec, frame in _edges(frames, identifiers.edges).items():
+    for spec, found in _edges(frames, identifiers.edges).items():
+        frame = _with_sums_that_fit(found, spec, left_out)
         whole = _with_both_ends(frame, nodes[spec.start], nodes[spec.end])
         if n_dangling := frame.height - whole.height:
             left_out[f"{spec.type} without both ends"] = n_dangling
@@ -151,6 +159,13 @@ def _nodes(frames: _Frames, identifier_edges: pl.DataFrame) -> dict[NodeSpec, pl
     return {spec: frame_of[spec].select(spec.schema.names) for spec in NODES}
 
 
+def _with_short_texts(frame: pl.DataFrame, spec: NodeSpec, left_out: dict[str, int]) -> pl.DataFrame:
+    kept = frame.filter(pl.col(spec.id_column).str.len_chars() <= MAX_TEXT)
+    if n_long := frame.height - kept.height:
+        left_out[f"{spec.label} with an id of more than {MAX_TEXT} characters"] = n_long
+    return kept.with_columns(pl.col(pl.String).str.slice(0, MAX_TEXT))
+
+
 # --- relationships
 
 
@@ -179,7 +194,7 @@ def _transfers(frames: _Frames) -> pl.DataFrame:
         .group_by("start_id", "end_id", "currency")
         .agg(
             pl.len().cast(pl.Int64).alias("n_transfers"),
-            pl.col("amount_minor").sum(),
+            pl.col("amount_minor").cast(pl.Int128).sum(),
             pl.col("occurred_at").min().alias("first_at"),
             pl.col("occurred_at").max().alias("last_at"),
         )
@@ -216,6 +231,14 @@ def _related_entities(frames: _Frames) -> pl.DataFrame:
         .group_by("start_id", "end_id", "kind")
         .agg(pl.col("share").max())
     )
+
+
+def _with_sums_that_fit(frame: pl.DataFrame, spec: EdgeSpec, left_out: dict[str, int]) -> pl.DataFrame:
+    """The rows whose sums fit into the integers of Arrow and the store."""
+    kept = frame.filter(pl.col(pl.Int128).abs() <= _MOST) if pl.Int128 in frame.dtypes else frame
+    if n_huge := frame.height - kept.height:
+        left_out[f"{spec.type} with a sum of more than 64 bits"] = n_huge
+    return kept.with_columns(pl.col(pl.Int128).cast(pl.Int64))
 
 
 def _with_both_ends(frame: pl.DataFrame, starts: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
@@ -305,7 +328,7 @@ def hash_rows(table: pa.Table) -> npt.NDArray[np.int64]:
     joined = pc.binary_join_element_wise(*texts, "") if texts else pa.array([], pa.string())
     values = joined.to_numpy(zero_copy_only=False) if isinstance(joined, pa.Array) else joined.to_numpy()
     hashes = pd.util.hash_array(values.astype(object), categorize=False)
-    return np.asarray(hashes & np.uint64(_OF_HASH), dtype=np.int64)
+    return np.asarray(hashes & np.uint64(_MOST), dtype=np.int64)
 
 
 def _tagged(column: pa.ChunkedArray) -> pa.ChunkedArray:

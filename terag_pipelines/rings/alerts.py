@@ -4,13 +4,15 @@ named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.money import Money
+from terag_pipelines.rings.features import REPORTING_LIMITS
 from terag_pipelines.rings.model import RING_ALERTS
 
 RUNBOOK = "docs/runbooks/ring-alert.md"
@@ -20,11 +22,13 @@ SEVERITIES = ("low", "medium", "high", "critical")
 @dataclass(frozen=True)
 class AlertParams:
     """Rule "risk": the ring's probability (score where uncalibrated) is `min_risk` or more. Rule "amount":
-    members moved `min_amount_minor` or more between them, at a risk of `min_amount_risk` or more. Rule
-    "watchlist": a member is on a watchlist.
+    members moved the reporting limit of the ring's currency or more between them (`min_amounts_minor`;
+    `min_amount_minor` where none is named), at a risk of `min_amount_risk` or more. Rule "watchlist": a
+    member is on a watchlist.
     """
 
     min_risk: float = 0.8
+    min_amounts_minor: Mapping[str, int] = field(default_factory=lambda: REPORTING_LIMITS)
     min_amount_minor: int = 1_000_000_000
     min_amount_risk: float = 0.5
     runbook: str = RUNBOOK
@@ -51,7 +55,10 @@ def raise_alerts(fraud_rings: pa.Table, params: AlertParams | None = None) -> pa
 
 
 def _apply_rules(rings: pl.DataFrame, params: AlertParams) -> list[pl.DataFrame]:
-    large = (pl.col("amount_minor") >= params.min_amount_minor) & (pl.col("risk") >= params.min_amount_risk)
+    least = pl.col("currency").replace_strict(
+        dict(params.min_amounts_minor), default=params.min_amount_minor, return_dtype=pl.Int64
+    )
+    large = (pl.col("amount_minor") >= least) & (pl.col("risk") >= params.min_amount_risk)
     at_least_high = (
         pl.when(pl.col("severity") == "critical").then(pl.lit("critical")).otherwise(pl.lit("high"))
     )

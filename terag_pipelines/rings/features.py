@@ -14,6 +14,7 @@ import polars as pl
 
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, sum_flows
 from terag_pipelines.rings.nodes import NodeIndex, Tables, read_frame
+from terag_pipelines.rings.passing import sum_passed
 from terag_pipelines.rings.projection import Projection
 
 Membership = npt.NDArray[np.int64]
@@ -174,21 +175,13 @@ def _turnover(moved: pl.DataFrame) -> pl.DataFrame:
 
 
 def measure_pass_through(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
-    """Per node the share and the sum of what came in that left within the window."""
-    window = int(params.pass_through_days * 86_400)
-    at = (moved["at"] // 1_000_000).to_numpy()
-    at = at - (at.min() if len(at) else 0)
-    span = int(at.max(initial=0)) + window + 2
-    keys = moved["source"].to_numpy() * span + at
-    order = np.argsort(keys, kind="stable")
-    paid = np.concatenate([[0.0], np.cumsum(moved["amount"].to_numpy()[order])])
-    came = moved["target"].to_numpy() * span + at
-    first = np.searchsorted(keys[order], came, side="left")
-    last = np.searchsorted(keys[order], came + window, side="right")
-    gone = np.minimum(moved["amount"].to_numpy(), paid[last] - paid[first])
-    left = moved.select("amount", node="target").with_columns(left=pl.Series(gone, dtype=pl.Float64))
-    return left.group_by("node", maintain_order=True).agg(
-        pass_through=pl.col("left").sum() / pl.col("amount").sum(), passed_amount=pl.col("left").sum()
+    """Per node the share and the sum of what came in and left within the window; a payment counts once."""
+    came = moved.group_by(node="target", maintain_order=True).agg(came=pl.col("amount").sum())
+    passed = sum_passed(moved, params.pass_through_days)
+    return (
+        came.join(passed, on="node", how="left", maintain_order="left")
+        .with_columns(passed_amount=pl.min_horizontal(pl.col("passed_amount").fill_null(0.0), "came"))
+        .select("node", pass_through=pl.col("passed_amount") / pl.col("came"), passed_amount="passed_amount")
     )
 
 
@@ -201,11 +194,14 @@ def _relay_habits(projection: Projection) -> pl.DataFrame:
         moved.select(pl.col("source", "target", "amount").gather(relays[side]))
         for side in ("first", "second")
     )
-    middle = pl.concat([first.select(node="target", amount="amount"), relays], how="horizontal").unique(
-        "first", maintain_order=True
+    pairs = pl.concat([first.select(node="target", amount="amount"), relays], how="horizontal")
+    receipts = pairs.unique("first", maintain_order=True)
+    passing = receipts.group_by("node", maintain_order=True).agg(
+        n_receipts=pl.len(), relayed_amount=pl.col("amount").sum()
     )
-    passing = middle.group_by("node", maintain_order=True).agg(
-        n_relayed=pl.len(), relayed_amount=pl.col("amount").sum()
+    payments = pairs.group_by("node", maintain_order=True).agg(n_payments=pl.col("second").n_unique())
+    passing = passing.join(payments, on="node", maintain_order="left").select(
+        "node", "relayed_amount", n_relayed=pl.min_horizontal("n_receipts", "n_payments")
     )
     came = moved.group_by(node="target", maintain_order=True).agg(came=pl.col("amount").sum())
     ends = second.group_by(node="target", maintain_order=True).agg(

@@ -41,7 +41,7 @@ FRAUD_RINGS = TableSchema(
             (
                 "risk_probability",
                 pa.float64(),
-            ),  # mean calibrated probability of the members; null uncalibrated
+            ),  # mean calibrated probability of the members, as among those reviewed; null uncalibrated
             ("is_calibrated", pa.bool_()),
             ("severity", TEXT),  # "low", "medium", "high" or "critical"
             ("amount_minor", pa.int64()),  # moved between members, in `currency`

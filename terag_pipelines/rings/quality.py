@@ -150,6 +150,24 @@ def judge_rings(
     return RingRecovery(table.height, int(found.sum()), float(table["overlap"].to_numpy().mean()), table)
 
 
+def judge_risk(fraud_rings: pa.Table, ring_members: pa.Table, tables: Tables) -> tuple[float, float] | None:
+    """Over rings with members of a true label: the mean risk that they state, and the mean share of fraud.
+
+    The first is above the second where labels to learn from were not drawn at random: reviewers look at the
+    suspicious first. None where nobody in a ring has a true label.
+    """
+    index = index_nodes(tables)
+    truth = index.nodes.select("entity_id").with_columns(is_fraud=read_outcomes(tables, index, "truth"))
+    rings = pl.DataFrame(pl.from_arrow(fraud_rings.select(["ring_id", "risk_probability", "risk_score"])))
+    members = pl.DataFrame(pl.from_arrow(ring_members.select(["ring_id", "entity_id"])))
+    known = members.join(rings, on="ring_id").join(truth, on="entity_id").filter(pl.col("is_fraud") >= 0)
+    if known.is_empty():
+        return None
+    stated = pl.coalesce("risk_probability", "risk_score").first()
+    by_ring = known.group_by("ring_id").agg(stated=stated, true=pl.col("is_fraud").mean()).sort("ring_id")
+    return float(by_ring["stated"].to_numpy().mean()), float(by_ring["true"].to_numpy().mean())
+
+
 def _planted_rings(tables: Tables, index: NodeIndex) -> pl.DataFrame:
     labels = read_frame(tables, "labels", ["label_kind", "use", "subject_id", "value"])
     rings = labels.filter((pl.col("label_kind") == "ring") & (pl.col("use") == "truth"))

@@ -16,8 +16,9 @@ class Signal:
     """A feature whose large values are suspicious.
 
     Of the signals of one `group` only the strongest counts, as they see the same thing. `words` has one
-    `{}` for the value, which is shown times `scale` with `digits` decimals. `least` is the value below
-    which it says nothing.
+    `{}` for the value, which is shown times `scale` with `digits` decimals; where the value is a product that
+    nobody could check, `told` names the feature to show instead. `least` is the value below which it says
+    nothing.
     """
 
     feature: str
@@ -28,6 +29,7 @@ class Signal:
     digits: int = 0
     least: float = 0.0
     from_hubs: bool = True
+    told: str = ""
 
 
 SIGNALS = (
@@ -47,13 +49,20 @@ SIGNALS = (
         "gathering",
         "fan",
         1.0,
-        "gathers from many and empties at once: {} payers passed on",
-        1.0,
-        1,
-        2.0,
-        False,
+        "gathers from {} payers within days and passes money on",
+        least=2.0,
+        from_hubs=False,
+        told="fan_in_burst",
     ),
-    Signal("scattering", "fan", 1.0, "spreads at once what came in: {} payees", 1.0, 1, 2.0, False),
+    Signal(
+        "scattering",
+        "fan",
+        1.0,
+        "spreads what came in to {} payees within days",
+        least=2.0,
+        from_hubs=False,
+        told="fan_out_burst",
+    ),
     Signal(
         "pass_through", "pass_through", 0.75, "{}% of what comes in leaves within days", 100.0, 0, 0.5, False
     ),
@@ -146,7 +155,7 @@ def _one_signal(
     strength = evidence[signal.feature]
     loud = (strength >= min_evidence * signal.weight) & (strength > 0)
     value = features.filter(loud)[signal.feature]
-    shown = (value * signal.scale).round(signal.digits)
+    shown = (features.filter(loud)[signal.told or signal.feature] * signal.scale).round(signal.digits)
     text = shown.cast(pl.Int64) if signal.digits == 0 else shown
     return pl.DataFrame(
         {

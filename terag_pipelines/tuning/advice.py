@@ -16,7 +16,7 @@ _CACHED = re.compile(r"cache[A-Z]*\[([^\]]*)\]")
 _SCANNED = re.compile(rf"(?P<variable>{_NAME}):(?P<label>{_NAME})\Z")
 _LABELLED = re.compile(rf"(?<![.\w$])(?P<variable>{_NAME}):(?P<label>{_NAME})")
 _PREDICATE = re.compile(
-    rf"(?<![(\w.])(?P<variable>{_NAME})\.(?P<property>{_NAME})\s*"
+    rf"(?<!\w\()(?<!NOT \()(?<![\w.])(?P<variable>{_NAME})\.(?P<property>{_NAME})\s*"  # of no function
     r"(?P<operator>>=|<=|=|<|>|STARTS WITH\b|ENDS WITH\b|CONTAINS\b|IN\b)"
 )
 _TEXT_OPERATORS = frozenset({"ENDS WITH", "CONTAINS"})

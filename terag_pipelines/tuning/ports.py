@@ -67,7 +67,13 @@ class IndexLab(Protocol):
         """Runs the call, reading only; milliseconds until its last row."""
 
     def create_index(self, index: IndexSpec) -> None:
-        """Asks for the index; it fills in the background."""
+        """Notes that its trial began and asks for the index; it fills in the background."""
+
+    def keep_index(self, name: str) -> None:
+        """Notes that the trial of an index ended and that it stays."""
+
+    def drop_unfinished(self) -> tuple[str, ...]:
+        """Drops the indexes whose trial never ended, by a kill or a failing store; gives their names."""
 
     def await_online(self, name: str) -> None:
         """Returns when the index serves queries."""

@@ -100,6 +100,7 @@ class QueryOptimizer:
         self, slow_shapes: Sequence[str], samples: Mapping[str, Sequence[SampledCall]]
     ) -> tuple[IndexTrial, ...]:
         """Trials for slow shapes (worst first) that were sampled; at least one row, to say why none."""
+        self.lab.drop_unfinished()
         chosen = {shape: tuple(calls[: self.params.n_calls]) for shape, calls in samples.items()}
         plans = {shape: _profiled(self.lab, calls) for shape, calls in sorted(chosen.items())}
         profiles = {shape: plans[shape] for shape in slow_shapes if shape in plans}
@@ -119,7 +120,7 @@ class QueryOptimizer:
     ) -> IndexTrial:
         """One trial: measure, create, wait, measure, decide.
 
-        The index is dropped too when the trial itself fails.
+        The index is dropped too when the trial itself fails; by the next run, where this one is killed.
         """
         before = self._measure(samples)
         kept = False
@@ -128,7 +129,9 @@ class QueryOptimizer:
             self.lab.await_online(index.name)
             after = self._measure(samples)
             trial = self._decide(index, tuple(askers), before, after)
-            kept = trial.decision == "kept"
+            if trial.decision == "kept":
+                self.lab.keep_index(index.name)
+                kept = True
         finally:
             if not kept:
                 self.lab.drop_index(index.name)

@@ -1,26 +1,37 @@
-"""What a change would do for one client: a line over its covariates, and who is too unlike the others."""
+"""What a change would do for one client: a line over its covariates, and who is too unlike the others.
+
+A client's effect is that of clients with its covariates. Its interval holds the uncertainty of the line and
+the spread that boosted trees still find about it; what no covariate tells of a client is in no interval.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import chdtri
 
+from terag_pipelines.twin.effect_lines import (
+    choose_basis,
+    client_starts,
+    fit_line,
+    line_covariance,
+    measure_leftover,
+    whole_clients,
+)
 from terag_pipelines.twin.estimation import Ints, Scores, Study
-from terag_pipelines.twin.learners import Basis, Floats, fit_basis, fit_ridge
+from terag_pipelines.twin.learners import Basis, Floats
 from terag_pipelines.twin.spec import Question
-
-RIDGE_BELOW_ROWS_PER_FEATURE = 100
 
 
 @dataclass(frozen=True)
 class EffectModel:
-    """A client's effect, linear in its k clipped, standardised covariates, with the covariance of the line.
+    """A client's effect, a line over features of its k clipped, standardised covariates, with its covariance.
 
+    `leftover` is the standard deviation of effects about the line, as far as trees foretell it.
     `inverse_spread` (k x k) and `max_distance` say how far from the middle of the study a client may be.
     """
 
@@ -28,17 +39,24 @@ class EffectModel:
     basis: Basis
     coefficients: Floats
     covariance: Floats
+    leftover: float
     inverse_spread: Floats
     max_distance: float
 
     def features(self, values: Floats) -> Floats:
-        """A leading 1 and the scaled covariates, one row for each row of values."""
-        return np.hstack([np.ones((len(values), 1)), self.basis.scaled(values)])
+        """A leading 1 and what the basis makes of the covariates, one row for each row of values."""
+        return self.basis.expand(values)
+
+    def features_by_client(self, client: Ints, values: Floats) -> Floats:
+        """The mean features of each client's rows; clients are in order."""
+        return np.concatenate(
+            [mean_by_client(client[rows], self.features(values[rows])) for rows in whole_clients(client)]
+        )
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Effect and standard error for each row of features."""
         variance = np.einsum("ij,jk,ik->i", features, self.covariance, features)
-        return features @ self.coefficients, np.sqrt(np.maximum(variance, 0.0))
+        return features @ self.coefficients, np.sqrt(np.maximum(variance, 0.0) + self.leftover**2)
 
     def distance(self, values: Floats) -> Floats:
         """Squared Mahalanobis distance of each row of values from the middle of the study."""
@@ -77,30 +95,22 @@ class FittedTwin:
         return cls({Question(row["treatment"], row["outcome"]): _model(row) for row in json.loads(text)})
 
 
-def fit_effect_model(names: tuple[str, ...], study: Study, scores: Scores) -> EffectModel:
-    """The regression of scores on scaled covariates, with a sandwich covariance clustered by client."""
+def fit_effect_model(names: tuple[str, ...], study: Study, scores: Scores, seed: int) -> EffectModel:
+    """The regression of scores on covariates, with a sandwich covariance clustered by client."""
     kept = scores.has_overlap
-    values, target = study.covariates[kept], scores.score[kept]
-    basis = fit_basis(values)
+    values, target, client = study.covariates[kept], scores.score[kept], study.client[kept]
+    basis = choose_basis(values, target, client, seed)
+    coefficients = fit_line(basis, values, target)
+    said = [basis.expand(values[rows]) @ coefficients for rows in whole_clients(client)]
+    residual = target - np.concatenate(said)
+    covariance = line_covariance(basis, values, residual, client)
+    leftover = measure_leftover(values, residual, client, seed)
     z = basis.scaled(values)
-    features = np.hstack([np.ones((len(z), 1)), z])
-    coefficients = _fit_line(features, target)
-    bread = np.linalg.pinv(features.T @ features)
-    covariance = (
-        bread @ _clustered_meat(features, target - features @ coefficients, study.client[kept]) @ bread
-    )
     inverse_spread = np.asarray(np.linalg.pinv(z.T @ z / max(len(z), 1)), np.float64)
-    model = EffectModel(names, basis, coefficients, covariance, inverse_spread, np.inf)
+    model = EffectModel(names, basis, coefficients, covariance, leftover, inverse_spread, np.inf)
     usual = float(chdtri(max(len(names), 1), 1e-4))
     limit = max(usual, min(4 * usual, float(np.quantile(model.distance(values), 0.999))))
-    return EffectModel(names, basis, coefficients, covariance, inverse_spread, limit)
-
-
-def _fit_line(features: Floats, target: Floats) -> Floats:
-    """Least squares, whose intervals hold; ridge where there are too few rows for that to be steady."""
-    if len(target) < RIDGE_BELOW_ROWS_PER_FEATURE * features.shape[1] and features.shape[1] > 1:
-        return fit_ridge(features, target)
-    return np.asarray(np.linalg.lstsq(features, target, rcond=None)[0], np.float64)
+    return replace(model, max_distance=limit)
 
 
 def mean_by_client(client: Ints, values: Floats) -> Floats:
@@ -111,17 +121,6 @@ def mean_by_client(client: Ints, values: Floats) -> Floats:
     return means
 
 
-def client_starts(client: Ints) -> Ints:
-    """The first row of each client; clients are in order."""
-    return np.flatnonzero(np.append(len(client) > 0, np.diff(client) != 0)).astype(np.int64)
-
-
-def _clustered_meat(features: Floats, residual: Floats, client: Ints) -> Floats:
-    sums = np.add.reduceat(features * residual[:, None], client_starts(client), axis=0)
-    meat: Floats = sums.T @ sums * (len(sums) / max(len(sums) - 1, 1))
-    return meat
-
-
 def _plain(model: EffectModel) -> dict[str, Any]:
     return {
         "covariates": list(model.covariates),
@@ -129,8 +128,11 @@ def _plain(model: EffectModel) -> dict[str, Any]:
         "high": model.basis.high.tolist(),
         "centre": model.basis.centre.tolist(),
         "scale": model.basis.scale.tolist(),
+        "knots": [knots.tolist() for knots in model.basis.knots],
+        "has_products": model.basis.has_products,
         "coefficients": model.coefficients.tolist(),
         "covariance": model.covariance.tolist(),
+        "leftover": model.leftover,
         "inverse_spread": model.inverse_spread.tolist(),
         "max_distance": model.max_distance,
     }
@@ -139,11 +141,14 @@ def _plain(model: EffectModel) -> dict[str, Any]:
 def _model(row: Mapping[str, Any]) -> EffectModel:
     k = len(row["covariates"])
     low, high, centre, scale = (np.array(row[key], np.float64) for key in ("low", "high", "centre", "scale"))
+    knots = tuple(np.array(places, np.float64) for places in row["knots"])
+    coefficients = np.array(row["coefficients"], np.float64)
     return EffectModel(
         tuple(row["covariates"]),
-        Basis(low, high, centre, scale, (np.array([]),) * k, has_products=False),
-        np.array(row["coefficients"], np.float64),
-        np.array(row["covariance"], np.float64).reshape(k + 1, k + 1),
+        Basis(low, high, centre, scale, knots, bool(row["has_products"])),
+        coefficients,
+        np.array(row["covariance"], np.float64).reshape(len(coefficients), len(coefficients)),
+        float(row["leftover"]),
         np.array(row["inverse_spread"], np.float64).reshape(k, k),
         float(row["max_distance"]),
     )

@@ -44,6 +44,7 @@ class TwinParams:
     n_simulations: int = 10  # of each refutation
     min_clients: int = 50
     min_arm_rows: int = 50
+    min_arm_clients: int = 20  # below, intervals from sums by client are too narrow
     overlap_margin: float = 0.02  # a propensity nearer than this to 0 or 1 has no comparable others
     min_overlap_share: float = 0.9
     min_free_variance: float = 0.02  # of a continuous treatment, once the covariates are known

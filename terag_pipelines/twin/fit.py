@@ -16,11 +16,11 @@ from threadpoolctl import threadpool_limits
 from terag_pipelines.twin.client_effects import (
     EffectModel,
     FittedTwin,
-    client_starts,
     fit_effect_model,
     mean_by_client,
 )
 from terag_pipelines.twin.dowhy_checks import DoWhyAnswer, Refutation, ask_dowhy
+from terag_pipelines.twin.effect_lines import client_starts
 from terag_pipelines.twin.estimation import (
     AverageEffect,
     Ints,
@@ -129,7 +129,7 @@ def _examine(data: _Panel, spec: TwinSpec, question: Question, params: TwinParam
     finding.row.update(
         effect=average.effect, effect_low=average.low, effect_high=average.high, is_answerable=True
     )
-    model = fit_effect_model(adjustment.variables, study, scores)
+    model = fit_effect_model(adjustment.variables, study, scores, params.seed)
     return replace(finding, study=study, scores=scores, model=model)
 
 
@@ -170,9 +170,13 @@ def _why_unfit(study: Study, question: Question, params: TwinParams) -> str:
         return f"{question.treatment} never changes"
     if np.ptp(study.outcome) == 0:
         return f"{question.outcome} never changes"
-    fewest = min(study.treatment.sum(), len(study.treatment) - study.treatment.sum())
-    if study.is_binary and fewest < params.min_arm_rows:
-        return f"{int(fewest)} rows on one side of {question.treatment}, {params.min_arm_rows} are needed"
+    if study.is_binary:
+        sides = [study.client[study.treatment == value] for value in (0, 1)]
+        if (n_rows := min(len(side) for side in sides)) < params.min_arm_rows:
+            return f"{n_rows} rows on one side of {question.treatment}, {params.min_arm_rows} are needed"
+        if (n_few := min(len(client_starts(side)) for side in sides)) < params.min_arm_clients:
+            least = params.min_arm_clients
+            return f"{n_few} clients on one side of {question.treatment}, {least} are needed"
     return ""
 
 
@@ -275,7 +279,7 @@ def _answer_clients(
 ) -> tuple[Ints, dict[str, Floats], npt.NDArray[np.object_]]:
     """Clients with complete months: codes, figures, and why one is not answered ("" where it is)."""
     starts = client_starts(study.client)
-    features = mean_by_client(study.client, model.features(study.covariates))
+    features = model.features_by_client(study.client, study.covariates)
     effect, error = model.predict(features)
     half = float(ndtri(0.5 + params.level / 2)) * error
     low, high = _treatment_range(study, scores)

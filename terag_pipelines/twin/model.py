@@ -47,7 +47,7 @@ CLIENT_TWINS = TableSchema(
             ("client_id", TEXT),
             ("treatment", TEXT),
             ("outcome", TEXT),
-            ("effect", pa.float64()),  # of one unit more of the treatment; null where refused
+            ("effect", pa.float64()),  # of one unit more, in clients of such covariates; null where refused
             ("effect_low", pa.float64()),
             ("effect_high", pa.float64()),
             ("treatment_now", pa.float64()),  # the client's latest month

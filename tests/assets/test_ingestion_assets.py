@@ -64,6 +64,13 @@ def test_tables_lie_in_the_lake_under_the_batch(home: Path, source: SourceResour
     assert (rejected["file"], rejected["row"], rejected["field"]) == ("people.csv", 2, "id")
 
 
+def test_only_the_owner_may_look_into_the_lake(home: Path, source: SourceResource) -> None:
+    home.mkdir()
+    (home / "lake").mkdir(mode=0o755)
+    materialize(source)
+    assert (home / "lake").stat().st_mode & 0o777 == 0o700
+
+
 def test_metadata_shows_no_personal_value(home: Path, source: SourceResource) -> None:
     result = materialize(source)
     for asset in ("entity_records", "quarantined_rows"):
@@ -74,6 +81,17 @@ def test_metadata_shows_no_personal_value(home: Path, source: SourceResource) ->
 
 def test_an_empty_table_says_why(home: Path, source: SourceResource) -> None:
     assert "no file" in str(metadata_of(materialize(source), "transfers")["why_empty"])
+
+
+def test_a_source_without_parties_goes_on(home: Path, source: SourceResource) -> None:
+    assert source.folder
+    folder = Path(source.folder)
+    folder.joinpath("tenants.csv").write_text("id,name,plan\nt1,Bank,pro\n")
+    entry = "{name: tenants, path: tenants.csv, holds: tenants, fields: {id: id, name: name, plan: plan}}"
+    folder.joinpath("source.yaml").write_text(f"name: billing\nfiles:\n  - {entry}\n")
+    result = materialize(source)
+    assert result.success
+    assert dg.AssetKey("candidate_pairs") in {e.asset_key for e in result.get_asset_materialization_events()}
 
 
 def test_a_broken_expectation_stops_what_comes_after(home: Path, source: SourceResource) -> None:

@@ -16,11 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+import pymongo
 import pytest
 from pydantic import SecretStr
 
 from resources.doctor import examine
 from resources.embedded import EmbeddedStores
+from resources.embedded_mongo import EmbeddedMongo
+from resources.processes import choose_port, wait_for_end
 from resources.settings import Settings, load_settings
 from resources.store_state import GUARD, MONGO, NEO4J, TRAINING, StoreFolder, find_own_processes
 from resources.stores import SERVING, StoreAddresses, connect_documents, connect_graph
@@ -36,6 +39,8 @@ ENOUGH_WRITES = 300
 ASKER = """
 import json, sys, time
 from resources.embedded import EmbeddedStores
+from resources.embedded_mongo import EmbeddedMongo
+from resources.processes import choose_port, wait_for_end
 from resources.settings import load_settings
 home, cache, then, overrides = sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
 stores = EmbeddedStores(load_settings(home=home, cache=cache, **overrides))
@@ -362,12 +367,34 @@ def test_a_start_that_was_killed_half_way_is_taken_over(mongo_only: Settings) ->
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_first_start_killed_before_the_user_was_made_is_begun_anew(mongo_only: Settings) -> None:
+    folder = folder_of(mongo_only)
+    mongo = EmbeddedMongo(folder, mongo_only.mongo_cache_mb)
+    port = choose_port()
+    mark = mongo.launch(port)
+    with pymongo.MongoClient("127.0.0.1", port, directConnection=True) as client:
+        members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+        client.admin.command("replSetInitiate", {"_id": "terag", "members": members})
+    mark.send(signal.SIGKILL)
+    assert wait_for_end(mark, 10)
+    with EmbeddedStores(mongo_only) as pair:
+        connect_documents(mongo_only, pair.start())["proof"].insert_one({"_id": "kept"})
+    with EmbeddedStores(mongo_only) as pair:
+        assert connect_documents(mongo_only, pair.start())["proof"].find_one() == {"_id": "kept"}
+
+
 def test_stores_end_when_their_home_is_deleted(mongo_only: Settings) -> None:
     import shutil
 
     EmbeddedStores(mongo_only).start()
     shutil.rmtree(mongo_only.home)
     assert wait_until(lambda: not has_processes(mongo_only))
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EmbeddedStoreError, match=r"cannot be kept in .*file/home/stores: .*TERAG_HOME"):
+        EmbeddedStores(load_settings(home=tmp_path / "file" / "home")).start()
 
 
 def test_the_doctor_sees_running_stores_and_says_no_secret(stores: RunningPair) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
 from threading import Event, Thread
@@ -18,6 +19,7 @@ from resources.stores import StoreAddresses, connect_graph
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.graph.load_plan import build_load_plan
+from terag_pipelines.tuning.advice import auto_index
 from tests.conftest import RunningPair
 from tests.contract.graphs import emptied, hostile_payloads, n_nodes, plan_of, tables_of
 from tests.unit.graph.tables import MIDNIGHT, NAMES, NOON, small_tables
@@ -149,6 +151,52 @@ def test_old_batches_are_removed_and_the_promoted_one_stays(graph, graph_driver)
     assert graph.digest("new") == plan_of("new", 30).digest()
     with pytest.raises(StoreError, match="not loaded whole"):
         graph.promote("kept")
+
+
+def test_a_batch_forgotten_while_it_is_promoted_is_not_promoted(graph, monkeypatch):
+    for batch in ("old", "new"):
+        graph.load(plan_of(batch, 10))
+    graph.promote("old")
+    remover = Neo4jGraph(graph._sessions._driver, "neo4j", QueryObserver())
+    write = graph._sessions.write
+
+    def write_late(query, rows, **parameters):
+        remover.remove_other_batches()
+        return write(query, rows, **parameters)
+
+    monkeypatch.setattr(graph._sessions, "write", write_late)
+    with pytest.raises(StoreError, match="not loaded whole"):
+        graph.promote("new")
+    assert graph.promoted_batch() == "old"
+
+
+def test_a_batch_promoted_while_others_are_removed_is_whole_or_not_promoted(graph, monkeypatch):
+    for batch in ("old", "new"):
+        graph.load(plan_of(batch, 10))
+    graph.promote("old")
+    remover = Neo4jGraph(graph._sessions._driver, "neo4j", QueryObserver())
+    read = remover.promoted_batch
+
+    def read_and_be_late():
+        seen = read()
+        with suppress(StoreError):
+            graph.promote("new")
+        return seen
+
+    monkeypatch.setattr(remover, "promoted_batch", read_and_be_late)
+    remover.remove_other_batches()
+    promoted = graph.promoted_batch()
+    assert graph.digest(promoted) == plan_of(promoted, 10).digest()
+
+
+def test_a_very_long_text_does_not_stop_a_batch(graph, graph_driver):
+    graph.load(plan_of("before", 10))
+    graph.index_lab.create_index(auto_index("Entity", "display_name", "range"))
+    graph.index_lab.await_online("terag_auto_entity_display_name")
+    tables = tables_of(10, names=["x" * 40_000] * 10)
+    graph.load(build_load_plan("long", tables))
+    graph.promote("long")
+    assert len(graph.find_by_name("xxxx")) == 10
 
 
 def test_sixteen_loaders_of_one_plan_make_no_duplicates(graph, graph_driver):

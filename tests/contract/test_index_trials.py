@@ -62,6 +62,16 @@ def test_a_useful_index_is_kept_and_a_second_run_makes_nothing(graph):
     assert made_here(graph) == kept
 
 
+def test_an_index_whose_trial_was_killed_goes_with_the_next_run(graph):
+    killed = auto_index("Entity", "display_name", "range")
+    graph.index_lab.create_index(killed)
+    graph.index_lab.await_online(killed.name)
+    row = by_index(tune_indexes(graph, WORKLOAD, EVERY_SHAPE))[killed.name]
+    assert (row["decision"], row["db_hits_after"] < row["db_hits_before"]) == ("kept", True)  # measured anew
+    assert graph.index_lab.drop_unfinished() == ()
+    assert killed.name in made_here(graph)
+
+
 def test_a_useless_index_is_reverted(graph):
     lower = SampledCall(
         "MATCH (e:Entity) WHERE toLower(e.display_name) = $name RETURN e.entity_id",

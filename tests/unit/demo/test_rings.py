@@ -170,3 +170,11 @@ def test_innocents_collect_from_many_too(payments: pl.DataFrame, members: pl.Dat
     )
     innocent = payees.filter(~pl.col("holder_payee").is_in(members["subject"].to_list()))
     assert innocent.filter(pl.col("n_payers") > 15).height > 10
+
+
+def test_no_way_of_paying_gives_rings_away(payments: pl.DataFrame, members: pl.DataFrame) -> None:
+    of_ring = pl.any_horizontal(pl.col("holder", "holder_payee").is_in(members["subject"].implode()))
+    ways = payments.group_by("purpose_code", "channel").agg(
+        pl.len(), ring_share=of_ring.fill_null(False).mean()
+    )
+    assert ways.filter(pl.col("len") >= 20)["ring_share"].max() < 0.3

@@ -92,6 +92,30 @@ def test_rows_without_both_ends_are_counted():
     assert build_load_plan("b", small_tables()).left_out == {"TRANSFERRED without both ends": 1}
 
 
+def test_a_sum_beyond_64_bits_is_left_out_and_counted():
+    tables = small_tables()
+    transfers = tables["transfers"]
+    place = transfers.column_names.index("amount_minor")
+    huge = pa.array([1 << 62] * transfers.num_rows, pa.int64())
+    tables["transfers"] = pa.concat_tables([transfers.set_column(place, "amount_minor", huge)] * 2)
+    plan = build_load_plan("b", tables)
+    assert plan.counts()["TRANSFERRED"] == 0
+    assert plan.left_out["TRANSFERRED with a sum of more than 64 bits"] == 4
+
+
+def test_long_texts_are_cut_and_nodes_of_long_ids_left_out():
+    tables = small_tables()
+    ids, names = (["people:1", "people:2", "people:3", "p" * 9_000], ["n" * 9_000] * 4)
+    for name, values in (("record_id", ids), ("display_name", names)):
+        place = tables["entity_records"].column_names.index(name)
+        tables["entity_records"] = tables["entity_records"].set_column(place, name, pa.array(values))
+    plan = build_load_plan("b", tables)
+    assert plan.counts()["Record"] == 3
+    assert plan.left_out["Record with an id of more than 1000 characters"] == 1
+    assert plan.left_out["RESOLVES_TO without both ends"] == 1
+    assert {len(name) for name in plan.nodes["Record"]["display_name"].to_pylist()} == {1_000}
+
+
 @pytest.mark.parametrize("missing", sorted(small_tables()))
 def test_a_missing_table_is_an_empty_one(missing):
     tables = small_tables()

@@ -236,3 +236,22 @@ def test_the_number_of_threads_changes_no_byte() -> None:
         for n_threads in ("1", "3")
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount_minor", "rules"),
+    [
+        ("KZT", 999_999_999, []),
+        ("KZT", 1_000_000_000, ["amount"]),
+        ("USD", 1_000_000, ["amount"]),
+        ("RUB", 1_000_000, []),
+        (None, 1_000_000_000, ["amount"]),
+    ],
+)
+def test_the_amount_rule_follows_the_rings_currency(
+    currency: str | None, amount_minor: int, rules: list[str]
+) -> None:
+    row = {"ring_id": "r", "n_members": 3, "kind": "cycle", "risk_score": 0.6, "severity": "medium"}
+    row |= {"amount_minor": amount_minor, "currency": currency, "n_watchlist": 0, "reasons": []}
+    rings = pa.Table.from_pylist([row], FRAUD_RINGS.schema)
+    assert raise_alerts(rings)["rule"].to_pylist() == rules

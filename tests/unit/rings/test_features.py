@@ -3,8 +3,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from terag_pipelines.rings.features import FeatureParams, measure_nodes, measure_pass_through
+from terag_pipelines.rings.passing import sum_passed
 from terag_pipelines.rings.projection import ProjectionParams, project_entities
 from terag_pipelines.rings.trails import CycleParams, find_cycles
 from tests.unit.rings.worlds import World
@@ -27,6 +30,44 @@ def test_pass_through_is_the_share_that_leaves_within_the_window() -> None:
     moved = project_entities(world.tables(), ProjectionParams()).transfers
     passed = measure_pass_through(moved, FeatureParams(pass_through_days=3))
     assert dict(passed.select("node", "pass_through").iter_rows())[1] == pytest.approx(600 / 2000)
+
+
+def test_one_payment_is_not_the_onward_way_of_many_receipts() -> None:
+    world = World(12)
+    for payer in range(1, 11):
+        world.pay(payer, 0, 1000, day=payer / 10)
+    world.pay(0, 11, 1000, day=2)
+    rows = measure(world)
+    assert rows["pass_through"][0] == pytest.approx(0.1)
+    assert rows["n_relayed"][0] == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(1, 3), st.integers(1, 9), st.integers(0, 40)), max_size=30
+    )
+)
+def test_what_is_passed_on_is_what_payments_in_turn_can_carry(rows: list[tuple[int, int, int, int]]) -> None:
+    moved = pl.DataFrame(
+        [(a, (a + step) % 4, float(amount), hour * 3_600_000_000) for a, step, amount, hour in rows],
+        schema={"source": pl.Int64, "target": pl.Int64, "amount": pl.Float64, "at": pl.Int64},
+        orient="row",
+    )
+    passed = dict(sum_passed(moved, window_days=0.5).iter_rows())
+    for node in moved["source"].unique():
+        assert passed[node] == pytest.approx(pass_on_in_turn(moved, node, window_hours=12))
+
+
+def pass_on_in_turn(moved: pl.DataFrame, node: int, window_hours: int) -> float:
+    came = sorted([at, amount] for at, amount in moved.filter(target=node).select("at", "amount").iter_rows())
+    total = 0.0
+    for at, amount in moved.filter(source=node).sort("at").select("at", "amount").iter_rows():
+        left = amount
+        for receipt in came:
+            if 0 <= at - receipt[0] <= window_hours * 3_600_000_000:
+                part = min(left, receipt[1])
+                receipt[1], left, total = receipt[1] - part, left - part, total + part
+    return total
 
 
 def test_a_collector_gathers_from_people_who_just_got_the_money() -> None:

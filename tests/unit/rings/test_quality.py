@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from terag_pipelines.rings.alerts import RUNBOOK
-from terag_pipelines.rings.model import RING_MEMBERS
-from terag_pipelines.rings.quality import judge_detection, judge_rings, judge_scores
+from terag_pipelines.rings.model import FRAUD_RINGS, RING_MEMBERS
+from terag_pipelines.rings.quality import judge_detection, judge_rings, judge_risk, judge_scores
 from tests.unit.rings.worlds import World
 
 
@@ -51,3 +52,20 @@ def test_the_runbook_that_alerts_name_exists_and_has_a_part_for_each_rule() -> N
     text = (Path(__file__).parents[3] / RUNBOOK).read_text()
     for rule in ("risk", "amount", "watchlist"):
         assert f"## Rule `{rule}`" in text
+
+
+def test_the_stated_risk_stands_beside_what_is_so() -> None:
+    world = World(6).label([0], "fraud", "1", "truth").label([1, 2, 3], "fraud", "0", "truth")
+    rings = pa.Table.from_pylist(
+        [
+            {"ring_id": "a", "risk_score": 0.5, "risk_probability": 0.9},
+            {"ring_id": "b", "risk_score": 0.7, "risk_probability": None},
+        ],
+        FRAUD_RINGS.schema,
+    )
+    in_rings = [("a", 0), ("a", 1), ("a", 2), ("b", 3), ("b", 5)]
+    members = pa.Table.from_pylist(
+        [{"ring_id": ring, "entity_id": f"e:{person:03d}"} for ring, person in in_rings], RING_MEMBERS.schema
+    )
+    assert judge_risk(rings, members, world.tables()) == (pytest.approx(0.8), pytest.approx((1 / 3 + 0) / 2))
+    assert judge_risk(rings.slice(0, 0), members.slice(0, 0), world.tables()) is None

@@ -38,3 +38,10 @@ def test_reasons_are_in_words_and_the_features_behind_them_are_json() -> None:
     assert all(" " in reason and "{" not in reason for reason in worst["reasons"])
     assert all(isinstance(value, float) for value in json.loads(worst["features"]).values())
     assert any(json.loads(row["features"]) == {} for row in scores)
+
+
+def test_a_reason_counts_people_and_not_products() -> None:
+    scores = score_rings(planted_world().tables()).scores.to_pylist()
+    told = [reason for row in scores for reason in row["reasons"] if "payers" in reason or "payees" in reason]
+    assert told
+    assert all("." not in reason for reason in told)

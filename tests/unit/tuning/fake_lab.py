@@ -42,6 +42,7 @@ class FakeLab:
     fails_online: bool = False
     indexes: list[IndexSpec] = field(default_factory=lambda: [KEY, FOREIGN])
     log: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
 
     def profile(self, call: SampledCall) -> PlanProfile:
         plan, helper = self.plans[call.query]
@@ -57,6 +58,16 @@ class FakeLab:
     def create_index(self, index: IndexSpec) -> None:
         self.log.append(f"create {index.name}")
         self.indexes.append(index)
+        self.unfinished.append(index.name)
+
+    def keep_index(self, name: str) -> None:
+        self.unfinished.remove(name)
+
+    def drop_unfinished(self) -> tuple[str, ...]:
+        names = tuple(self.unfinished)
+        for name in names:
+            self.drop_index(name)
+        return names
 
     def await_online(self, name: str) -> None:
         if self.fails_online:
@@ -65,6 +76,7 @@ class FakeLab:
     def drop_index(self, name: str) -> None:
         self.log.append(f"drop {name}")
         self.indexes = [index for index in self.indexes if index.name != name]
+        self.unfinished = [other for other in self.unfinished if other != name]
 
     def list_indexes(self) -> tuple[IndexSpec, ...]:
         return tuple(self.indexes)

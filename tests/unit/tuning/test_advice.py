@@ -21,6 +21,7 @@ NAME = auto_index("Entity", "display_name", "range")
         ("x.display_name IN $names", "range"),
         ("x.display_name CONTAINS $part", "text"),
         ("x.display_name ENDS WITH $end", "text"),
+        ("(cache[x.display_name] STARTS WITH $prefix AND x.batch_id = promoted)", "range"),
     ],
 )
 def test_a_filtered_scan_asks_for_an_index(predicate, kind):
@@ -33,6 +34,8 @@ def test_a_filtered_scan_asks_for_an_index(predicate, kind):
     "predicate",
     [
         "toLower(x.display_name) = $name",
+        "(toLower(x.display_name) = $name AND x.batch_id = promoted)",
+        "NOT (x.display_name = $name)",
         "y.display_name = $name",
         "x.key = $key",
         "x.row_hash = $hash",

@@ -61,6 +61,14 @@ def test_a_trial_that_fails_leaves_no_index():
     assert made.indexes == [KEY, FOREIGN]
 
 
+def test_an_index_whose_trial_was_killed_is_tried_anew():
+    made = lab()
+    made.create_index(NAME)
+    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
+    assert (trial.decision, trial.before.db_hits) == ("kept", 2 * 2_001)
+    assert (made.indexes, made.unfinished) == ([KEY, FOREIGN, NAME], [])
+
+
 def test_a_second_run_makes_nothing():
     made = lab()
     QueryOptimizer(made).tune([BY_NAME], SAMPLES)

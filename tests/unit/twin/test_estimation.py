@@ -87,10 +87,30 @@ def test_all_months_of_a_client_are_in_one_fold() -> None:
     assert np.bincount(folds).min() > 0.15 * len(folds)
 
 
+@pytest.mark.parametrize(("shape", "least"), [("line", 0.85), ("square", 0.8), ("step", 0.55)])
+def test_intervals_of_clients_hold_whatever_the_shape_of_the_effect(shape: str, least: float) -> None:
+    assert np.mean([covered_clients(shape, seed) for seed in range(3)]) > least
+
+
+def covered_clients(shape: str, seed: int) -> float:
+    random = np.random.default_rng(seed)
+    client = np.repeat(np.arange(1_000), 8)
+    lean, size = random.normal(size=(2, 1_000))
+    truth = {"line": 1 + lean, "square": 1 + 0.5 * lean**2, "step": 1.0 + (lean > 0)}[shape]
+    covariates = np.stack([lean, size], axis=1)[client]
+    treatment = (random.random(len(client)) < expit(0.6 * covariates[:, 0])).astype(float)
+    outcome = covariates.sum(axis=1) + truth[client] * treatment + random.normal(size=len(client))
+    study = Study(treatment, outcome, covariates, client)
+    with threadpool_limits(1):
+        model = fit_effect_model(("lean", "size"), study, score_rows(study, PARAMS), PARAMS.seed)
+    effect, error = model.predict(model.features_by_client(client, covariates))
+    return float((np.abs(effect - truth) <= 1.96 * error).mean())
+
+
 def test_client_effects_follow_the_covariate_that_moves_them() -> None:
     study, _ = make_study(7, n_clients=1_500)
     with threadpool_limits(1):
-        model = fit_effect_model(("lean", "size"), study, score_rows(study, PARAMS))
+        model = fit_effect_model(("lean", "size"), study, score_rows(study, PARAMS), PARAMS.seed)
     points = np.array([[-1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
     effect, error = model.predict(model.features(points))
     assert np.all(np.abs(effect - (1 + 0.5 * points[:, 0])) < 3 * error)

@@ -182,6 +182,11 @@ def test_what_cannot_be_estimated_is_refused(
 def test_few_clients_or_few_treated_are_refused(world: World) -> None:
     few = fit_twins(world.panel.slice(0, 60), make_spec(), PARAMS)
     assert "10 clients have complete rows, at least 50" in only_row(few)["reason"]
+    alone = make_world(n_clients=100, n_months=60)
+    offer = np.asarray(alone.panel["client_id"].to_numpy(zero_copy_only=False) == "people:00000", np.float64)
+    place = alone.panel.column_names.index("offer")
+    one_treated = fit_twins(alone.panel.set_column(place, "offer", pa.array(offer)), make_spec(), PARAMS)
+    assert "1 clients on one side of offer" in only_row(one_treated)["reason"]
     rare = fit_twins(world.panel, make_spec(), replace(PARAMS, min_arm_rows=5_000))
     assert "rows on one side of offer" in only_row(rare)["reason"]
 
