@@ -9,7 +9,7 @@ WORKERS ?= 2
 .DEFAULT_GOAL := run
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; set PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13) and "Python 3.11 or 3.12 is needed; set PYTHON=...")'
 	@$(PYTHON) -m venv .venv && $(BIN)/pip install -q --disable-pip-version-check uv==0.13.9
 
 $(STAMP): $(UV) requirements.lock pyproject.toml

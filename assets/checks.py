@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.expectations import Expectation, ExpectationOutcome, validate
+from terag_pipelines.entities.vocabulary import PARTY_HOLDS
 
 IDENTIFIED = "ExpectColumnValuesToNotBeNull"
 UNIQUE = "ExpectColumnValuesToBeUnique"
@@ -20,7 +21,6 @@ def _expect(kind: str, column: str, **arguments: object) -> Expectation:
 
 SUITES: dict[str, Sequence[Expectation]] = {
     "entity_records": (
-        Expectation("ExpectTableRowCountToBeBetween", {"min_value": 1}),
         _expect(IDENTIFIED, "record_id"),
         _expect(UNIQUE, "record_id"),
         _expect(AMONG, "party_type", value_set=["person", "organisation", "unknown"]),
@@ -42,7 +42,11 @@ SUITES: dict[str, Sequence[Expectation]] = {
         _expect(MATCHES, "currency", regex=r"^[A-Z]{3}$"),
     ),
     "labels": (_expect(AMONG, "use", value_set=["training", "truth"]),),
-    "usage_events": (_expect(UNIQUE, "event_id"), _expect(BETWEEN, "quantity", min_value=0)),
+    "usage_events": (  # one id of one tenant, as its key says
+        _expect(IDENTIFIED, "event_id"),
+        _expect(IDENTIFIED, "tenant_id"),
+        _expect(BETWEEN, "quantity", min_value=0),
+    ),
 }
 
 
@@ -69,6 +73,22 @@ def _judge(outcomes: Sequence[ExpectationOutcome]) -> dg.AssetCheckResult:
 
 
 entity_records_check = _make_check("entity_records", SUITES["entity_records"])
+
+
+@dg.asset_check(
+    asset="entity_records",
+    additional_ins={"source_files": dg.AssetIn("source_files")},
+    blocking=True,
+    description="A source that names files of people or organisations has at least one record of them.",
+)
+def parties_are_there(entity_records: pa.Table, source_files: pa.Table) -> dg.AssetCheckResult:
+    """A source of usage or of a panel alone has none and goes on; files of parties without any do not."""
+    named = [row["file"] for row in source_files.to_pylist() if row["holds"] in PARTY_HOLDS]
+    empty = bool(named) and not entity_records.num_rows
+    told = f"no row of {', '.join(named)} can be used" if empty else f"{entity_records.num_rows:,} records"
+    return dg.AssetCheckResult(passed=not empty, description=told, metadata={"files": named})
+
+
 accounts_check = _make_check("accounts", SUITES["accounts"])
 transfers_check = _make_check("transfers", SUITES["transfers"])
 labels_check = _make_check("labels", SUITES["labels"])

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.partitions import MONTHS, TIME_ZONE
 from resources.bindings import SourceResource, settings
+from terag_pipelines.errors import SourceError
 
 MONTHLY_BILLING = dg.AssetSelection.groups("billing")
 
@@ -38,17 +39,21 @@ SCHEDULES = [nightly_refresh, invoicing_on_the_second]
 
 
 @dg.sensor(job=full_refresh, minimum_interval_seconds=60)
-def new_source_sensor() -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Starts a refresh for each folder under <home>/sources whose content has not been run yet."""
+def new_source_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Starts a refresh for each folder under <home>/sources whose content has not been run yet.
+
+    A folder that cannot be read yet (a file is missing, say) does not keep the others waiting.
+    """
     manifests = sorted((settings().home / "sources").glob("*/source.yaml"))
     if not manifests:
         yield dg.SkipReason(f"no folder with a source.yaml under {settings().home / 'sources'}")
-    for manifest in manifests:
-        source = SourceResource(folder=str(manifest.parent))
-        yield dg.RunRequest(
-            run_key=f"{manifest.parent.name}:{source.batch_id()}",
-            run_config=run_config(manifest.parent, None),
-        )
+    for folder in (manifest.parent for manifest in manifests):
+        try:
+            batch = SourceResource(folder=str(folder)).batch_id()
+        except SourceError as error:
+            context.log.warning("the source %s is left out: %s", folder.name, error)
+        else:
+            yield dg.RunRequest(run_key=f"{folder.name}:{batch}", run_config=run_config(folder, None))
 
 
 def run_config(folder: Path, root: Path | None) -> dict[str, Any]:

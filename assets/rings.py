@@ -12,7 +12,7 @@ from terag_pipelines.rings.alerts import raise_alerts
 from terag_pipelines.rings.detection import score_rings
 from terag_pipelines.rings.naming import NamedRings, name_rings
 from terag_pipelines.rings.pictures import draw_ring, draw_risk_histogram
-from terag_pipelines.rings.quality import RingQuality, ScoreQuality, judge_detection
+from terag_pipelines.rings.quality import RingQuality, ScoreQuality, judge_detection, judge_risk
 
 INPUTS = (
     "entity_records",
@@ -50,7 +50,8 @@ def named_rings(
 ) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
     """Takes the risky cores out of communities and gives each a name, a kind and a risk."""
     named = name_rings(ring_scores, tables, load_calibrator(ring_calibrators, "rings"))
-    told = tell_quality(judge_detection(ring_scores, named.members, tables))
+    risk = judge_risk(named.rings, named.members, tables)
+    told = tell_quality(judge_detection(ring_scores, named.members, tables), risk)
     return dg.Output(named.rings, metadata=draw_riskiest(named, tables) | told), dg.Output(named.members)
 
 
@@ -67,13 +68,14 @@ def draw_riskiest(named: NamedRings, tables: dict[str, pa.Table]) -> dict[str, A
     return {ring: picture(draw_ring(ring, named.rings, named.members, tables)) for ring in riskiest}
 
 
-def tell_quality(quality: RingQuality) -> dict[str, Any]:
+def tell_quality(quality: RingQuality, risk: tuple[float, float] | None = None) -> dict[str, Any]:
     """Figures against the truth, with simpler methods beside them; nothing where the truth is not known."""
     told = [_tell("entities", quality.scores)] if quality.scores else []
     told += [_tell(f"  beside, {name.replace('_', ' ')}", one) for name, one in quality.baselines.items()]
     if quality.recovery:
         found = f"{quality.recovery.n_found} of {quality.recovery.n_planted} planted rings found"
         told.append(f"{found}, mean overlap {quality.recovery.mean_overlap:.2f}")
+    told += [f"rings: mean risk {risk[0]:.2f}, true share of fraud {risk[1]:.2f}"] if risk else []
     return {"score": score("\n".join(told))} if told else {}
 
 

@@ -3,6 +3,7 @@
 No secret is ever a field here: Dagster stores and shows run configuration.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,7 +18,7 @@ from resources.embedded import EmbeddedStores
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.neo4j_graph import Neo4jGraph
-from resources.owner_files import write_owner_file
+from resources.owner_files import make_owner_folder, write_owner_file
 from resources.parquet_lake import ParquetLake, StoredTable
 from resources.query_observer import QueryObserver
 from resources.secrets import identifier_key
@@ -70,8 +71,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The Parquet lake under TERAG_HOME."""
 
     def open(self) -> ParquetLake:
-        """The lake's adapter."""
-        return ParquetLake(settings().lake_folder)
+        """The lake's adapter; its folder is for the owner only, since it holds clients' names and numbers."""
+        return ParquetLake(make_owner_folder(settings().lake_folder))
 
 
 class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -115,10 +116,16 @@ class PrinterResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 if isinstance(content, RenderingError):
                     failures.append(content)
                 else:
-                    write_owner_file(folder / f"{invoice.number}.pdf", content)
+                    write_owner_file(folder / _pdf_name(invoice), content)
         if failures:
             raise failures[0]
         return folder
+
+
+def _pdf_name(invoice: Invoice) -> str:
+    """Numbers are gapless for one seller and year, so another seller has the same ones."""
+    seller = re.sub(r"[^0-9A-Za-z]+", "_", invoice.content.seller.party_id)
+    return f"{seller}-{invoice.number}.pdf"
 
 
 class LakeIOManager(dg.ConfigurableIOManager):

@@ -27,18 +27,21 @@ def write_demo_bank(bank: DemoBank, folder: Path) -> None:
     An older demo bank there is replaced. Parquet for tables of events, CSV (gzipped where large) for what a
     person would look at.
 
-    Raises: ConfigurationError where the folder holds something else; StorageFullError where the disk is full.
+    Raises: ConfigurationError where the folder holds something else or may not be written; StorageFullError
+    where the disk is full.
     """
-    _check_free(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
     making = folder.parent / f".{folder.name}.{os.getpid()}.making"
     try:
+        _check_free(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         _write_all(bank, making)
         _swap(making, folder)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFullError(f"no space left to write the demo bank into {folder}") from error
-        raise
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(f"the demo bank cannot be written into {folder}: {reason}") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
 

@@ -29,6 +29,9 @@ from resources.stores import (
 )
 from terag_pipelines.errors import TeragError
 
+DAGSTER_HOST = "127.0.0.1"
+"""Where Dagster's web server listens, wherever the API does: it has no login."""
+
 LEAST_FREE_GB, WISHED_FREE_GB = 1, 5
 OLDEST_NEO4J, OLDEST_MONGO = (5, 26), (6, 0)
 
@@ -75,7 +78,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("Neo4j", _examine_graph),
         ("MongoDB", _examine_documents),
         ("Dagster", _examine_dagster),
-        ("ports", _examine_ports),
+        ("ports", examine_ports),
         ("source", _examine_source),
         ("Telegram", _examine_telegram),
     )
@@ -119,7 +122,9 @@ def _is_loadable(name: str) -> bool:
 
 def _examine_home(settings: Settings) -> Iterator[Finding]:
     existing = _nearest_existing(settings.home)
-    if not os.access(existing, os.W_OK | os.X_OK):
+    if not existing.is_dir():
+        yield Finding("home", "failed", f"{existing} is no folder", "set TERAG_HOME to a folder")
+    elif not os.access(existing, os.W_OK | os.X_OK):
         remedy = "give this user the right to write there, or set TERAG_HOME to another folder"
         yield Finding("home", "failed", f"{settings.home}: {existing} cannot be written to", remedy)
     else:
@@ -237,9 +242,10 @@ def _examine_dagster(settings: Settings) -> Iterator[Finding]:
     yield Finding("Dagster", "ok", f"{settings.dagster_folder}{made}")
 
 
-def _examine_ports(settings: Settings) -> Iterator[Finding]:
+def examine_ports(settings: Settings) -> Iterator[Finding]:
+    """Whether the API and Dagster's web server find their ports free."""
     yield _examine_port("API port", settings.api_host, settings.api_port, "TERAG_API_PORT")
-    yield _examine_port("Dagster port", "127.0.0.1", settings.dagster_port, "TERAG_DAGSTER_PORT")
+    yield _examine_port("Dagster port", DAGSTER_HOST, settings.dagster_port, "TERAG_DAGSTER_PORT")
 
 
 def _examine_port(subject: str, host: str, port: int, variable: str) -> Finding:

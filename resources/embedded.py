@@ -7,13 +7,16 @@ is killed. A store whose address is configured (TERAG_NEO4J_URI, TERAG_MONGO_URI
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -94,13 +97,14 @@ class EmbeddedStores:
         servers = self._servers()
         if not servers:
             return self._addresses({})
-        self._require_disk()
-        with self.folder.held():
-            try:
-                return self._start_held(servers, keep)
-            except BaseException:
-                self._release_held()
-                raise
+        with _storage_errors(self.folder.path):
+            self._require_disk()
+            with self.folder.held():
+                try:
+                    return self._start_held(servers, keep)
+                except BaseException:
+                    self._release_held()
+                    raise
 
     def _start_held(self, servers: list[_EmbeddedStore], keep: bool) -> StoreAddresses:
         self._has_registered |= self.folder.register_user(_own_mark())
@@ -228,6 +232,20 @@ class EmbeddedStores:
     def _login_to_mongo(self, running: RunningStore | None) -> SecretStr:
         mongo = EmbeddedMongo(self.folder, self.settings.mongo_cache_mb)
         return SecretStr(mongo.uri(running.port) if running else "mongodb://127.0.0.1:0")
+
+
+@contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    """Makes our own errors of what the file system refuses."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFullError(f"the disk of {folder} is full") from error
+        raise EmbeddedStoreError(
+            f"the stores cannot be kept in {folder}: {error.strerror or type(error).__name__}. "
+            "Set TERAG_HOME to a folder that may be written"
+        ) from error
 
 
 def _own_mark() -> ProcessMark:

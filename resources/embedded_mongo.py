@@ -18,7 +18,7 @@ from typing import Any
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
-from resources.owner_files import make_owner_folder, read_or_make_secret
+from resources.owner_files import make_owner_folder, read_or_make_secret, remove_durably, write_owner_file
 from resources.processes import ProcessMark, spawn
 from resources.store_state import MONGO, StoreFolder
 from terag_pipelines.errors import EmbeddedStoreError
@@ -49,9 +49,27 @@ class EmbeddedMongo:
         Raises:
             EmbeddedStoreError: there is no mongod for this platform, or it could not be started.
         """
-        make_owner_folder(self.folder.data_folder(MONGO))
+        self._make_data_folder()
         log = self.folder.log_file(MONGO)
         return spawn([str(find_mongod()), *self._arguments(port, log)], log)
+
+    def _make_data_folder(self) -> None:
+        """The data folder; one whose founding was cut short is made anew.
+
+        A set without its user lets nobody in, and knows itself by a port that may be gone. Nobody has had its
+        address yet, so that nothing is lost.
+        """
+        data = self.folder.data_folder(MONGO)
+        if self._founding.exists():
+            shutil.rmtree(data, ignore_errors=True)
+        if not data.exists():
+            write_owner_file(self._founding, "")
+        make_owner_folder(data)
+
+    @property
+    def _founding(self) -> Path:
+        """There from before the data folder is made until the set and its user are."""
+        return self.folder.path / "mongo-is-being-founded"
 
     def _arguments(self, port: int, log: Path) -> list[str]:
         key = self.folder.secret_file("mongo-replica-set-key")
@@ -84,13 +102,16 @@ class EmbeddedMongo:
         """
         try:
             with self._connect(port, with_password=True) as client:
-                return self._is_primary(client, port)
+                is_ready = self._is_primary(client, port)
         except OperationFailure as error:
             if error.code != AUTHENTICATION_FAILED:
                 raise EmbeddedStoreError(f"mongod refused a start-up command (code {error.code})") from error
             return self._found(port)
         except PyMongoError:
             return False
+        if is_ready:
+            remove_durably(self._founding)
+        return is_ready
 
     def _is_primary(self, client: pymongo.MongoClient[dict[str, Any]], port: int) -> bool:
         answer = client.admin.command("hello")

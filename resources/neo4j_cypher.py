@@ -22,19 +22,36 @@ UNMARK_LOADED = "UNWIND $rows AS batch_id MATCH (l:LoadPointer {name: 'loaded:' 
 MARK_LOADED = """
 UNWIND $rows AS batch_id MERGE (l:LoadPointer {name: 'loaded:' + batch_id}) SET l.batch_id = batch_id
 """
-PROMOTE = """
-UNWIND $rows AS batch_id
+_ALONE = """MERGE (lock:LoadPointer {name: 'promotion'}) SET lock.n_turns = coalesce(lock.n_turns, 0) + 1
+"""
+"""Promotions and the forgetting of loaded batches wait for each other: what one has read stays so for it."""
+PROMOTE = (
+    _ALONE
+    + """
+WITH lock UNWIND $rows AS batch_id
 MATCH (:LoadPointer {name: 'loaded:' + batch_id})
 MERGE (p:LoadPointer {name: 'promoted'})
 SET p.batch_id = batch_id
 """
+)
 PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) RETURN p.batch_id AS batch_id"
 IS_LOADED = "MATCH (l:LoadPointer {name: 'loaded:' + $batch_id}) RETURN l.batch_id"
 BATCHES = "MATCH (n:Entity|Record|Account|Device|Identifier) RETURN DISTINCT n.batch_id AS batch_id"
-FORGET_LOADED = """
-MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'loaded:' AND NOT l.batch_id IN $keep
+FORGET_LOADED = (
+    _ALONE
+    + """
+WITH lock OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
+WITH coalesce(p.batch_id, '') AS promoted
+MATCH (l:LoadPointer)
+WHERE l.name STARTS WITH 'loaded:' AND NOT l.batch_id IN $rows AND l.batch_id <> promoted
 DELETE l
 """
+)
+"""All but the promoted one and $rows: none of these can be promoted from then on."""
+
+OPEN_TRIAL = "UNWIND $rows AS name MERGE (t:LoadPointer {name: 'trial:' + name}) SET t.index = name"
+CLOSE_TRIAL = "UNWIND $rows AS name MATCH (t:LoadPointer {name: 'trial:' + name}) DELETE t"
+OPEN_TRIALS = "MATCH (t:LoadPointer) WHERE t.name STARTS WITH 'trial:' RETURN t.index AS index ORDER BY index"
 
 _PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) WITH p.batch_id AS promoted\n"
 """The pointer is read once, before anything else: as `p.batch_id` in a filter it would be read for every row,

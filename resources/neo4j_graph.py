@@ -88,9 +88,9 @@ class Neo4jGraph:
 
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
-        if not self._is_loaded(batch_id):
-            raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
         self._sessions.write(cypher.PROMOTE, [batch_id])
+        if not self._is_loaded(batch_id):  # then nothing was promoted; the promoted batch is never forgotten
+            raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
 
     def promoted_batch(self) -> str | None:
         """The batch that readers see."""
@@ -101,8 +101,7 @@ class Neo4jGraph:
         """Removes every batch but those of `keep` and the promoted one; gives the number of nodes removed."""
         self._ensure_schema()
         with self._turn():
-            kept = sorted({*keep, *filter(None, [self.promoted_batch()])})
-            return self._remove_all_but(kept)
+            return self._remove_all_but(sorted(keep))
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Rows of a batch by label and relationship type, as stored."""
@@ -213,8 +212,10 @@ class Neo4jGraph:
         self._remove_all_but([row["batch_id"] for row in others if row["batch_id"] != batch_id])
 
     def _remove_all_but(self, keep: list[str]) -> int:
-        self._sessions.command(cypher.FORGET_LOADED, keep=keep)
-        found = (self._sessions.command(cypher.remove_nodes(spec), keep=keep) for spec in NODES)
+        """The promoted batch is asked for last: once the others are forgotten, none of them can become it."""
+        self._sessions.write(cypher.FORGET_LOADED, keep)
+        kept = sorted({*keep, *filter(None, [self.promoted_batch()])})
+        found = (self._sessions.command(cypher.remove_nodes(spec), keep=kept) for spec in NODES)
         return sum(int(rows[0]["n_removed"]) for rows in found)
 
     def _sums(self, batch_id: str) -> dict[str, ContentSum]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from neo4j import READ_ACCESS, ManagedTransaction, ResultSummary
 
+from resources import neo4j_cypher as cypher
 from resources.neo4j_sessions import GraphSessions
 from resources.stores import graph_errors
 from terag_pipelines.errors import StoreError
@@ -42,12 +43,20 @@ class Neo4jIndexLab:
         return 1000 * (time.perf_counter() - started)
 
     def create_index(self, index: IndexSpec) -> None:
-        """Asks for the index; it fills in the background. Raises: StoreError for a name that is not plain."""
+        """Notes its trial and asks for the index, which fills in the background.
+
+        Raises: StoreError for a name that is not plain.
+        """
         names = [_plain(name) for name in (index.name, index.label, *index.properties)]
         on = ", ".join(f"n.{name}" for name in names[2:])
         kind = {"range": "RANGE", "text": "TEXT"}[index.kind]
         text = f"CREATE {kind} INDEX {names[0]} IF NOT EXISTS FOR (n:{names[1]}) ON ({on})"
+        self._sessions.write(cypher.OPEN_TRIAL, [index.name])
         self._sessions.command(text)
+
+    def keep_index(self, name: str) -> None:
+        """Ends the trial of an index that stays."""
+        self._sessions.write(cypher.CLOSE_TRIAL, [name])
 
     def await_online(self, name: str) -> None:
         """Returns when the index serves queries; a new index makes the server plan anew."""
@@ -58,6 +67,14 @@ class Neo4jIndexLab:
         if not name.startswith(AUTO_PREFIX):
             raise StoreError(f"index {name} was not made by tuning: it stays")
         self._sessions.command(f"DROP INDEX {_plain(name)} IF EXISTS")
+        self._sessions.write(cypher.CLOSE_TRIAL, [name])
+
+    def drop_unfinished(self) -> tuple[str, ...]:
+        """Drops the indexes whose trial was cut short, and gives their names."""
+        names = tuple(str(row["index"]) for row in self._sessions.read(cypher.OPEN_TRIALS, is_sampled=False))
+        for name in names:
+            self.drop_index(name)
+        return names
 
     def list_indexes(self) -> tuple[IndexSpec, ...]:
         """Every range and text index on labels, those of constraints too, by name."""

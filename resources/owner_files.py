@@ -33,6 +33,17 @@ def write_owner_file(path: Path, content: str | bytes) -> None:
         raise
 
 
+def remove_durably(path: Path) -> None:
+    """Removes a file, if it is there, so that no loss of power brings it back."""
+    if path.exists():
+        path.unlink()
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def read_or_make_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
     """The secret in the file, made at random on first use; two first uses at once get the same one."""
     try:

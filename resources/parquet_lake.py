@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from terag_pipelines.errors import IncompleteBatchError, StorageFullError, TornTableError
 from terag_pipelines.tables import TableSchema, digest
 
+HOUR_S, DAY_S = 3_600, 86_400
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -104,12 +105,23 @@ class ParquetLake:
 
         Raises: IncompleteBatchError, TornTableError.
         """
+        checked = self.check(shelf, tables)
+        self.show(checked)
+        return checked
+
+    def check(self, shelf: str, tables: Iterable[str]) -> PromotedShelf:
+        """The shelf as it may be shown: all the named tables lie on it and are whole.
+
+        Raises: IncompleteBatchError, TornTableError.
+        """
         stored = [self.describe(shelf, table) for table in sorted(tables)]
         if torn := [one.table for one in stored if not self._is_whole(shelf, one)]:
             raise TornTableError(f"{shelf} is not promoted: {torn} are not the files that were written")
-        promoted = PromotedShelf(shelf, {one.table: one.digest for one in stored})
-        self._write_json(self._folder / "promoted.json", asdict(promoted))
-        return promoted
+        return PromotedShelf(shelf, {one.table: one.digest for one in stored})
+
+    def show(self, checked: PromotedShelf) -> None:
+        """Lets readers see a shelf that was checked, in one step."""
+        self._write_json(self._folder / "promoted.json", asdict(checked))
 
     def promoted(self) -> PromotedShelf | None:
         """The shelf that readers are served from; None before the first promotion."""
@@ -121,13 +133,22 @@ class ParquetLake:
         return sorted(path.name for path in self._folder.glob("batch-*"))
 
     def remove_old_batches(self, keep: int) -> list[str]:
-        """Deletes batch shelves but the promoted one and the `keep` - 1 written last; gives the deleted."""
-        promoted = self.promoted()
+        """Deletes batches but the promoted one and the `keep` - 1 whole ones written last; gives the deleted.
+
+        Shelves that lack tables of the promoted one count for nothing: they go a day after they were last
+        written, as a run may be at work on them.
+        """
+        promoted, pointer = self.promoted(), self._folder / "promoted.json"
+        if promoted is None:
+            return []
         shelves = sorted(self._folder.glob("batch-*"), key=lambda path: path.stat().st_mtime, reverse=True)
-        others = [path for path in shelves if not promoted or path.name != promoted.shelf]
-        for path in others[max(keep - 1, 0) :]:
+        others = [path for path in shelves if path.name != promoted.shelf]
+        whole = [path for path in others if self.digests(path.name).keys() >= promoted.digests.keys()]
+        left_over = [path for path in others if path not in whole and _seconds_between(path, pointer) > DAY_S]
+        removed = [*whole[max(keep - 1, 0) :], *left_over]
+        for path in removed:
             shutil.rmtree(path)
-        return sorted(path.name for path in others[max(keep - 1, 0) :])
+        return sorted(path.name for path in removed)
 
     def _path(self, shelf: str, table: str) -> Path:
         return self._folder / shelf / f"{table}.parquet"
@@ -178,9 +199,12 @@ def _write_durably(path: Path, write: Callable[[IO[bytes]], object]) -> str:
 def _sweep(path: Path) -> None:
     """Removes what a killed writer of the same file left behind more than an hour ago."""
     for stray in path.parent.glob(f".{path.name}.*.tmp"):
-        age_seconds = path.parent.stat().st_mtime - stray.stat().st_mtime
-        if age_seconds > 3600:
+        if _seconds_between(stray, path.parent) > HOUR_S:
             stray.unlink(missing_ok=True)
+
+
+def _seconds_between(earlier: Path, later: Path) -> float:
+    return later.stat().st_mtime - earlier.stat().st_mtime
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -32,19 +33,23 @@ class PromotedTables:
             raise IncompleteBatchError("nothing has been promoted yet; run the job first: terag run")
         return promoted.shelf
 
-    def table(self, schema: TableSchema) -> pa.Table:
-        """All rows of a table."""
+    def tables(self, *schemas: TableSchema) -> tuple[pa.Table, ...]:
+        """All rows of these tables, all of one batch."""
         shelf = self.shelf()
         with self._lock:
             if shelf != self._shelf:
                 self._shelf, self._tables = shelf, {}
-            if schema.name not in self._tables:
-                self._tables[schema.name] = self._lake.read(shelf, schema)
-            return self._tables[schema.name]
+            for schema in schemas:
+                if schema.name not in self._tables:
+                    self._tables[schema.name] = self._lake.read(shelf, schema)
+            return tuple(self._tables[schema.name] for schema in schemas)
 
-    def rows(self, schema: TableSchema, **wanted: str) -> list[dict[str, Any]]:
-        """The rows whose columns have the wanted values, in order of the table's key."""
-        table = self.table(schema)
-        for column, value in wanted.items():
-            table = table.filter(pc.equal(table[column], value))
-        return list(table.to_pylist())
+    def rows(self, *schemas: TableSchema, **wanted: str) -> tuple[list[dict[str, Any]], ...]:
+        """The rows of each whose columns have the wanted values, in order of the table's key."""
+        return tuple(_matching(table, wanted).to_pylist() for table in self.tables(*schemas))
+
+
+def _matching(table: pa.Table, wanted: Mapping[str, str]) -> pa.Table:
+    for column, value in wanted.items():
+        table = table.filter(pc.equal(table[column], value))
+    return table

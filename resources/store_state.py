@@ -8,6 +8,7 @@ Kept light (standard library only), since the guard process imports nothing else
         users/          one empty file a process that uses the pair, named by its number and start token
         kept            there while the pair is to outlive its users (`terag up`)
         mongo/ neo4j/   data
+        mongo-is-being-founded  there until mongo/ has its replica set and user
         secrets/        passwords and the replica set's key, mode 0600
         logs/
 """

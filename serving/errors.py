@@ -92,7 +92,9 @@ def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
 def _answer_http(request: Request, error: Exception) -> JSONResponse:
     code = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else "the request failed"
-    return problem(request, HTTPStatus(code), detail)
+    answer = problem(request, HTTPStatus(code), detail)
+    answer.headers.update((isinstance(error, HTTPException) and error.headers) or {})  # 405 has to name Allow
+    return answer
 
 
 def _answer_unnamed(request: Request, _: Exception) -> JSONResponse:

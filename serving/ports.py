@@ -30,11 +30,11 @@ class TableReader(Protocol):
     def shelf(self) -> str:
         """The promoted shelf. Raises: IncompleteBatchError before the first."""
 
-    def table(self, schema: TableSchema) -> pa.Table:
-        """All rows of a table."""
+    def tables(self, *schemas: TableSchema) -> tuple[pa.Table, ...]:
+        """All rows of these tables, all of one batch."""
 
-    def rows(self, schema: TableSchema, **wanted: str) -> list[dict[str, Any]]:
-        """The rows whose columns have the wanted values."""
+    def rows(self, *schemas: TableSchema, **wanted: str) -> tuple[list[dict[str, Any]], ...]:
+        """The rows of each of these tables whose columns have the wanted values, all of one batch."""
 
 
 class KeyReader(Protocol):

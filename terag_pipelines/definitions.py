@@ -26,8 +26,8 @@ from resources.bindings import (
     SourceResource,
 )
 
-# Learners here run on one thread each. joblib, asked by scikit-learn, would else count the processor's cores, and
-# print a trace where /sys is not mounted.
+# Learners here run on one thread each. joblib, asked by scikit-learn, would else count the processor's cores,
+# and print a trace where /sys is not mounted.
 os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 SOURCE = SourceResource.configure_at_launch()

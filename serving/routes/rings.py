@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,7 +70,8 @@ def rings(
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> RingList:
     """Rings of at least this risk, the riskiest first."""
-    found = _by_risk(ports.tables.table(FRAUD_RINGS), min_risk)
+    (all_rings,) = ports.tables.tables(FRAUD_RINGS)
+    found = _by_risk(all_rings, min_risk)
     page = found.slice(offset, limit).to_pylist()
     next_offset = offset + limit if offset + limit < found.num_rows else None
     return RingList(
@@ -83,10 +84,10 @@ def rings(
 @router.get("/{ring_id}")
 def ring(ring_id: RingId, ports: PortsOf) -> RingAnswer:
     """The ring of this id, with its members and reasons."""
-    found: list[dict[str, Any]] = ports.tables.rows(FRAUD_RINGS, ring_id=ring_id)
+    found, members = ports.tables.rows(FRAUD_RINGS, RING_MEMBERS, ring_id=ring_id)
     if not found:
         raise NotFoundError(f"there is no ring {ring_id[:40]} in the promoted batch")
-    return RingAnswer.model_validate(found[0] | {"members": ports.tables.rows(RING_MEMBERS, ring_id=ring_id)})
+    return RingAnswer.model_validate(found[0] | {"members": members})
 
 
 def _by_risk(table: pa.Table, min_risk: float) -> pa.Table:

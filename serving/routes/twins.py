@@ -46,5 +46,5 @@ class WhatIfReply(BaseModel):
 @router.post("/v1/what-if", responses={422: {"description": "refused: the reason says why"}})
 def what_if(question: WhatIfQuestion, ports: PortsOf) -> WhatIfReply:
     """The answer from the promoted batch; an effect that cannot be known is refused with the reason."""
-    engine = CausalEngine(ports.tables.table(TWIN_EFFECTS), ports.tables.table(CLIENT_TWINS))
+    engine = CausalEngine(*ports.tables.tables(TWIN_EFFECTS, CLIENT_TWINS))
     return WhatIfReply.model_validate(asdict(engine.what_if(**question.model_dump())))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from resources.doctor import examine
@@ -23,6 +24,8 @@ def examine_installation(as_json: bool, console: Console) -> bool:
     else:
         table = Table("What", "State", "Found", "What to do", show_edge=False)
         for finding in findings:
-            table.add_row(finding.subject, SIGNS[finding.state], finding.detail, finding.remedy or "")
+            table.add_row(
+                finding.subject, SIGNS[finding.state], escape(finding.detail), escape(finding.remedy)
+            )
         console.print(table)
     return all(finding.state != "failed" for finding in findings)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from resources.owner_files import make_owner_folder
+
 INSTANCE_SETTINGS = """\
 telemetry:
   enabled: false
@@ -23,8 +25,7 @@ concurrency:
 
 def prepare_instance(folder: Path) -> None:
     """Makes the folder a Dagster home, and this process and its children use it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    settings_file = folder / "dagster.yaml"
+    settings_file = make_owner_folder(folder) / "dagster.yaml"
     if not settings_file.exists():
         settings_file.write_text(INSTANCE_SETTINGS)
     os.environ["DAGSTER_HOME"] = str(folder)

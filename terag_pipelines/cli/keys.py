@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from resources.embedded import EmbeddedStores
@@ -52,7 +53,7 @@ def print_keys(as_json: bool, console: Console) -> None:
         return
     table = Table("key", "role", "name", "tenant", "created", "revoked", show_edge=False)
     for row in shown:
-        table.add_row(*(str(value or "") for value in _in_order(row)))
+        table.add_row(*(escape(str(value or "")) for value in _in_order(row)))
     console.print(table)
 
 

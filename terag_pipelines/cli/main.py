@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from terag_pipelines.errors import TeragError
 
@@ -23,16 +24,24 @@ def _output() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
+def _print_failure(error: Exception, sentence: str) -> None:
+    console.print(f"[bold red]{type(error).__name__}[/]: {escape(sentence)}", soft_wrap=True)
+
+
 class NamedErrors(click.Group):
-    """Prints a named failure as one sentence and exits with 1, without a stack trace."""
+    """Prints a named failure, or a file that cannot be used, as one sentence without a trace; then exit 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command."""
         try:
             return super().invoke(ctx)
         except TeragError as error:
-            console.print(f"[bold red]{type(error).__name__}[/]: {error}", soft_wrap=True)
-            raise SystemExit(1) from None
+            _print_failure(error, str(error))
+        except OSError as error:
+            if error.filename is None:
+                raise
+            _print_failure(error, f"{error.filename}: {error.strerror}")
+        raise SystemExit(1)
 
 
 @click.group(
@@ -46,7 +55,7 @@ def main() -> None:
 @main.command()
 @click.option("--source", type=FOLDER, help="Folder with a source.yaml; without it, the demo bank.")
 @click.option("--root", type=FOLDER, help="Where the source's files are, if not where its manifest says.")
-@click.option("--month", help="Month to invoice, YYYY-MM; without it, the last one that has usage.")
+@click.option("--month", help="Month to invoice, YYYY-MM; without it, of those over the one with most usage.")
 @JSON
 def run(source: Path | None, root: Path | None, month: str | None, as_json: bool) -> None:
     """Run the whole job over a source: link, load, tune, find rings, calibrate, answer, invoice."""
@@ -102,7 +111,7 @@ def demo() -> None:
 
 
 @demo.command("make")
-@click.option("--people", type=click.IntRange(50, 5_000_000), default=5_000, show_default=True)
+@click.option("--people", type=click.IntRange(200, 5_000_000), default=5_000, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True)
 @click.option(
     "--month", default="2026-10", show_default=True, help="The last month of the bank's life, YYYY-MM."
@@ -114,7 +123,7 @@ def make_demo(people: int, seed: int, month: str, out: Path) -> None:
 
     with console.status(f"making a bank of {people:,} people"):
         write_bank(out, people, seed, month)
-    console.print(f"the bank is in {out}; run it with: terag run --source {out}")
+    console.print(f"the bank is in {out}; run it with: terag run --source {out}", markup=False)
 
 
 @main.group()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from resources.owner_files import write_owner_file
 from terag_pipelines.cli.running import AssetResult, JobResult
 from terag_pipelines.cli.summary import StageSummary
 
@@ -32,27 +33,25 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</t
 
 def write_report(path: Path, title: str, jobs: Sequence[JobResult], stages: Sequence[StageSummary]) -> Path:
     """Writes the report and gives its path; figures first, then every picture under its asset's name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     body = "".join([_stage_table(stages), *_pictures(jobs)])
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(PAGE.format(title=html.escape(title), style=STYLE, body=body))
-    return temporary.replace(path)
+    write_owner_file(path, PAGE.format(title=html.escape(title), style=STYLE, body=body))
+    return path
 
 
 def _stage_table(stages: Sequence[StageSummary]) -> str:
     rows = "".join(_stage_row(stage) for stage in stages)
-    return f"<table><tr><th>Stage<th>What came out<th>Seconds<th>How well</tr>{rows}</table>"
+    return f"<table><tr><th>Stage<th>What went in<th>What came out<th>Seconds<th>How well</tr>{rows}</table>"
 
 
 def _stage_row(stage: StageSummary) -> str:
     lines = "\n".join([*stage.scores.values(), *stage.notes.values()]).split("\n")
     told = "<br>".join(html.escape(line) for line in lines)
-    cells = f"<td><b>{stage.stage}</b><td class=rows>{_rows(stage)}<td class=n>{stage.seconds:.1f}<td>{told}"
-    return f"<tr>{cells}</tr>"
+    passed = f"<td class=rows>{_rows(stage.rows_in)}<td class=rows>{_rows(stage.rows)}"
+    return f"<tr><td><b>{stage.stage}</b>{passed}<td class=n>{stage.seconds:.1f}<td>{told}</tr>"
 
 
-def _rows(stage: StageSummary) -> str:
-    return "<br>".join(f"{n:,} {name.replace('_', ' ')}" for name, n in stage.rows.items() if n)
+def _rows(rows: Mapping[str, int]) -> str:
+    return "<br>".join(f"{n:,} {name.replace('_', ' ')}" for name, n in rows.items() if n)
 
 
 def _pictures(jobs: Sequence[JobResult]) -> Iterator[str]:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from assets.partitions import MONTHS, TIME_ZONE
 from resources.embedded import EmbeddedStores
 from resources.parquet_lake import ParquetLake
 from resources.settings import Settings, load_settings
+from terag_pipelines.billing.usage import assign_months
 from terag_pipelines.cli.demo import demo_source
 from terag_pipelines.cli.instance import open_instance
 from terag_pipelines.cli.report import write_report
 from terag_pipelines.cli.running import JobResult, run_job
 from terag_pipelines.cli.summary import StageSummary, as_json, as_table, summarise
-from terag_pipelines.entities.model import USAGE_EVENTS
+from terag_pipelines.entities.model import TENANTS, USAGE_EVENTS
 from terag_pipelines.errors import ConfigurationError
-
-TIME_ZONE = "Asia/Almaty"
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
@@ -52,16 +51,17 @@ class RunOutcome:
         """The outcome for a person: the summary, failures if any, and where to look next."""
         console.print(as_table(self.stages))
         for failure in (failure for job in self.jobs for failure in job.failures):
-            console.print(f"[bold red]failed[/] {failure}", soft_wrap=True)
-        console.print(self._next_steps(), soft_wrap=True)
+            console.print(f"[bold red]failed[/] {escape(failure)}", soft_wrap=True)
+        console.print(self._next_steps(), soft_wrap=True, markup=False)
 
     def _next_steps(self) -> str:
         seconds = sum(job.seconds for job in self.jobs)
         ended = "everything ran" if self.is_success else "it stopped; what was served before is still served"
         lines = [f"\n{ended}, in {seconds:.0f} s", f"  report     {_shown(self.report)}"]
-        invoices = self.home / "invoices"
-        if invoices.exists():
-            lines.append(f"  invoices   {_shown(invoices)}")
+        if "monthly_invoicing" in {job.job for job in self.jobs}:
+            lines.append(f"  invoices   {_shown(self.home / 'invoices')}")
+        elif self.is_success:
+            lines.append(f"  invoices   none: the source has no usage in a month from {_billable_months()}")
         return "\n".join(
             [*lines, "  look at it terag up      (Dagster UI, REST API; prints their addresses)"]
         )
@@ -70,10 +70,11 @@ class RunOutcome:
 def run_source(source: Path | None, root: Path | None, month: str | None, console: Console) -> RunOutcome:
     """Runs both jobs over a source; without one, over TERAG_SOURCE or the demo bank.
 
-    Raises: ConfigurationError for a malformed month; store and source errors come as failures of their asset.
+    Raises: ConfigurationError for a month that cannot be invoiced; store and source errors come as failures
+    of their asset.
     """
-    if month and not MONTH.fullmatch(month):
-        raise ConfigurationError(f"--month {month!r} is not a month; write it as YYYY-MM")
+    if month:
+        _require_billable(month)
     settings = load_settings(source=source, source_root=root)
     with _progress(console) as tell, EmbeddedStores(settings, report=tell):
         tell("making the demo bank" if settings.source is None else "reading the source")
@@ -100,17 +101,36 @@ def _run_jobs(
         if not refresh.is_success:
             return [refresh]
         shelf = SourceResource(**config["resources"]["source"]["config"]).batch_shelf()
-        billed = month or _busiest_month(ParquetLake(settings.lake_folder), shelf)
+        billed = month or busiest_month(_used_months(ParquetLake(settings.lake_folder), shelf))
         if billed is None:
             return [refresh]
         return [refresh, run_job(defs, "monthly_invoicing", instance, config, tell, partition=billed)]
 
 
-def _busiest_month(lake: ParquetLake, shelf: str) -> str | None:
-    """The month, in Asia/Almaty, with the most usage events of the source; None without usage."""
-    used_at = lake.read(shelf, USAGE_EVENTS)["occurred_at"].cast(pa.timestamp("us", tz=TIME_ZONE))
-    counts = pc.value_counts(pc.strftime(used_at, format="%Y-%m")).to_pylist()
-    return str(max(counts, key=lambda one: (one["counts"], one["values"]))["values"]) if counts else None
+def busiest_month(used_in: Sequence[str]) -> str | None:
+    """Of the months ("YYYY-MM") of usage events, the most frequent that can be invoiced.
+
+    The latest of several; None where none of them is over.
+    """
+    counts, billable = Counter(used_in), set(MONTHS.get_partition_keys())
+    return max(counts.keys() & billable, key=lambda month: (counts[month], month), default=None)
+
+
+def _used_months(lake: ParquetLake, shelf: str) -> list[str]:
+    assigned = assign_months(lake.read(shelf, USAGE_EVENTS), lake.read(shelf, TENANTS), TIME_ZONE)
+    return assigned.usage["usage_month"].to_list()
+
+
+def _require_billable(month: str) -> None:
+    if month not in MONTHS.get_partition_keys():
+        raise ConfigurationError(
+            f"--month {month[:20]!r} cannot be invoiced: it is written YYYY-MM, from {_billable_months()}"
+        )
+
+
+def _billable_months() -> str:
+    months = MONTHS.get_partition_keys()
+    return f"{months[0]} to {months[-1]}, the last that is over"
 
 
 def _steps() -> dict[str, str]:
@@ -133,7 +153,7 @@ def _progress(console: Console) -> Iterator[Callable[[str], None]]:
             progress.update(task, description=text)
             if not console.is_terminal and _without_counts(text) not in told[-1:]:
                 told.append(_without_counts(text))
-                console.print(f"  {text}")
+                console.print(f"  {text}", markup=False)
 
         yield tell
 

@@ -15,7 +15,9 @@ import httpx
 import psutil
 from rich.console import Console
 
+from resources.doctor import DAGSTER_HOST, examine_ports
 from resources.embedded import EmbeddedStores
+from resources.owner_files import write_owner_file
 from resources.settings import Settings, load_settings
 from terag_pipelines.cli.instance import prepare_instance
 from terag_pipelines.cli.keys import new_key
@@ -28,10 +30,11 @@ STOP_SECONDS = 15.0
 def start_services(detach: bool, console: Console) -> None:
     """Starts everything, waits until it answers, prints where it is; then waits for Ctrl-C unless detached.
 
-    Raises: ConfigurationError where a port is taken or a service does not come up.
+    Raises: ConfigurationError where a port is taken, or a service does not come up or ends by itself.
     """
     settings = load_settings()
     _refuse_second(settings)
+    _refuse_taken_ports(settings)
     EmbeddedStores(settings, report=console.print).start(keep=True)
     prepare_instance(settings.dagster_folder)
     children = {name: _spawn(name, command, settings) for name, command in _commands(settings).items()}
@@ -40,7 +43,7 @@ def start_services(detach: bool, console: Console) -> None:
         _await_answers(settings, children)
         console.print(_addresses(settings), soft_wrap=True)
         if not detach:
-            _wait(children, console)
+            _wait(settings, children, console)
     except BaseException:
         stop_services(console)
         raise
@@ -61,8 +64,7 @@ def stop_services(console: Console) -> None:
 
 def _commands(settings: Settings) -> Mapping[str, list[str]]:
     module = ["-m", "terag_pipelines.definitions"]
-    host, port = settings.api_host, str(settings.dagster_port)
-    web = ["dagster-webserver", "--host", host, "--port", port, *module]
+    web = ["dagster-webserver", "--host", DAGSTER_HOST, "--port", str(settings.dagster_port), *module]
     bin_folder = Path(sys.executable).parent
     return {
         "dagster-webserver": [str(bin_folder / web[0]), *web[1:]],
@@ -72,27 +74,26 @@ def _commands(settings: Settings) -> Mapping[str, list[str]]:
 
 
 def _spawn(name: str, command: list[str], settings: Settings) -> subprocess.Popen[bytes]:
-    logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    log_file = _log_file(settings, name)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "DAGSTER_HOME": str(settings.dagster_folder),
         "TERAG_HOME": str(settings.home),
     }
-    with (logs / f"{name}.log").open("ab") as log:
+    with log_file.open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
 def _await_answers(settings: Settings, children: Mapping[str, subprocess.Popen[bytes]]) -> None:
     wanted = {
-        "api": f"http://{settings.api_host}:{settings.api_port}/healthz",
-        "dagster-webserver": f"http://{settings.api_host}:{settings.dagster_port}/server_info",
+        "api": f"{_api_address(settings)}/healthz",
+        "dagster-webserver": f"{_dagster_address(settings)}/server_info",
     }
     deadline = time.monotonic() + START_SECONDS
     for name, address in wanted.items():
         while not _answers(address):
             if children[name].poll() is not None or time.monotonic() > deadline:
-                log = settings.home / "logs" / f"{name}.log"
-                raise ConfigurationError(f"{name} did not start; its log is {log}")
+                raise ConfigurationError(f"{name} did not start; its log is {_log_file(settings, name)}")
             time.sleep(0.3)
 
 
@@ -103,12 +104,25 @@ def _answers(address: str) -> bool:
         return False
 
 
+def _api_address(settings: Settings) -> str:
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    return f"http://{host}:{settings.api_port}"
+
+
+def _dagster_address(settings: Settings) -> str:
+    return f"http://{DAGSTER_HOST}:{settings.dagster_port}"
+
+
+def _log_file(settings: Settings, name: str) -> Path:
+    return settings.home / "logs" / f"{name}.log"
+
+
 def _addresses(settings: Settings) -> str:
-    api = f"http://{settings.api_host}:{settings.api_port}"
+    api = _api_address(settings)
     key = _first_key(settings)
     return "\n".join(
         [
-            f"  Dagster    http://{settings.api_host}:{settings.dagster_port}",
+            f"  Dagster    {_dagster_address(settings)}",
             f"  REST API   {api}/docs",
             f"  API key    {key}" if key else "  API key    made before; `terag keys create` makes another",
             f'  try        curl -H "X-API-Key: {key or "$KEY"}" {api}/v1/rings',
@@ -122,16 +136,25 @@ def _first_key(settings: Settings) -> str | None:
     if marker.exists():
         return None
     key = new_key("first key", "admin", None)
-    marker.touch()
+    write_owner_file(marker, "")
     return key
 
 
-def _wait(children: Mapping[str, subprocess.Popen[bytes]], console: Console) -> None:
+def _wait(settings: Settings, children: Mapping[str, subprocess.Popen[bytes]], console: Console) -> None:
     console.print("Ctrl-C stops everything")
     with suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         while all(child.poll() is None for child in children.values()):
             time.sleep(0.5)
+        ended = next(name for name, child in children.items() if child.poll() is not None)
+        raise ConfigurationError(f"{ended} has ended by itself; its log is {_log_file(settings, ended)}")
+
+
+def _refuse_taken_ports(settings: Settings) -> None:
+    """Else another's service would answer for ours."""
+    for finding in examine_ports(settings):
+        if finding.state != "ok":
+            raise ConfigurationError(f"{finding.subject} {finding.detail}: {finding.remedy}")
 
 
 def _refuse_second(settings: Settings) -> None:

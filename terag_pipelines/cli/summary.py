@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from terag_pipelines.cli.running import AssetResult, JobResult
@@ -15,16 +16,18 @@ NO_BREAK = "\u00a0"
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the design card: the assets that belong to it, and those whose rows are worth counting."""
+    """A stage of the design card: the tables it reads and makes, and assets that only tell something."""
 
     name: str
-    counted: tuple[str, ...]
+    read: tuple[str, ...]
+    made: tuple[str, ...]
     told: tuple[str, ...] = ()
 
 
 STAGES = (
     Stage(
         "Ingest",
+        ("source_files",),
         (
             "entity_records",
             "accounts",
@@ -36,23 +39,29 @@ STAGES = (
             "quarantined_rows",
         ),
     ),
-    Stage("Link", ("candidate_pairs", "links", "entities")),
-    Stage("Calibrate", (), ("link_calibrators", "ring_calibrators")),
-    Stage("Load graph", (), ("graph_load",)),
-    Stage("Find rings", ("fraud_rings", "ring_members", "ring_alerts"), ("ring_scores",)),
-    Stage("Twin", ("twin_effects", "client_twins")),
-    Stage("Promote", (), ("promoted_batch",)),
-    Stage("Tune indexes", ("index_trials",)),
-    Stage("Invoice", ("rated_lines", "invoices"), ("usage_totals",)),
+    Stage("Link", ("entity_records",), ("candidate_pairs", "links", "entities")),
+    Stage("Calibrate", ("labels",), (), ("link_calibrators", "ring_calibrators")),
+    Stage("Load graph", ("entities", "accounts", "transfers"), (), ("graph_load",)),
+    Stage(
+        "Find rings",
+        ("accounts", "transfers", "relationships"),
+        ("fraud_rings", "ring_members", "ring_alerts"),
+        ("ring_scores",),
+    ),
+    Stage("Twin", ("client_panel",), ("twin_effects", "client_twins")),
+    Stage("Promote", (), (), ("promoted_batch",)),
+    Stage("Tune indexes", (), ("index_trials",)),
+    Stage("Invoice", ("usage_events", "tenants"), ("rated_lines", "invoices"), ("usage_totals",)),
 )
 """The stages in the order in which they are run."""
 
 
 @dataclass(frozen=True)
 class StageSummary:
-    """One stage: how many rows each of its tables has, how long it took, and how well it did."""
+    """One stage: rows of what went in and of what came out, how long it took, and how well it did."""
 
     stage: str
+    rows_in: Mapping[str, int]
     rows: Mapping[str, int]
     seconds: float
     scores: Mapping[str, str]
@@ -63,33 +72,39 @@ def summarise(jobs: Sequence[JobResult], step_of: Mapping[str, str]) -> list[Sta
     """One summary for each stage that ran; `step_of` gives the step that makes each asset."""
     made = {result.asset: result for job in jobs for result in job.assets}
     seconds = {step: time for job in jobs for step, time in job.step_seconds.items()}
-    ran = [stage for stage in STAGES if any(name in made for name in stage.counted + stage.told)]
+    ran = [stage for stage in STAGES if any(name in made for name in stage.made + stage.told)]
     return [_summarise_stage(stage, made, seconds, step_of) for stage in ran]
 
 
 def _summarise_stage(
     stage: Stage, made: Mapping[str, AssetResult], seconds: Mapping[str, float], step_of: Mapping[str, str]
 ) -> StageSummary:
-    results = [made[name] for name in stage.told + stage.counted if name in made]
+    results = [made[name] for name in stage.told + stage.made if name in made]
     steps = {step_of.get(result.asset, result.asset) for result in results}
     return StageSummary(
         stage=stage.name,
-        rows={r.asset: r.n_rows for r in results if r.asset in stage.counted and r.n_rows is not None},
+        rows_in=_counted(stage.read, made),
+        rows=_counted(stage.made, made),
         seconds=round(sum(seconds.get(step, 0.0) for step in steps), 2),
         scores={result.asset: result.score for result in results if result.score},
         notes={r.asset: str(r.metadata["note"]) for r in results if r.metadata.get("note")},
     )
 
 
+def _counted(names: Sequence[str], made: Mapping[str, AssetResult]) -> dict[str, int]:
+    counts = {name: made[name].n_rows for name in names if name in made}
+    return {name: n for name, n in counts.items() if n is not None}
+
+
 def as_table(stages: Sequence[StageSummary]) -> Table:
     """The summary as a table for the terminal."""
     table = Table(title=None, show_edge=False, pad_edge=False, expand=False)
     table.add_column("Stage", style="bold", no_wrap=True)
-    table.add_column("What came out", overflow="fold")
+    table.add_column("What went in \u2192 what came out", overflow="fold")
     table.add_column("Seconds", justify="right", no_wrap=True)
     table.add_column("How well", overflow="fold")
     for stage in stages:
-        table.add_row(stage.stage, _counts(stage), f"{stage.seconds:.1f}", "\n".join(_told(stage)))
+        table.add_row(stage.stage, _passed(stage), f"{stage.seconds:.1f}", escape("\n".join(_told(stage))))
     return table
 
 
@@ -109,15 +124,15 @@ def as_json(jobs: Sequence[JobResult], stages: Sequence[StageSummary]) -> dict[s
     }
 
 
-def _counts(stage: StageSummary) -> str:
-    shown = [f"{_spaced(n)}{NO_BREAK}{name.replace('_', NO_BREAK)}" for name, n in stage.rows.items() if n]
-    nothing = "nothing" if stage.rows else ""
-    return ", ".join(shown) or nothing
+def _passed(stage: StageSummary) -> str:
+    """What went in and what came out."""
+    taken, given = _listed(stage.rows_in), _listed(stage.rows) or ("nothing" if stage.rows else "")
+    return f"{taken} \u2192 {given}" if taken and given else taken or given
+
+
+def _listed(rows: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,}{NO_BREAK}{name.replace('_', NO_BREAK)}" for name, n in rows.items() if n)
 
 
 def _told(stage: StageSummary) -> list[str]:
     return [*stage.scores.values(), *stage.notes.values()]
-
-
-def _spaced(number: int) -> str:
-    return f"{number:,}".replace(",", NO_BREAK)

@@ -69,7 +69,9 @@ def _answer_replication(table: Floats) -> tuple[float, float, float]:
     truth = table[:, 4] - table[:, 3]
     scores = score_rows(study, TwinParams())
     average = estimate_average(study, scores, 0.95)
-    model = fit_effect_model(tuple(f"x{j}" for j in range(table.shape[1] - 5)), study, scores, TwinParams().seed)
+    model = fit_effect_model(
+        tuple(f"x{j}" for j in range(table.shape[1] - 5)), study, scores, TwinParams().seed
+    )
     each, _ = model.predict(model.features(table[:, 5:]))
     covered = float(average.low <= truth[scores.has_overlap].mean() <= average.high)
     return abs(average.effect - truth.mean()), root_mean(each - truth), covered

@@ -66,15 +66,19 @@ def _run(home: Path, source: Path) -> dict[str, Any]:
 
 
 def _table(outcome: dict[str, Any]) -> str:
-    lines = ["| stage | what came out | seconds | how well |", "|---|---|---|---|"]
+    lines = ["| stage | what went in | what came out | seconds | how well |", "|---|---|---|---|---|"]
     lines += [_row(stage) for stage in outcome["stages"]]
     return "\n".join([*lines, *(f"\nfailed: {failure}" for failure in outcome["failures"])])
 
 
 def _row(stage: dict[str, Any]) -> str:
-    rows = "<br>".join(f"{n:,} {name.replace('_', ' ')}" for name, n in stage["rows"].items() if n)
+    taken, given = _rows(stage["rows_in"]), _rows(stage["rows"])
     told = "<br>".join([*stage["scores"].values(), *stage["notes"].values()]).replace("\n", "<br>")
-    return f"| {stage['stage']} | {rows} | {stage['seconds']:.1f} | {told.replace('|', '/')} |"
+    return f"| {stage['stage']} | {taken} | {given} | {stage['seconds']:.1f} | {told.replace('|', '/')} |"
+
+
+def _rows(rows: dict[str, int]) -> str:
+    return "<br>".join(f"{n:,} {name.replace('_', ' ')}" for name, n in rows.items() if n)
 
 
 if __name__ == "__main__":

@@ -59,3 +59,9 @@ def test_a_wrong_request_is_told_where_and_not_what(client: TestClient) -> None:
 def test_an_unknown_path_is_a_problem(client: TestClient) -> None:
     assert client.get("/nowhere").json()["title"] == "Not Found"
     assert client.get("/nowhere").headers["content-type"] == "application/problem+json"
+
+
+def test_a_wrong_method_is_told_the_right_one(client: TestClient) -> None:
+    answer = client.post("/fails/TeragError")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -76,7 +76,7 @@ class FakeGraph:
 
 
 class FakeTables:
-    tables: ClassVar = {
+    kept: ClassVar = {
         FRAUD_RINGS.name: RINGS,
         RING_MEMBERS.name: MEMBERS,
         CLIENT_TWINS.name: TWINS,
@@ -86,15 +86,14 @@ class FakeTables:
     def shelf(self) -> str:
         return "batch-b1"
 
-    def table(self, schema: TableSchema) -> pa.Table:
-        return self.tables.get(schema.name, schema.empty())
+    def tables(self, *schemas: TableSchema) -> tuple[pa.Table, ...]:
+        return tuple(self.kept.get(schema.name, schema.empty()) for schema in schemas)
 
-    def rows(self, schema: TableSchema, **wanted: str) -> list[dict[str, Any]]:
-        return [
-            row
-            for row in self.table(schema).to_pylist()
-            if all(row[column] == value for column, value in wanted.items())
-        ]
+    def rows(self, *schemas: TableSchema, **wanted: str) -> tuple[list[dict[str, Any]], ...]:
+        return tuple(
+            [row for row in table.to_pylist() if wanted.items() <= row.items()]
+            for table in self.tables(*schemas)
+        )
 
 
 class FakeKeys(dict[str, ApiKeyRecord]):

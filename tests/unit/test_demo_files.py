@@ -110,3 +110,17 @@ def test_a_full_disk_leaves_what_was_there(
         write_demo_bank(small, folder)
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["bank"]
+
+
+def test_a_place_that_cannot_be_written_is_named(small: DemoBank, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigurationError, match=r"cannot be written into .*bank"):
+        write_demo_bank(small, tmp_path / "file" / "bank")
+
+
+def test_it_can_be_written_where_one_stands(
+    small: DemoBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_demo_bank(small, Path())
+    assert (tmp_path / "source.yaml").is_file()

@@ -15,6 +15,7 @@ import pytest
 
 from resources import parquet_lake
 from resources.parquet_lake import ParquetLake
+from resources.promoted_tables import PromotedTables
 from terag_pipelines.errors import (
     IncompleteBatchError,
     SchemaMismatchError,
@@ -24,6 +25,7 @@ from terag_pipelines.errors import (
 from terag_pipelines.tables import TableSchema
 
 COLOURS = TableSchema("colours", pa.schema([("name", pa.string()), ("n", pa.int64())]), key=("name",))
+SHAPES = TableSchema("shapes", COLOURS.schema, key=("name",))
 SHELF = "batch-a"
 
 
@@ -47,6 +49,11 @@ def test_the_same_rows_in_another_order_are_the_same_table(lake: ParquetLake) ->
     before = file.stat().st_mtime_ns
     second = lake.write(SHELF, COLOURS, colours("red", "blue").take([1, 0]))
     assert (first, before) == (second, file.stat().st_mtime_ns)
+
+
+def test_a_null_in_the_key_is_refused(lake: ParquetLake) -> None:
+    with pytest.raises(SchemaMismatchError, match="the key \\['name'\\] is null"):
+        lake.write(SHELF, COLOURS, pa.table({"name": pa.array([None], pa.string()), "n": [1]}))
 
 
 def test_a_table_not_of_its_schema_is_refused(lake: ParquetLake) -> None:
@@ -95,6 +102,31 @@ def test_old_batches_are_removed_but_never_the_promoted_one(lake: ParquetLake) -
     assert lake.read("batch-served", COLOURS).num_rows == 1
 
 
+def test_tables_that_are_asked_for_together_are_of_one_batch(lake: ParquetLake) -> None:
+    reader = PromotedTables(lake)
+    for shelf in ("batch-a", "batch-b"):
+        for schema in (COLOURS, SHAPES):
+            lake.write(shelf, schema, colours(shelf))
+        lake.promote(shelf, ["colours", "shapes"])
+        (alone,) = reader.tables(COLOURS)  # kept in memory
+        assert alone["name"].to_pylist() == [shelf]
+        assert reader.rows(COLOURS, SHAPES, name=shelf) == ([{"name": shelf, "n": 0}],) * 2
+        assert reader.rows(SHAPES, name="another") == ([],)
+
+
+def test_half_batches_take_nobodys_place_and_go_after_a_day(lake: ParquetLake) -> None:
+    for shelf in ("batch-served", "batch-before"):
+        for schema in (COLOURS, SHAPES):
+            lake.write(shelf, schema, colours(shelf))
+    lake.promote("batch-served", ["colours", "shapes"])
+    pointed = (lake._folder / "promoted.json").stat().st_mtime
+    for shelf, age in (("batch-half", -60), ("batch-killed", 90_000), ("batch-before", 200_000)):
+        lake.write(shelf, COLOURS, colours(shelf))
+        os.utime(lake._folder / shelf, (pointed - age, pointed - age))
+    assert lake.remove_old_batches(keep=2) == ["batch-killed"]
+    assert lake.batch_shelves() == ["batch-before", "batch-half", "batch-served"]
+
+
 @pytest.mark.parametrize("failing", ["fsync", "write"])
 def test_a_full_disk_is_named_and_loses_nothing(lake: ParquetLake, monkeypatch, failing: str) -> None:
     lake.write(SHELF, COLOURS, colours("red"))
@@ -114,6 +146,7 @@ def test_a_full_disk_is_named_and_loses_nothing(lake: ParquetLake, monkeypatch, 
 WRITER = """
 import sys, pathlib, pyarrow as pa
 from resources.parquet_lake import ParquetLake
+from resources.promoted_tables import PromotedTables
 from tests.unit.test_parquet_lake import COLOURS, SHELF
 lake = ParquetLake(pathlib.Path(sys.argv[1]))
 print("ready", flush=True)
