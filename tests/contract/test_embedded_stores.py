@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -384,11 +385,15 @@ def test_a_first_start_killed_before_the_user_was_made_is_begun_anew(mongo_only:
 
 
 def test_stores_end_when_their_home_is_deleted(mongo_only: Settings) -> None:
-    import shutil
-
     EmbeddedStores(mongo_only).start()
-    shutil.rmtree(mongo_only.home)
+    assert wait_until(lambda: is_removed(mongo_only.home))
     assert wait_until(lambda: not has_processes(mongo_only))
+
+
+def is_removed(folder: Path) -> bool:
+    """Deletes it, as often as needed: what runs in it still writes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
