@@ -85,7 +85,8 @@ def bench_loads(driver: neo4j.Driver, n_entities: int) -> None:
     for (what, peer), cost in costs.items():
         tell("graph", what, cost, PACKAGES, peer, n_rows=n_rows, rows_per_s=round(n_rows / cost.wall_s))
     tuned, cost = measured(lambda: tune_indexes(graph, analyst_workload(tables)))
-    tell("graph", "index trial", cost, PACKAGES, n_rows=n_rows, trials=tuned.trials.to_pylist())
+    trials = {row["trial_id"]: f"{row['decision']}: {row['reason']}" for row in tuned.trials.to_pylist()}
+    tell("graph", "index trials", cost, PACKAGES, n_rows=n_rows, trials=trials)
 
 
 def bench_observer(n_calls: int = 100_000) -> None:

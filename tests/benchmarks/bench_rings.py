@@ -162,7 +162,7 @@ def main(n_people: int) -> None:
     quality = judge_detection(detection.scores, named.members, tables)
     tell("rings", "all of score_rings", cost, PACKAGES, **sizes, **asdict(quality.scores))
     for name, beside in quality.baselines.items():
-        tell("rings", "the score beside it", cost_of(lambda: None), (), name, **sizes, **asdict(beside))
+        tell("rings", "the score beside it", None, (), name, **sizes, **asdict(beside))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ holds the public data sets; without it those are left out.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,8 @@ def measure_panel(n_clients: int) -> None:
     fit, cost = measured(lambda: fit_twins(table, spec))
     quality = effect_quality(fit.effects, fit.twins, truth)
     sizes = {"n_clients": n_clients, "n_months": 12}
-    tell("twin", f"panel, {len(QUESTIONS)} questions", cost, PACKAGES, **sizes, **quality.__dict__)
+    judged = {"against_truth": asdict(quality)}
+    tell("twin", f"panel, {len(QUESTIONS)} questions", cost, PACKAGES, **sizes, **judged)
     names = ["income", "tenure", "distress", "risk_appetite", "digital_share", "credit_limit_raise"]
     columns = {name: table[name].to_numpy() for name in (*names, "fee_waiver", "balance_next")}
     covariates = np.stack([columns[name] for name in names], axis=1)

@@ -47,15 +47,20 @@ def total(costs: Iterable[Cost]) -> Cost:
 
 
 def tell(
-    subject: str, what: str, cost: Cost, packages: Sequence[str], peer: str = "terag", **figures: object
+    subject: str,
+    what: str,
+    cost: Cost | None,
+    packages: Sequence[str],
+    peer: str = "terag",
+    **figures: object,
 ) -> None:
-    """Prints one result: what was done by whom, its sizes and scores, its cost and the packages' versions."""
+    """Prints one result: what was done by whom, its sizes and scores, its cost, versions of packages."""
     line = {
         "subject": subject,
         "what": what,
         "peer": peer,
         **figures,
-        **asdict(cost),
+        **(asdict(cost) if cost else {}),
         "versions": {name: version(name) for name in packages},
     }
     print(json.dumps(_rounded(line)), flush=True)

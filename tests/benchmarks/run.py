@@ -46,7 +46,7 @@ def main() -> None:
 
 def _measure(name: str) -> Iterator[dict[str, Any]]:
     if name in NEEDS_SHARED and not SHARED.is_dir():
-        yield {"note": "not measured: the public data sets are not on this machine"}
+        yield {"what": "nothing", "note": "not measured: the public data sets are not on this machine"}
         return
     module, *arguments = BENCHMARKS[name]
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
@@ -56,7 +56,8 @@ def _measure(name: str) -> Iterator[dict[str, Any]]:
     print(*lines, sep="\n", flush=True)
     yield from (json.loads(line) for line in lines)
     if done.returncode or not lines:
-        yield {"note": f"exit {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}"}
+        reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        yield {"what": "failed", "note": f"exit {done.returncode}: {' '.join(reason)[:300]}"}
 
 
 def _page(measured: dict[str, list[dict[str, Any]]]) -> str:
@@ -84,9 +85,11 @@ def _by_columns(rows: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], list[
 
 
 def _shape(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    """A table: one column for each row where there are few, since benchmarks have many figures."""
-    lines = [f"| {column} | " + " | ".join(_shown(row[column]) for row in rows) + " |" for column in columns]
-    return "\n".join(["| |" + " |" * len(rows), "|---|" + "---|" * len(rows), *lines])
+    """A table: one column for each row, as benchmarks have few rows and many figures."""
+    head, *others = columns
+    lines = [" | ".join(["", *(_shown(row[head]) for row in rows)]), "|".join(["---"] * (len(rows) + 1))]
+    lines += [" | ".join([column, *(_shown(row[column]) for row in rows)]) for column in others]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
