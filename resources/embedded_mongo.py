@@ -30,6 +30,7 @@ PROBE_TIMEOUT_MS = 3000
 
 NOT_YET_INITIALISED = 94
 ALREADY_INITIALISED = 23
+UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
 INVALID_REPLICA_SET_CONFIG = 93
 
@@ -105,7 +106,7 @@ class EmbeddedMongo:
                 is_ready = self._is_primary(client, port)
         except OperationFailure as error:
             if error.code != AUTHENTICATION_FAILED:
-                raise EmbeddedStoreError(f"mongod refused a start-up command (code {error.code})") from error
+                raise _refused_command(error) from error
             return self._found(port)
         except PyMongoError:
             return False
@@ -142,10 +143,24 @@ class EmbeddedMongo:
                 elif client.admin.command("hello").get("isWritablePrimary"):
                     client.admin.command("createUser", USER, pwd=self.password(), roles=["root"])
         except OperationFailure as error:
-            raise EmbeddedStoreError(_explain_refusal(self.folder)) from error
+            if error.code != UNAUTHORIZED:
+                raise _refused_command(error) from error
+            if not self._takes_password(port):
+                raise EmbeddedStoreError(_explain_refusal(self.folder)) from error
         except PyMongoError:
             return False
         return False
+
+    def _takes_password(self, port: int) -> bool:
+        """Asked where a user is known to be there: it may be ours, of a slow command that was given up."""
+        try:
+            with self._connect(port, with_password=True) as client:
+                client.admin.command("hello")
+        except OperationFailure as error:
+            return error.code != AUTHENTICATION_FAILED
+        except PyMongoError:
+            return True  # nothing is known: it is asked again
+        return True
 
     def _initiate(self, client: pymongo.MongoClient[dict[str, Any]], port: int) -> None:
         config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
@@ -204,6 +219,10 @@ def find_mongod() -> Path:
             "Install that, or set TERAG_MONGO_URI to a MongoDB replica set"
         )
     return Path(on_path)
+
+
+def _refused_command(error: OperationFailure) -> EmbeddedStoreError:
+    return EmbeddedStoreError(f"mongod refused a start-up command (code {error.code})")
 
 
 def _explain_refusal(folder: StoreFolder) -> str:

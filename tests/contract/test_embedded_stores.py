@@ -338,6 +338,15 @@ def test_two_configured_servers_leave_no_trace(tmp_path: Path, stores: RunningPa
     assert not settings.home.exists()
 
 
+def test_a_user_that_was_made_after_all_is_no_wrong_password(stores: RunningPair) -> None:
+    """A slow createUser is given up for lost, and the next attempt finds its user there."""
+    pair = EmbeddedStores(stores.settings)
+    (mongo,) = (server for server in pair._servers() if isinstance(server, EmbeddedMongo))
+    port = pair.folder.read_state()[MONGO].port
+    assert mongo._found(port) is False
+    assert mongo.answers(port)
+
+
 def test_a_lost_password_is_said_and_the_data_is_not_touched(mongo_only: Settings) -> None:
     with EmbeddedStores(mongo_only) as pair:
         documents = connect_documents(mongo_only, pair.start())
