@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.groups import RINGS, out, tables_in
-from assets.metadata import picture, rows_as_markdown, score
+from assets.metadata import described, picture, rows_as_markdown, score
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.rings.alerts import raise_alerts
 from terag_pipelines.rings.detection import score_rings
@@ -52,7 +52,8 @@ def named_rings(
     named = name_rings(ring_scores, tables, load_calibrator(ring_calibrators, "rings"))
     risk = judge_risk(named.rings, named.members, tables)
     told = tell_quality(judge_detection(ring_scores, named.members, tables), risk)
-    return dg.Output(named.rings, metadata=draw_riskiest(named, tables) | told), dg.Output(named.members)
+    metadata = draw_riskiest(named, tables) | told | described(why_empty=named.why_none or None)
+    return dg.Output(named.rings, metadata=metadata), dg.Output(named.members)
 
 
 @dg.asset(**RINGS)

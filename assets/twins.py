@@ -51,7 +51,7 @@ def tell_quality(quality: EffectQuality) -> list[str]:
     if not quality.n_effects:
         return []
     average = f"{quality.n_effects} true effects, {quality.covered_share:.0%} inside their interval"
-    clients = f"{quality.n_clients} clients' own, {quality.client_covered_share:.0%} inside"
+    clients = f"{quality.n_clients:,} clients' own, {quality.client_covered_share:.0%} inside"
     return [f"{average}; {clients}"]
 
 

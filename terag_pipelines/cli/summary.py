@@ -87,8 +87,13 @@ def _summarise_stage(
         rows=_counted(stage.made, made),
         seconds=round(sum(seconds.get(step, 0.0) for step in steps), 2),
         scores={result.asset: result.score for result in results if result.score},
-        notes={r.asset: str(r.metadata["note"]) for r in results if r.metadata.get("note")},
+        notes={result.asset: note for result in results if (note := _note(result))},
     )
+
+
+def _note(result: AssetResult) -> str:
+    """What the asset noted, or why it is empty."""
+    return str(result.metadata.get("note") or result.metadata.get("why_empty") or "")
 
 
 def _counted(names: Sequence[str], made: Mapping[str, AssetResult]) -> dict[str, int]:

@@ -47,10 +47,11 @@ class NamingParams:
 
 @dataclass(frozen=True)
 class NamedRings:
-    """`rings`: a FRAUD_RINGS table; `members`: RING_MEMBERS of the same rings."""
+    """FRAUD_RINGS, and RING_MEMBERS of the same rings; `why_none` says why there are none."""
 
     rings: pa.Table
     members: pa.Table
+    why_none: str = ""
 
 
 def name_rings(
@@ -69,9 +70,15 @@ def name_rings(
     scored = _place_scores(ring_scores, projection, calibrator)
     core = find_cores(scored, projection, chosen)
     if not len(core.members):
-        return NamedRings(FRAUD_RINGS.empty(), RING_MEMBERS.empty())
+        return NamedRings(FRAUD_RINGS.empty(), RING_MEMBERS.empty(), _why_none(projection, chosen))
     portraits = portray_rings(core, projection, chosen.cycles, chosen.pass_through_days)
     return NamedRings(_rings_table(portraits.rings, chosen), _members_table(portraits.members))
+
+
+def _why_none(projection: Projection, params: NamingParams) -> str:
+    if not projection.edges.height:
+        return "nothing ties entities: they neither share an identifier nor pay each other"
+    return f"no {params.min_members} entities tied to each other score {params.member_threshold:g} or more"
 
 
 def _place_scores(

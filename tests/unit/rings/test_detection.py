@@ -125,6 +125,14 @@ def test_no_input_and_no_ring_give_empty_tables() -> None:
         )
 
 
+def test_why_there_is_no_ring_is_said() -> None:
+    alone, quiet, planted = World(5).tables(), World(40).live(60).tables(), many_rings().tables()
+    said = [name_rings(score_rings(tables).scores, tables).why_none for tables in (alone, quiet, planted)]
+    assert "neither share an identifier nor pay" in said[0]
+    assert "no 3 entities tied to each other score 0.5 or more" in said[1]
+    assert said[2] == ""
+
+
 def test_truth_changes_no_score() -> None:
     tables = planted_world().tables()
     turned = frame(tables["labels"]).with_columns(
