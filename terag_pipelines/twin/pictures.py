@@ -48,9 +48,8 @@ def draw_client_effects(twins: pa.Table, treatment: str, outcome: str) -> bytes:
         axes.axvline(known.mean(), color=SECOND, linewidth=1.5, label=f"mean {known.mean():.3g}")
         axes.axvline(0, color=MUTED, linewidth=1)
         axes.legend(frameon=False, fontsize=8)
-    axes.set(xlabel="change of the outcome for one unit of treatment", ylabel="clients")
-    told = f"{len(known):,} clients answered, {len(effect) - len(known):,} refused"
-    axes.text(1.0, 1.03, told, transform=axes.transAxes, ha="right", fontsize=8, color=MUTED)
+    told = f"clients ({len(known):,} answered, {len(effect) - len(known):,} refused)"
+    axes.set(xlabel="change of the outcome for one unit of treatment", ylabel=told)
     return png(figure)
 
 
