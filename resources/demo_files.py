@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
 import shutil
@@ -13,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from resources.disks import disk_errors, sync_folder
 from terag_pipelines.demo.bank import DemoBank
-from terag_pipelines.errors import ConfigurationError, StorageFullError
+from terag_pipelines.errors import ConfigurationError
 
 MARK = "# A demo bank:"
 """How the manifest of a demo bank begins; a folder without it is never replaced."""
@@ -33,15 +33,14 @@ def write_demo_bank(bank: DemoBank, folder: Path) -> None:
     folder = folder.resolve()
     making = folder.parent / f".{folder.name}.{os.getpid()}.making"
     try:
-        _check_free(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _write_all(bank, making)
-        _swap(making, folder)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError(f"no space left to write the demo bank into {folder}") from error
-        reason = error.strerror or type(error).__name__
-        raise ConfigurationError(f"the demo bank cannot be written into {folder}: {reason}") from error
+        with disk_errors(
+            f"no space left to write the demo bank into {folder}",
+            lambda reason: ConfigurationError(f"the demo bank cannot be written into {folder}: {reason}"),
+        ):
+            _check_free(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _write_all(bank, making)
+            _swap(making, folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
 
@@ -62,7 +61,7 @@ def _write_all(bank: DemoBank, folder: Path) -> None:
     for path, text in bank.texts.items():
         _write_bytes(folder / path, text.encode())
     for place in (*(place for place in folder.rglob("*") if place.is_dir()), folder):
-        _sync_folder(place)
+        sync_folder(place)
 
 
 def _write_durably(path: Path, table: pa.Table) -> None:
@@ -102,13 +101,5 @@ def _swap(making: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(aside)
     making.rename(folder)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,21 +7,20 @@ is killed. A store whose address is configured (TERAG_NEO4J_URI, TERAG_MONGO_URI
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from pydantic import SecretStr
 
+from resources.disks import disk_errors
 from resources.embedded_mongo import EmbeddedMongo
 from resources.embedded_neo4j import USER, EmbeddedNeo4j, bolt_uri
 from resources.neo4j_training import start_training
@@ -97,7 +96,7 @@ class EmbeddedStores:
         servers = self._servers()
         if not servers:
             return self._addresses({})
-        with _storage_errors(self.folder.path):
+        with self._named_disk_errors():
             self._require_disk()
             with self.folder.held():
                 try:
@@ -184,6 +183,16 @@ class EmbeddedStores:
     def _report_fetch(self, n_done: int, n_all: int) -> None:
         self._report(f"fetching Neo4j's jars, {n_done} of {n_all}")
 
+    def _named_disk_errors(self) -> AbstractContextManager[None]:
+        folder = self.folder.path
+        return disk_errors(
+            f"the disk of {folder} is full",
+            lambda reason: EmbeddedStoreError(
+                f"the stores cannot be kept in {folder}: {reason}. "
+                "Set TERAG_HOME to a folder that may be written"
+            ),
+        )
+
     def _require_disk(self) -> None:
         existing = next(p for p in (self.folder.path, *self.folder.path.parents) if p.exists())
         if shutil.disk_usage(existing).free < LEAST_FREE_BYTES:
@@ -232,20 +241,6 @@ class EmbeddedStores:
     def _login_to_mongo(self, running: RunningStore | None) -> SecretStr:
         mongo = EmbeddedMongo(self.folder, self.settings.mongo_cache_mb)
         return SecretStr(mongo.uri(running.port) if running else "mongodb://127.0.0.1:0")
-
-
-@contextmanager
-def _storage_errors(folder: Path) -> Iterator[None]:
-    """Makes our own errors of what the file system refuses."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError(f"the disk of {folder} is full") from error
-        raise EmbeddedStoreError(
-            f"the stores cannot be kept in {folder}: {error.strerror or type(error).__name__}. "
-            "Set TERAG_HOME to a folder that may be written"
-        ) from error
 
 
 def _own_mark() -> ProcessMark:

@@ -7,23 +7,22 @@ Neo4j Community is GPLv3: it is not shipped here, the user fetches it, and it ru
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from resources.disks import disk_errors
 from resources.processes import hold_lock
 from resources.settings import Settings
-from terag_pipelines.errors import EmbeddedStoreError, StorageFullError
+from terag_pipelines.errors import EmbeddedStoreError
 
 LOCK_FILE = Path(__file__).with_name("neo4j-2026.08.1.jars.tsv")
 N_THREADS = 12
@@ -176,7 +175,10 @@ def _enumerate(names: list[str], most: int = 3) -> str:
 
 
 def _fill_cache(settings: Settings, lock: JarLock, folder: Path, on_progress: Progress) -> None:
-    with _storage_errors(folder):
+    with disk_errors(
+        f"the disk of {folder} is full: Neo4j's jars take 160 MB",
+        lambda reason: EmbeddedStoreError(f"Neo4j's jars cannot be kept in {folder}: {reason}"),
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         with hold_lock(folder.parent / "fetch.lock", LOCK_WAIT_S):
             wanted = find_faulty_jars(lock, folder)  # again: another process may have fetched them meanwhile
@@ -275,13 +277,3 @@ def _explain_unreachable(url: str, error: httpx.HTTPError) -> str:
         f"Neo4j's jars could not be fetched: {url} {reason}. Set TERAG_MAVEN_URL to a Maven repository in "
         "reach, or TERAG_NEO4J_JARS to a folder that has the jars, or TERAG_NEO4J_URI to a running Neo4j"
     )
-
-
-@contextmanager
-def _storage_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFullError(f"the disk of {folder} is full: Neo4j's jars take 160 MB") from error
-        raise EmbeddedStoreError(f"Neo4j's jars cannot be kept in {folder}: {error.strerror}") from error

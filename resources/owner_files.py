@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from resources.disks import sync_folder
+
 OWNER_ONLY_FOLDER = 0o700
 
 
@@ -28,6 +30,7 @@ def write_owner_file(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
+        sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -37,11 +40,7 @@ def remove_durably(path: Path) -> None:
     """Removes a file, if it is there, so that no loss of power brings it back."""
     if path.exists():
         path.unlink()
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(path.parent)
 
 
 def read_or_make_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:

@@ -9,14 +9,12 @@ A shelf is a batch ("batch-<id>") or a month ("month-2026-10").
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,11 +22,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from terag_pipelines.errors import IncompleteBatchError, StorageFullError, TornTableError
+from resources.disks import disk_errors, sync_folder
+from terag_pipelines.errors import IncompleteBatchError, TornTableError
 from terag_pipelines.tables import TableSchema, digest
 
 HOUR_S, DAY_S = 3_600, 86_400
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -175,13 +173,14 @@ def _write_parquet(rows: pa.Table, file: IO[bytes]) -> None:
 def _write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> str:
     """Writes beside `path`, forces it to disk and renames; gives the file's BLAKE2b checksum."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with _named_disk_errors(path):
+    earlier = "earlier tables are intact. Free some space, then run again"
+    with disk_errors(f"no space left to write {path.name}; {earlier}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         try:
             checksum = _write_durably(temporary, write)
             temporary.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     return checksum
@@ -205,26 +204,6 @@ def _sweep(path: Path) -> None:
 
 def _seconds_between(earlier: Path, later: Path) -> float:
     return later.stat().st_mtime - earlier.stat().st_mtime
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _named_disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise StorageFullError(
-            f"no space left to write {path.name}; earlier tables are intact. Free some space, then run again"
-        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

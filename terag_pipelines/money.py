@@ -9,27 +9,14 @@ from fractions import Fraction
 
 from terag_pipelines.errors import CurrencyMismatchError
 
-_NONE = (
-    "BIF",
-    "CLP",
-    "DJF",
-    "GNF",
-    "ISK",
-    "JPY",
-    "KMF",
-    "KRW",
-    "PYG",
-    "RWF",
-    "UGX",
-    "UYI",
-    "VND",
-    "VUV",
-    "XAF",
-)
-_THREE = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
-MINOR_DIGITS = (
-    dict.fromkeys((*_NONE, "XOF", "XPF"), 0) | dict.fromkeys(_THREE, 3) | dict.fromkeys(("CLF", "UYW"), 4)
-)
+_CURRENCIES_BY_DIGITS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+MINOR_DIGITS = {
+    currency: n_digits for n_digits, listed in _CURRENCIES_BY_DIGITS.items() for currency in listed.split()
+}
 """Digits after the point of each currency that has not two (ISO 4217, list one)."""
 
 

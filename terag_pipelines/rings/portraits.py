@@ -197,24 +197,30 @@ def _reasons(rings: pl.DataFrame, members: pl.DataFrame, inside: _Inside) -> pl.
     )
 
 
-def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+def _widest(members: pl.DataFrame, breadth: str) -> pl.DataFrame:
+    """The member of each ring with most others on that side."""
+    ordered = members.sort(["ring", breadth, "entity_id"], descending=[False, True, False])
+    return ordered.unique("ring", keep="first", maintain_order=True)
+
+
+def _flow_facts(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """Each ring with its amount in words, members on a circle, and its widest collector and distributor."""
     amount = [
         str(Money(minor, currency)) if currency and minor else "no amount known"
         for minor, currency in rings.select("amount_minor", "currency").iter_rows()
     ]
     told = rings.with_columns(money=pl.Series(amount, dtype=pl.String))
     on_cycle = members.group_by("ring", maintain_order=True).agg(on_cycle=pl.col("on_cycle").sum())
-    collector = members.sort(["ring", "n_payers", "entity_id"], descending=[False, True, False]).unique(
-        "ring", keep="first", maintain_order=True
-    )
-    distributor = members.sort(["ring", "n_payees", "entity_id"], descending=[False, True, False]).unique(
-        "ring", keep="first", maintain_order=True
-    )
-    told = (
+    collector, distributor = _widest(members, "n_payers"), _widest(members, "n_payees")
+    return (
         told.join(on_cycle, on="ring")
         .join(collector.select("ring", "n_payers", kept="pass_through", got="in_amount_minor"), on="ring")
         .join(distributor.select("ring", "n_payees", gave="out_amount_minor"), on="ring")
     )
+
+
+def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    told = _flow_facts(rings, members)
     percent = (pl.col("kept") * 100).round().cast(pl.Int64)
     return pl.concat(
         [
