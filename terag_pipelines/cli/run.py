@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,7 +65,7 @@ class RunOutcome:
         elif self.is_success:
             lines.append(f"  invoices   none: the source has no usage in a month from {_billable_months()}")
         return "\n".join(
-            [*lines, "  look at it terag up      (Dagster UI, REST API; prints their addresses)"]
+            [*lines, f"  look at it {_own_command()} up   (Dagster UI, REST API; prints their addresses)"]
         )
 
 
@@ -160,6 +162,12 @@ def _progress(console: Console) -> Iterator[Callable[[str], None]]:
 
 def _without_counts(text: str) -> str:
     return re.sub(r"\d+", "", text)
+
+
+def _own_command() -> str:
+    """How a shell in this folder calls this program: by its path where its name alone is not found."""
+    called = Path(sys.argv[0]).absolute()
+    return "terag" if called.name != "terag" or shutil.which("terag") else _shown(called)
 
 
 def _shown(path: Path) -> str:

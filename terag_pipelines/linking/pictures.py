@@ -44,6 +44,7 @@ def draw_weights(pair_scores: pa.Table, links: pa.Table) -> bytes:
     axes.bar(bins[:-1], apart, width, align="edge", color=MUTED, label="not linked")
     axes.bar(bins[:-1], joined, width, align="edge", bottom=apart, color=ACCENT, label="linked")
     axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(0, 2 * max(1, (apart + joined).max()))
     axes.set_xlabel("match weight, bits (0: as likely as not)", fontsize=8, color=INK)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.legend(frameon=False, fontsize=8)
