@@ -50,18 +50,32 @@ def adjust_weights(
 ) -> Floats:
     """What each pair's match weight gains or loses beyond its levels, in bits, shape (n_pairs,)."""
     total = np.zeros(len(left))
+    for bits in adjustment_parts(records, left, right, compared, params).values():
+        total += bits
+    return total
+
+
+def adjustment_parts(
+    records: EncodedRecords, left: Codes, right: Codes, compared: Compared, params: AdjustmentParams
+) -> dict[str, Floats]:
+    """The adjustment of each pair by the field that it comes from, in bits, each of shape (n_pairs,).
+
+    "names" is no field: it holds what pairs lose whose given and family names both differ.
+    """
+    parts: dict[str, Floats] = {}
     for field, name in NAME_COLUMNS.items():
         if field in compared and name in records.columns:
             agree = compared[field] == rank(field, "exact")
-            total += _name_adjustment(records.columns[name], left, right, agree, params)
+            parts[field] = _name_adjustment(records.columns[name], left, right, agree, params)
     if "address" in compared and "locality" in records.columns:
         agree = compared["address"] == rank("address", "area")
-        total += _name_adjustment(records.columns["locality"], left, right, agree, params)
+        parts["address"] = _name_adjustment(records.columns["locality"], left, right, agree, params)
     for field, name in SHARED_COLUMNS.items():
         if field in compared and name in records.columns:
             agree = compared[field] == 1
-            total += _crowd_penalty(records.columns[name], left, right, agree, params)
-    return total + params.other_name_weight * _are_other_names(compared)
+            parts[field] = _crowd_penalty(records.columns[name], left, right, agree, params)
+    parts["names"] = params.other_name_weight * _are_other_names(compared)
+    return parts
 
 
 def _are_other_names(compared: Compared) -> npt.NDArray[np.bool_]:

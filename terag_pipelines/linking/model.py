@@ -7,6 +7,7 @@ import pyarrow as pa
 from terag_pipelines.tables import TableSchema
 
 TEXT = pa.string()
+INSTANT = pa.timestamp("us", tz="UTC")
 
 CANDIDATE_PAIRS = TableSchema(
     name="candidate_pairs",
@@ -101,3 +102,18 @@ ENTITY_MEMBERS = TableSchema(
     ),
     key=("record_id",),
 )
+
+PAIR_DECISIONS = TableSchema(
+    name="pair_decisions",
+    schema=pa.schema(
+        [
+            ("left_id", TEXT),  # record_id; left_id < right_id
+            ("right_id", TEXT),
+            ("is_match", pa.bool_()),  # True: must share an entity; False: must not
+            ("decided_by", TEXT),
+            ("decided_at", INSTANT),
+        ]
+    ),
+    key=("left_id", "right_id"),
+)
+"""What people decided in review; the decision that holds now, one for each pair."""
