@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -74,6 +73,32 @@ class Column:
         return np.bincount(held, minlength=len(self.values)).astype(np.int64)
 
 
+EMPTY = Column(np.zeros((0, 1), np.int32), pa.array([], pa.string()))
+
+
+class Columns(Mapping[str, Column]):
+    """The columns of encoded records by name, made when first asked for; those without a value are absent."""
+
+    def __init__(self, builders: Mapping[str, Callable[[], Column]]) -> None:
+        self._builders = builders
+        self._built: dict[str, Column | None] = {}
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._built:
+            column = self._builders[name]()
+            self._built[name] = column if len(column.values) else None
+        found = self._built[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._builders if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass(frozen=True)
 class EncodedRecords:
     """Records in the order of record_id, as codes. Fields without any value are left out of `columns`."""
@@ -103,18 +128,50 @@ def sort_records(records: pa.Table) -> pa.Table:
 def encode_records(records: pa.Table) -> EncodedRecords:
     """Codes for every field that has a value anywhere. The records may come in any order."""
     ordered = sort_records(records)
-    columns = {name: _encode_single(ordered[name]) for name in SINGLE_FIELDS}
-    columns |= _encode_names(ordered)
-    columns |= {name: _encode_lists(ordered[name]) for name in LIST_FIELDS}
-    columns["birth_date"] = _as_digits(columns["birth_date"])
-    columns["any_name"] = join_columns([columns["name_key"], columns["alias_keys"]])
     kinds = pc.index_in(ordered["party_type"], value_set=pa.array(PARTY_TYPES)).fill_null(2)
     return EncodedRecords(
         record_ids=_flat(ordered["record_id"]),
         party_types=kinds.to_numpy().astype(np.int8),
         is_partial=ordered["is_partial"].fill_null(False).to_numpy().astype(np.bool_),
-        columns={name: column for name, column in columns.items() if len(column.values)},
+        columns=_columns_of(ordered),
     )
+
+
+def _columns_of(records: pa.Table) -> Columns:
+    names = _Names(records)
+    builders: dict[str, Callable[[], Column]] = {
+        name: partial(_encode_single, records[name]) for name in SINGLE_FIELDS
+    }
+    builders |= {name: partial(_encode_lists, records[name]) for name in LIST_FIELDS}
+    builders |= {name: partial(names.part, name) for name in NAME_FIELDS}
+    builders["birth_date"] = lambda: _as_digits(_encode_single(records["birth_date"]))
+    builders["generation"] = names.generations
+    columns = Columns(builders)
+    builders["any_name"] = lambda: join_columns([columns.get(n, EMPTY) for n in ("name_key", "alias_keys")])
+    return columns
+
+
+class _Names:
+    """Given and family names in one vocabulary, the generation behind a family name apart."""
+
+    def __init__(self, records: pa.Table) -> None:
+        self._records = records
+
+    @cached_property
+    def _joint(self) -> Column:
+        return _encode_single(pa.concat_arrays([_flat(self._records[name]) for name in NAME_FIELDS]))
+
+    @cached_property
+    def _plain(self) -> Column:
+        return derive(self._joint, pc.replace_substring_regex(self._joint.values, GENERATION, ""))
+
+    def part(self, name: str) -> Column:
+        half = np.split(self._plain.codes, [self._records.num_rows])[NAME_FIELDS.index(name)]
+        return Column(half, self._plain.values if (half >= 0).any() else self._plain.values[:0])
+
+    def generations(self) -> Column:
+        family = Column(np.split(self._joint.codes, [self._records.num_rows])[1], self._joint.values)
+        return derive(family, _generations(self._joint.values))
 
 
 def derive(column: Column, derived: pa.Array) -> Column:
@@ -129,7 +186,8 @@ def join_columns(columns: Sequence[Column]) -> Column:
     slots = [
         np.append(codes[start:stop], np.int32(MISSING))[column.codes]
         for column, start, stop in zip(columns, bounds, bounds[1:], strict=False)
-    ]
+        if len(column.values)
+    ] or [columns[0].codes]
     return Column(np.hstack(slots), values)
 
 
@@ -152,17 +210,6 @@ def _dictionary(values: pa.Array) -> tuple[Codes, pa.Array]:
     ), encoded.dictionary
 
 
-def _encode_names(records: pa.Table) -> dict[str, Column]:
-    parts = [_flat(records[name]) for name in NAME_FIELDS]
-    joint = _encode_single(pa.concat_arrays(parts))
-    plain = derive(joint, pc.replace_substring_regex(joint.values, GENERATION, ""))
-    halves = np.split(plain.codes, [records.num_rows])
-    columns = {n: Column(half, plain.values) for n, half in zip(NAME_FIELDS, halves, strict=True)}
-    family = Column(np.split(joint.codes, [records.num_rows])[1], joint.values)
-    columns["generation"] = derive(family, _generations(joint.values))
-    return {name: column for name, column in columns.items() if (column.codes >= 0).any()}
-
-
 def _generations(names: pa.Array) -> pa.Array:
     """ "younger" or "older" for a name with Jr or Sr behind it, else null."""
     found = pc.extract_regex(names, GENERATION)
@@ -173,9 +220,20 @@ def _generations(names: pa.Array) -> pa.Array:
 
 
 def _encode_lists(column: pa.ChunkedArray) -> Column:
-    frame = pl.DataFrame({"v": pl.from_arrow(_flat(column))}).with_row_index("row").explode("v")
-    frame = frame.filter(pl.col("v").is_not_null() & (pl.col("v") != "")).unique(maintain_order=True)
-    return encode_lists(frame["row"].to_numpy(), frame["v"].to_arrow(), len(column))
+    lists = _flat(column)
+    rows, values = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
+    keep = pc.fill_null(pc.not_equal(values, ""), False)
+    rows, values = rows[keep.to_numpy(zero_copy_only=False)], values.filter(keep)
+    if len(rows) > 1 and (rows[1:] == rows[:-1]).any():
+        rows, values = _without_repeats(rows, values)
+    return encode_lists(rows, values, len(lists))
+
+
+def _without_repeats(rows: npt.NDArray[Any], values: pa.Array) -> tuple[npt.NDArray[Any], pa.Array]:
+    """Each value of a row once, where it came first."""
+    codes, distinct = _dictionary(values)
+    first = np.sort(np.unique(rows.astype(np.int64) * len(distinct) + codes, return_index=True)[1])
+    return rows[first], values.take(pa.array(first))
 
 
 def encode_lists(rows: npt.NDArray[Any], values: pa.Array, n_rows: int) -> Column:
