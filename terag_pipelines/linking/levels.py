@@ -7,6 +7,7 @@ among candidate pairs that do not match. The defaults decide where there are too
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -124,6 +125,8 @@ FIELDS = (
 )
 FIELD_BY_NAME: Mapping[str, Field] = MappingProxyType({field.name: field for field in FIELDS})
 IDENTIFYING = frozenset({"iin", "bin", "identifiers", "phone", "email"})
+AGREED_IDENTIFIER = re.compile("|".join(f"{field}:(?:same|shared)" for field in sorted(IDENTIFYING)))
+"""Found in the text of a pattern where an identifier or a contact agrees."""
 
 
 def rank(field: str, level: str) -> int:

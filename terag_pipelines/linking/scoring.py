@@ -24,7 +24,7 @@ from terag_pipelines.linking.evidence import (
     pattern_keys,
     unpack_keys,
 )
-from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
+from terag_pipelines.linking.levels import AGREED_IDENTIFIER, FIELD_BY_NAME, FIELDS, Compared
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
 from terag_pipelines.linking.similarity import find_distinct
 
@@ -59,11 +59,23 @@ class PairScores:
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Scores as arrays aligned with the pairs they were asked for."""
+    """Scores as arrays aligned with the pairs that were asked for; patterns by number."""
 
-    patterns: pa.Array  # text
+    pattern_texts: tuple[str, ...]
+    which_pattern: npt.NDArray[np.int64]
     match_weights: npt.NDArray[np.float64]
     models: tuple[FittedEvidence, ...]
+
+    @property
+    def patterns(self) -> pa.Array:
+        """The pattern of each pair, as text."""
+        return pa.array(self.pattern_texts, pa.string()).take(pa.array(self.which_pattern))
+
+    @property
+    def rests_on_identifier(self) -> npt.NDArray[np.bool_]:
+        """Where an identifier or a contact agrees."""
+        agree = np.array([AGREED_IDENTIFIER.search(text) is not None for text in self.pattern_texts], bool)
+        return np.asarray(agree[self.which_pattern]) if len(agree) else np.zeros(0, bool)
 
 
 def score_pairs(records: pa.Table, pairs: pa.Table, params: ScoringParams = ScoringParams()) -> PairScores:
@@ -117,8 +129,7 @@ def score_rows(records: EncodedRecords, left: Codes, right: Codes, params: Scori
         which_pattern[at] = which + len(texts)
         texts += describe_patterns(fitted.fields, levels)
         models.append(fitted)
-    patterns = pa.array(texts, pa.string()).take(pa.array(which_pattern))
-    return ScoredPairs(patterns, weights, tuple(models))
+    return ScoredPairs(tuple(texts), which_pattern, weights, tuple(models))
 
 
 def count_random_pairs(
