@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,17 +24,17 @@ MOST_RUNGS = 1 << RULE_BITS
 class BlockingParams:
     """Which rules, and how many pairs they may make.
 
-    `rules` pins them; without, they are chosen from the data, and from LADDERS where the data are too few.
-    `pairs_per_record` bounds the pairs of all rules together (before doubles are removed),
-    `rule_pairs_per_record` those of one rule; neither binds below `free_pairs`. A rule that would have to
-    leave out more than `max_purged_share` of its records is skipped.
+    `rules` pins them; without, they are chosen from the data, and LADDERS follow as long as there are fewer
+    pairs than `free_pairs`, which cost next to nothing. `pairs_per_record` bounds the pairs of all rules
+    together (before doubles are removed), `rule_pairs_per_record` those of one rule; neither binds below
+    `free_pairs`. A rule that would have to leave out more than `max_purged_share` of its records is skipped.
     """
 
     rules: tuple[BlockingRule, ...] | None = None
     max_block_size: int = 100
     pairs_per_record: float = 8.0
     rule_pairs_per_record: float = 1.0
-    free_pairs: int = 20_000
+    free_pairs: int = 100_000
     max_purged_share: float = 0.9
     choice: RuleChoiceParams = field(default_factory=RuleChoiceParams)
 
@@ -117,9 +118,12 @@ def tabulate_pairs(records: EncodedRecords, pairs: PairIndex) -> pa.Table:
 def index_pairs(records: EncodedRecords, params: BlockingParams) -> PairIndex:
     """The candidate pairs as row numbers, for callers that hold the encoded records."""
     search = _Search(records, params)
-    rules, choice = search.choose()
-    for rule in rules:
+    choice = None if params.rules is not None else search.choose()
+    chosen = choice.rules if choice else params.rules or ()
+    for rule in chosen:
         search.apply(rule)
+    if params.rules is None:
+        search.spend_free_pairs([rule for rule in LADDERS if rule not in chosen])
     return search.finish(choice)
 
 
@@ -133,15 +137,25 @@ class _Search:
     rungs: list[RungReport] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     keys: dict[str, Codes | None] = field(default_factory=dict)
+    n_free: int | None = None  # pairs still free; None while rules have to be worth their pairs
 
-    def choose(self) -> tuple[tuple[BlockingRule, ...], RuleChoice | None]:
-        """The rules to apply, and how they were chosen."""
-        if self.params.rules is not None:
-            return self.params.rules, None
+    def choose(self) -> RuleChoice | None:
+        """The rules that the records themselves speak for; None where they are too few to tell."""
         names = [name for listed in GROUPS.values() for name in listed]
         keys = {name: codes for name in names if (codes := self._key(name)) is not None}
-        chosen = choose_rules(keys, len(self.records), self._budget(), self.params.choice) if keys else None
-        return (LADDERS, None) if chosen is None else (chosen.rules, chosen)
+        return choose_rules(keys, len(self.records), self._budget(), self.params.choice) if keys else None
+
+    def spend_free_pairs(self, rules: Sequence[BlockingRule]) -> None:
+        """Adds the pairs of further rules until there are `free_pairs` different ones."""
+        pairs, n_seen = np.zeros(0, np.int64), 0
+        for rule in rules:
+            if sum(map(len, self.found)) > MOST_RUNGS * self.params.free_pairs:
+                return
+            pairs = np.unique(np.concatenate([pairs, *(keys >> RULE_BITS for keys in self.found[n_seen:])]))
+            n_seen, self.n_free = len(self.found), self.params.free_pairs - len(pairs)
+            if self.n_free <= 0:
+                return
+            self.apply(rule)
 
     def apply(self, rule: BlockingRule) -> None:
         """Adds the pairs of one rule."""
@@ -188,11 +202,13 @@ class _Search:
             self._climb(rungs[1:], np.unique(blocks.select(over).rows))
 
     def _budget(self) -> int:
-        n, spent = len(self.records), sum(len(keys) for keys in self.found)
-        return int(max(max(self.params.pairs_per_record * n, self.params.free_pairs) - spent, 0))
+        """Pairs that the rules still to come may make together."""
+        n, spent = len(self.records), sum(map(len, self.found))
+        left = max(self.params.pairs_per_record * n, self.params.free_pairs) - spent
+        return int(max(left if self.n_free is None else self.n_free, 0))
 
     def _budget_of_rule(self) -> int:
-        one = max(self.params.rule_pairs_per_record * len(self.records), self.params.free_pairs / 2)
+        one = max(self.params.rule_pairs_per_record * len(self.records), self.params.free_pairs / 5)
         return int(min(one, self._budget()))
 
     def _note(
