@@ -28,6 +28,7 @@ class BlockingParams:
     pairs than `free_pairs`, which cost next to nothing. `pairs_per_record` bounds the pairs of all rules
     together (before doubles are removed), `rule_pairs_per_record` those of one rule; neither binds below
     `free_pairs`. A rule that would have to leave out more than `max_purged_share` of its records is skipped.
+    With `across_datasets` only records of different data sets are paired.
     """
 
     rules: tuple[BlockingRule, ...] | None = None
@@ -36,6 +37,7 @@ class BlockingParams:
     rule_pairs_per_record: float = 1.0
     free_pairs: int = 100_000
     max_purged_share: float = 0.9
+    across_datasets: bool = False
     choice: RuleChoiceParams = field(default_factory=RuleChoiceParams)
 
 
@@ -241,6 +243,9 @@ class _Search:
         if (kinds == 0).any() and (kinds == 1).any():
             alike = kinds[left] + kinds[right] != 1  # person 0 and organisation 1
             left, right = left[alike], right[alike]
+        if self.params.across_datasets:
+            across = self.records.datasets[left] != self.records.datasets[right]
+            left, right = left[across], right[across]
         apart = left != right
         keys = np.minimum(left, right)[apart] * len(self.records) + np.maximum(left, right)[apart]
         return without_doubles(sort_numbers(keys)) if self._may_repeat else keys

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.variants import GENERATION
 
 Codes = npt.NDArray[np.int32]
@@ -32,6 +34,7 @@ SINGLE_FIELDS = (
     "locality",
     "postcode",
     "address_key",
+    "description",
 )
 LIST_FIELDS = ("identifiers", "phones", "emails", "alias_keys")
 MAX_VALUES = 6  # of one list field of one record; further ones take no part
@@ -106,6 +109,7 @@ class EncodedRecords:
     record_ids: pa.Array
     party_types: npt.NDArray[np.int8]  # index into PARTY_TYPES
     is_partial: npt.NDArray[np.bool_]
+    datasets: Codes  # (n_records,)
     columns: Mapping[str, Column]
 
     def __len__(self) -> int:
@@ -119,20 +123,27 @@ class EncodedRecords:
 
 def sort_records(records: pa.Table) -> pa.Table:
     """The records in the order of record_id, in one chunk: results never depend on the order of input."""
-    ids = records["record_id"].combine_chunks()
-    if len(ids) > 1 and not pc.all(pc.less(ids[:-1], ids[1:])).as_py():
+    if not pl.Series(values=records["record_id"]).is_sorted():
         records = records.sort_by("record_id")
     return records.combine_chunks()
 
 
 def encode_records(records: pa.Table) -> EncodedRecords:
     """Codes for every field that has a value anywhere. The records may come in any order."""
-    ordered = sort_records(records)
+    return encode_sorted(sort_records(records))
+
+
+def encode_sorted(ordered: pa.Table) -> EncodedRecords:
+    """The same for records that sort_records gave; of ENTITY_RECORDS only record_id must be there."""
+    absent = [known for known in ENTITY_RECORDS.schema if known.name not in ordered.column_names]
+    for known in absent:
+        ordered = ordered.append_column(known, pa.nulls(ordered.num_rows, known.type))
     kinds = pc.index_in(ordered["party_type"], value_set=pa.array(PARTY_TYPES)).fill_null(2)
     return EncodedRecords(
         record_ids=_flat(ordered["record_id"]),
         party_types=kinds.to_numpy().astype(np.int8),
         is_partial=ordered["is_partial"].fill_null(False).to_numpy().astype(np.bool_),
+        datasets=_dictionary(_flat(ordered["dataset"]))[0],
         columns=_columns_of(ordered),
     )
 
@@ -172,6 +183,12 @@ class _Names:
     def generations(self) -> Column:
         family = Column(np.split(self._joint.codes, [self._records.num_rows])[1], self._joint.values)
         return derive(family, _generations(self._joint.values))
+
+
+def distinct_keys(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Codes]:
+    """The distinct keys in order of appearance, and for each key its number among them."""
+    encoded = pa.array(keys).dictionary_encode()
+    return encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
 
 
 def derive(column: Column, derived: pa.Array) -> Column:

@@ -122,6 +122,14 @@ FIELDS = (
         ("part", 0.05, 0.10),
         ("different", 0.10, 0.75),
     ),
+    _field(
+        "description",
+        ("same", 0.25, 0.002),
+        ("close", 0.35, 0.01),
+        ("similar", 0.25, 0.05),
+        ("vague", 0.10, 0.20),
+        ("different", 0.05, 0.738),
+    ),
 )
 FIELD_BY_NAME: Mapping[str, Field] = MappingProxyType({field.name: field for field in FIELDS})
 IDENTIFYING = frozenset({"iin", "bin", "identifiers", "phone", "email"})

@@ -24,7 +24,7 @@ from terag_pipelines.linking.clusters import (
     forbidden_links,
     identities_of,
 )
-from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sort_records
+from terag_pipelines.linking.encoding import EncodedRecords, encode_sorted, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
@@ -116,7 +116,7 @@ def link_records(
     Raises: LinkingError where decisions contradict each other.
     """
     ordered = sort_records(records)
-    encoded = encode_records(ordered)
+    encoded = encode_sorted(ordered)
     index = index_pairs(encoded, params.blocking)
     scored = score_rows(encoded, index.left, index.right, params.scoring)
     rows = _as_rows(index, scored, calibrator, params.links)
@@ -135,5 +135,5 @@ def _as_rows(
         weight=scored.match_weights,
         probability=probability,
         is_link=probability >= params.threshold_probability,
-        rests_on_identifier=scored.rests_on_identifier,
+        rests_on_identifier=scored.compared.rests_on_identifier,
     )
