@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.agglomeration import Edges, Floats, Marks, Mask, Rows, agglomerate
 from terag_pipelines.linking.encoding import sort_records
-from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
+from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER
 
 UNIQUE_NUMBERS = ("iin", "bin")
@@ -107,9 +107,8 @@ def resolve_entities(
     scored = _rows_of_tables(ordered, links, pair_scores)
     identities = identities_of(ordered)
     labels, report = cluster_rows(ordered, identities, scored, params, decisions)
-    members = tabulate_members(
-        ordered, labels, scored.select(scored.is_link & ~forbidden_links(identities, scored))
-    )
+    links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
+    members = tabulate_members(ordered, labels, ids_of_entities(ordered, labels), links_held)
     return ResolvedEntities(tabulate_entities(ordered, members), members, report)
 
 

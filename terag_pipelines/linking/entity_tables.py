@@ -48,17 +48,21 @@ def first_members(ordered: pa.Table, labels: Rows) -> Rows:
     return first
 
 
-def tabulate_members(ordered: pa.Table, labels: Rows, links: ScoredRows) -> pa.Table:
-    """ENTITY_MEMBERS of sorted records, with the strongest of the links that tie each record in."""
+def ids_of_entities(ordered: pa.Table, labels: Rows) -> pa.Array:
+    """The canonical id of each entity, by its number: entities without a past are named after a member."""
     first = ordered["record_id"].combine_chunks().take(pa.array(first_members(ordered, labels)))
-    names = pa.array([name_entity(record_id) for record_id in first.to_pylist()], pa.string())
+    return pa.array([name_entity(record_id) for record_id in first.to_pylist()], pa.string())
+
+
+def tabulate_members(ordered: pa.Table, labels: Rows, ids: pa.Array, links: ScoredRows) -> pa.Table:
+    """ENTITY_MEMBERS of sorted records, with the strongest of the links that tie each record in."""
     same = labels[links.left] == labels[links.right]
     strongest = np.full(len(labels), np.nan)
     for side in (links.left[same], links.right[same]):
         np.fmax.at(strongest, side, links.probability[same])
     return ENTITY_MEMBERS.from_columns(
         record_id=ordered["record_id"].combine_chunks(),
-        entity_id=names.take(pa.array(labels)),
+        entity_id=ids.take(pa.array(labels)),
         link_probability=pa.array(strongest, from_pandas=True),
     )
 
