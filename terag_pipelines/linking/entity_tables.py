@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
+from terag_pipelines.linking.scored_rows import Rows, ScoredRows
 
-if TYPE_CHECKING:
-    from terag_pipelines.linking.clusters import ScoredRows
-
-Rows = npt.NDArray[np.int64]
 LISTS = ("phones", "emails", "identifiers")
 COMPLETENESS = (
     "given_name",

@@ -9,16 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.linking.clusters import ScoredRows
 from terag_pipelines.linking.entity_tables import first_members, name_entity
 from terag_pipelines.linking.model import ENTITY_CHANGES
-
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
 
 
 @dataclass(frozen=True)

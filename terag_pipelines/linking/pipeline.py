@@ -19,7 +19,6 @@ from terag_pipelines.linking.clusters import (
     ClusterParams,
     ClusterReport,
     ResolvedEntities,
-    ScoredRows,
     cluster_rows,
     forbidden_links,
     identities_of,
@@ -31,6 +30,7 @@ from terag_pipelines.linking.lineage import NamedEntities, name_entities
 from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
 from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
+from terag_pipelines.linking.scored_rows import ScoredRows
 from terag_pipelines.linking.scoring import (
     PairScores,
     ScoredPairs,
