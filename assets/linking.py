@@ -15,6 +15,7 @@ from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
 from terag_pipelines.linking.recall import estimate_recall
+from terag_pipelines.linking.roles import count_roles, find_roles
 from terag_pipelines.linking.scoring import score_pairs
 from terag_pipelines.linking.spec import read_linking
 
@@ -80,6 +81,13 @@ def resolved_entities(
     quality = pairwise_quality(resolved.members, labels)
     metadata = told_quality(quality) | {"clusters": rows_as_markdown([resolved.report])}
     return dg.Output(resolved.entities, metadata=metadata), dg.Output(resolved.members)
+
+
+@dg.asset(**LINKING)
+def entity_roles(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
+    """Entities that belong together without being one: sole traders and their owners, branches and heads."""
+    found = find_roles(entity_records, entity_members)
+    return dg.Output(found, metadata={"roles": rows_as_markdown(count_roles(found))})
 
 
 def tell_choice(report: BlockingReport) -> str:

@@ -60,7 +60,7 @@ def _local_part(values: pa.Array) -> pa.Array:
 
 def _last_digits(values: pa.Array) -> pa.Array:
     """The last nine digits, which are the same with and without the country's code."""
-    return pc.replace_substring_regex(values, pattern=r"^.*?(\d{9})$", replacement=r"\1")
+    return pc.utf8_slice_codeunits(values, -9)
 
 
 def _unordered(left: Key, right: Key) -> Key:

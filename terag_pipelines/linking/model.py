@@ -136,3 +136,18 @@ ENTITY_CHANGES = TableSchema(
     key=("entity_id",),
 )
 """What became of the entities of an earlier run; those that stayed as they were are not listed."""
+
+ENTITY_ROLES = TableSchema(
+    name="entity_roles",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),
+            ("role", TEXT),  # "sole_trader_of" a person, "branch_of" an organisation
+            ("object_entity_id", TEXT),
+            ("basis", TEXT),  # what both share: "iin", "organisation_name"
+            ("record_id", TEXT),  # of entity_id, the first that shows it
+        ]
+    ),
+    key=("entity_id", "role", "object_entity_id"),
+)
+"""Entities that belong together without being one."""
