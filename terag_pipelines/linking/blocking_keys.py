@@ -177,8 +177,6 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "family_sound": _sound("family_key"),
         "swappable_names": _unordered(_whole("given_key"), _whole("family_key")),
         "swappable_starts": _joint_prefix(3),
-        "name_start": _prefix("name_key", 5),
-        "patronymic": _whole("patronymic_key"),
         "birth_date": _whole("birth_date"),
         "birth_year": _slice("birth_date", 0, 4),
         "birth_day": _slice("birth_date", 4, 8),
