@@ -75,7 +75,11 @@ class ResolvedEntities:
 
 
 def resolve_entities(
-    records: pa.Table, links: pa.Table, pair_scores: pa.Table, params: ClusterParams = ClusterParams()
+    records: pa.Table,
+    links: pa.Table,
+    pair_scores: pa.Table,
+    params: ClusterParams = ClusterParams(),
+    decisions: pa.Table | None = None,  # noqa: ARG001
 ) -> ResolvedEntities:
     """Entities out of LINKS over ENTITY_RECORDS; PAIR_SCORES speak against doubtful merges.
 

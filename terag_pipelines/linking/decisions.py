@@ -44,6 +44,20 @@ class SettledDecisions:
     clashes: tuple[Clash, ...]
 
 
+@dataclass(frozen=True)
+class HeldDecisions:
+    """PAIR_DECISIONS that hold, the clashes of those set aside, and those of which a record is gone."""
+
+    table: pa.Table
+    clashes: tuple[Clash, ...]
+    gone: pa.Table
+
+    def __str__(self) -> str:
+        n_aside = sum(len(clash.chain) for clash in self.clashes)
+        told = f"{self.table.num_rows:,} hold, {self.gone.num_rows:,} name records that are gone"
+        return f"{told}, {n_aside:,} are set aside because others contradict them"
+
+
 def order_pair(one: str, other: str) -> Pair:
     """The pair as all tables have it. Raises: DecisionError where it is none."""
     if one == other:
@@ -167,12 +181,13 @@ def settle_decisions(decisions: pa.Table) -> SettledDecisions:
     return SettledDecisions(decisions, clashes)
 
 
-def split_by_records(decisions: pa.Table, records: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """PAIR_DECISIONS whose records are both there, and those of which one is gone."""
+def hold_decisions(decisions: pa.Table, records: pa.Table) -> HeldDecisions:
+    """What of PAIR_DECISIONS can hold over these ENTITY_RECORDS: both records there, no contradiction."""
     there = pa.array(np.ones(decisions.num_rows, bool))
     for side in PAIR_COLUMNS:
         there = pc.and_(there, pc.is_in(decisions[side], value_set=records["record_id"].combine_chunks()))
-    return decisions.filter(there), decisions.filter(pc.invert(there))
+    settled = settle_decisions(decisions.filter(there))
+    return HeldDecisions(settled.table, settled.clashes, decisions.filter(pc.invert(there)))
 
 
 def add_decided_labels(labels: pa.Table, decisions: pa.Table, pair_scores: pa.Table) -> pa.Table:

@@ -40,12 +40,13 @@ def link_records(
     labels: pa.Table | None = None,
     params: LinkingParams = LinkingParams(),
     calibrator: Calibrator | None = None,
+    decisions: pa.Table | None = None,
 ) -> LinkedRecords:
-    """ENTITY_RECORDS to entities. LABELS are only scored against."""
+    """ENTITY_RECORDS to entities, as PAIR_DECISIONS say. LABELS are only scored against."""
     pairs = find_candidate_pairs(records, params.blocking)
     scores = score_pairs(records, pairs.table, params.scoring)
     links = decide_links(scores.scores, calibrator, params.links)
-    resolved = resolve_entities(records, links, scores.scores, params.clusters)
+    resolved = resolve_entities(records, links, scores.scores, params.clusters, decisions)
     judged = labels is not None and labels.num_rows > 0
     return LinkedRecords(
         pairs=pairs,

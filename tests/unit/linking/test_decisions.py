@@ -14,8 +14,8 @@ from terag_pipelines.linking.decisions import (
     add_decided_labels,
     decide_pair,
     find_clashes,
+    hold_decisions,
     settle_decisions,
-    split_by_records,
     standing_decisions,
     standing_entry,
     undo_decision,
@@ -163,9 +163,13 @@ def test_what_is_settled_never_contradicts_itself(outcomes: dict[tuple[str, str]
 
 
 def test_decisions_on_records_that_are_gone_are_told_apart() -> None:
-    records = make_records([{"record_id": "a"}, {"record_id": "b"}])
-    there, gone = split_by_records(decisions(("a", "b", True), ("a", "z", False)), records)
-    assert (there["right_id"].to_pylist(), gone["right_id"].to_pylist()) == (["b"], ["z"])
+    records = make_records([{"record_id": name} for name in "abc"])
+    rows = [("a", "b", True), ("a", "c", False), ("a", "z", False), ("b", "c", True)]
+    held = hold_decisions(decisions(*rows), records)
+    assert [(row["left_id"], row["right_id"]) for row in held.table.to_pylist()] == [("a", "c")]
+    assert held.gone["right_id"].to_pylist() == ["z"]
+    told = "1 hold, 1 name records that are gone, 2 are set aside because others contradict them"
+    assert str(held) == told
 
 
 def test_decisions_are_labels_and_replace_the_sources_own() -> None:
