@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import igraph
 import numpy as np
@@ -67,6 +68,22 @@ def order_pair(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)
 
 
+def entities_of_pair(members: pa.Table, pair: Pair) -> Pair:
+    """The entity ids of both records in ENTITY_MEMBERS. Raises: NotFoundError that names one not there."""
+    found = members.filter(pc.is_in(members["record_id"], value_set=pa.array(pair))).to_pylist()
+    entity_of = {row["record_id"]: row["entity_id"] for row in found}
+    if absent := [record_id for record_id in pair if record_id not in entity_of]:
+        raise NotFoundError(f"there is no record {absent[0][:100]} in the promoted batch")
+    return entity_of[pair[0]], entity_of[pair[1]]
+
+
+def row_of_pair(table: pa.Table, pair: Pair) -> dict[str, Any] | None:
+    """The row of a pair in a table of pairs; None where it has none."""
+    is_pair = pc.and_(pc.equal(table["left_id"], pair[0]), pc.equal(table["right_id"], pair[1]))
+    rows: list[dict[str, Any]] = table.filter(is_pair).to_pylist()
+    return rows[0] if rows else None
+
+
 def write_decision(
     decision_id: str, pair: Pair, is_match: bool, by: str, at: datetime, note: str | None = None
 ) -> ReviewEntry:
@@ -109,12 +126,10 @@ def undo_decision(log: ReviewLog, decision_id: str, by: str, at: datetime) -> Re
     return log.append(undo)
 
 
-def standing_entry(log: ReviewLog, pair: Pair) -> ReviewEntry:
-    """The decision that stands on a pair. Raises: NotFoundError where none does."""
+def standing_entry(log: ReviewLog, pair: Pair) -> ReviewEntry | None:
+    """The decision that stands on a pair; None where none does."""
     rows = _standing(log.entries([pair]))
-    if rows.is_empty():
-        raise NotFoundError(f"no decision stands on the pair {pair[0]} and {pair[1]}")
-    return read_entry(rows.row(0, named=True))
+    return None if rows.is_empty() else read_entry(rows.row(0, named=True))
 
 
 def read_entry(row: dict[str, object]) -> ReviewEntry:

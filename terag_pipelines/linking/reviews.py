@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from terag_pipelines.linking.decisions import PAIR_COLUMNS, TWO_NUMBERS, decided_records
 from terag_pipelines.linking.links import Calibrator
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_QUEUE
+from terag_pipelines.linking.ports import Pair
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -97,6 +98,19 @@ def queue_reviews(
     worth = ordered.unique(["one_entity", "other_entity", "bridge"], keep="first", maintain_order=True)
     queued = worth.head(params.max_pairs)
     return ReviewQueue(_tabulate(queued, calibrator is not None), _counted(worth, queued))
+
+
+def open_questions(queue: pa.Table, decisions: pa.Table) -> pa.Table:
+    """REVIEW_QUEUE without the pairs that were decided since it was made, by rank."""
+    frame = pl.DataFrame(pl.from_arrow(queue))
+    decided = pl.DataFrame(pl.from_arrow(decisions.select(PAIR_COLUMNS)))
+    still_open = frame.join(decided, on=PAIR_COLUMNS, how="anti").sort("rank")
+    return still_open.to_arrow().cast(REVIEW_QUEUE.schema)
+
+
+def list_pairs(queue: pa.Table) -> list[Pair]:
+    """The pairs of a table that has left and right ids."""
+    return list(zip(queue["left_id"].to_pylist(), queue["right_id"].to_pylist(), strict=True))
 
 
 def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: ReviewParams) -> pl.DataFrame:
