@@ -29,6 +29,11 @@ TWO_NUMBERS_Q, KEPT_APART, JOIN, BRIDGE, UNLIKE_INSIDE, SPARE_LINK = range(6)
 clustering did not follow; two entities that may be one; a link that alone holds an entity together; two
 records of one entity that do not look alike; a doubtful link without which its entity holds all the same."""
 
+TWO_PARTIES = (
+    r"(?:^|\|)(?:given_name|full_name|birth_date|generation|sex|organisation_name):different(?:\||$)"
+)
+"""In a pattern: a field of the person or company itself that differs."""
+
 
 @dataclass(frozen=True)
 class ReviewParams:
@@ -115,17 +120,20 @@ def list_pairs(queue: pa.Table) -> list[Pair]:
 
 def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: ReviewParams) -> pl.DataFrame:
     """All links, and of the other scored pairs those in doubt or with two numbers against strong evidence."""
-    columns = [*PAIR_COLUMNS, "pattern", "match_weight"]
-    scores = pl.DataFrame(pl.from_arrow(linked.scores)).with_columns(
+    scores = pl.DataFrame(pl.from_arrow(linked.scores)).select(
+        *PAIR_COLUMNS,
+        "pattern",
+        "match_weight",
         probability=_calibrated(linked.scores["match_probability"].to_numpy(), calibrator),
-        is_ruled_out=_against_a_rule(linked.scores, linked.model, calibrator, params),
+        else_probability=_without_numbers(linked.scores, linked.model, calibrator),
+    )
+    links = pl.DataFrame(pl.from_arrow(linked.links)).select(PAIR_COLUMNS).with_columns(is_link=True)
+    marked = scores.join(links, on=PAIR_COLUMNS, how="left").with_columns(
+        pl.col("is_link").fill_null(False),
+        is_ruled_out=pl.col("else_probability") >= params.strong_probability,
     )
     in_doubt = _entropy(pl.col("probability")) >= params.least_uncertainty_bits
-    links = pl.DataFrame(pl.from_arrow(linked.links)).select(PAIR_COLUMNS).with_columns(is_link=True)
-    marked = scores.select(*columns, "probability", "is_ruled_out").join(links, on=PAIR_COLUMNS, how="left")
-    return marked.with_columns(pl.col("is_link").fill_null(False)).filter(
-        in_doubt | pl.col("is_ruled_out") | pl.col("is_link")
-    )
+    return marked.filter(in_doubt | pl.col("is_ruled_out") | pl.col("is_link"))
 
 
 def _calibrated(probabilities: Floats, calibrator: Calibrator | None) -> Floats:
@@ -138,28 +146,28 @@ def _entropy(p: pl.Expr) -> pl.Expr:
     return -(inside * inside.log(2) + (1 - inside) * (1 - inside).log(2))
 
 
-def _against_a_rule(
-    scores: pa.Table, model: pa.Table, calibrator: Calibrator | None, params: ReviewParams
-) -> Mask:
-    """Pairs with two different IINs or BINs that would match strongly if nothing were known of these.
+def _without_numbers(scores: pa.Table, model: pa.Table, calibrator: Calibrator | None) -> Floats:
+    """The probability if nothing were known of IIN and BIN, of pairs in which two valid ones differ; else 0.
 
-    Of the models for persons and organisations the one counts whose number weighs more.
+    0 too where a field of the person or company itself differs: relatives share name, address and phone, and
+    their numbers differ because they are two people. Of the models for persons and organisations the one
+    counts whose number weighs more.
     """
     patterns = scores["pattern"].combine_chunks().dictionary_encode()
-    distinct = patterns.dictionary.fill_null("")
+    distinct = patterns.dictionary
     cost = np.zeros(len(distinct))
     for row in model.filter(pc.is_in(model["field"], value_set=pa.array(["iin", "bin"]))).to_pylist():
-        if row["level"] not in ("different", "typo"):
-            continue
-        has = pc.match_substring_regex(distinct, rf"(?:^|\|){row['field']}:{row['level']}(?:\||$)").to_numpy(
-            False
-        )
-        cost = np.where(has, np.minimum(cost, row["match_weight"]), cost)
+        if row["level"] in ("different", "typo"):
+            level = rf"(?:^|\|){row['field']}:{row['level']}(?:\||$)"
+            cost = np.where(_matches(distinct, level), np.minimum(cost, row["match_weight"]), cost)
+    asked = _matches(distinct, TWO_NUMBERS) & ~_matches(distinct, TWO_PARTIES)
     at = patterns.indices.to_numpy()
-    without = scores["match_weight"].to_numpy() - cost[at]
-    probability = _calibrated(1 / (1 + np.exp2(-np.clip(without, -1000, 1000))), calibrator)
-    ruled = pc.match_substring_regex(distinct, TWO_NUMBERS).to_numpy(False)
-    return np.asarray(ruled[at] & (probability >= params.strong_probability), bool)
+    without = np.clip(scores["match_weight"].to_numpy() - cost[at], -1000, 1000)
+    return np.where(asked[at], _calibrated(1 / (1 + np.exp2(-without)), calibrator), 0.0)
+
+
+def _matches(texts: pa.Array, pattern: str) -> Mask:
+    return np.asarray(pc.match_substring_regex(texts, pattern).to_numpy(False), bool)
 
 
 def _undecided(pairs: pl.DataFrame, decisions: pa.Table) -> pl.DataFrame:
@@ -361,9 +369,9 @@ def _tabulate(queued: pl.DataFrame, is_calibrated: bool) -> pa.Table:
 def _reason(row: dict[str, object]) -> str:
     """Why a person is asked; the queue is short, so row by row."""
     sizes = f"{row['left_size']} and {row['right_size']} records"
-    matched = f"{row['probability']:.0%} likely to match"
+    matched, other = f"{row['probability']:.0%} likely to match", f"{row['else_probability']:.0%}"
     return {
-        TWO_NUMBERS_Q: f"two different valid numbers (IIN or BIN), but the rest agrees; entities of {sizes}",
+        TWO_NUMBERS_Q: f"two different valid numbers (IIN or BIN), else {other} likely; entities of {sizes}",
         KEPT_APART: f"{matched}, yet kept apart by other evidence or a rule; entities of {sizes}",
         JOIN: f"{matched}; entities of {sizes} would become one",
         BRIDGE: f"{matched}; without this link an entity of {row['left_size']} records falls in two",

@@ -86,8 +86,16 @@ def test_two_valid_numbers_in_an_otherwise_strong_pair_are_for_a_person() -> Non
     )
     queue = queue_reviews(linked)  # without the IIN they weigh 6 bits (98%) and 2.5 bits (85%)
     assert asked(queue) == [("ab", "two_numbers", 1)]
-    assert "two different valid numbers" in queue.table["reason"][0].as_py()
+    why = "two different valid numbers (IIN or BIN), else 98% likely; entities of 1 and 1 records"
+    assert queue.table["reason"].to_pylist() == [why]
     assert queue.table["link_probability"][0].as_py() < 0.2
+
+
+@pytest.mark.parametrize("field", ["given_name:different|birth_date:exact", "birth_date:different"])
+def test_relatives_with_numbers_of_their_own_are_no_question(field: str) -> None:
+    pattern = f"{field}|family_name:exact|iin:different|phone:shared|address:whole"
+    linked = batch({"a": "1", "b": "2"}, make_scores(("a", "b", -3.0), pattern=pattern))
+    assert asked(queue_reviews(linked, params=ReviewParams(least_uncertainty_bits=0.6))) == []
 
 
 def test_a_link_that_clustering_did_not_follow_is_asked_about_but_not_for_a_name_alone() -> None:
