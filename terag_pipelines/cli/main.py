@@ -196,15 +196,20 @@ def show_review(left: str, right: str, as_json: bool) -> None:
 @review.command("decide")
 @LEFT
 @RIGHT
-@click.option("--same/--different", "is_match", required=True, default=None, help="What you decide.")
+@click.option("--same", "outcome", flag_value="same", help="They are one person or company.")
+@click.option("--different", "outcome", flag_value="different", help="They are two.")
 @BY
 @click.option("--note", help="Why, for whoever looks at it later; no names, please.")
 @JSON
-def decide_review(left: str, right: str, is_match: bool, by: str, note: str | None, as_json: bool) -> None:
-    """Decide whether two records are the same person or company."""
+def decide_review(
+    left: str, right: str, outcome: str | None, by: str, note: str | None, as_json: bool
+) -> None:
+    """Decide whether two records are the same person or company: --same or --different."""
     from terag_pipelines.cli.review import decide
 
-    decide((left, right), is_match, by, note, as_json, _output())
+    if outcome is None:
+        raise click.UsageError("say which: --same or --different")
+    decide((left, right), outcome == "same", by, note, as_json, _output())
 
 
 @review.command("undo")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
-import igraph
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import DecisionClashError, DecisionError, NotFoundError
@@ -162,18 +164,26 @@ def find_clashes(decisions: pa.Table) -> tuple[Clash, ...]:
     """
     must = decisions.filter(decisions["is_match"])
     cannot = decisions.filter(pc.invert(decisions["is_match"]))
-    ids = pa.array(decided_records(must), pa.string())
-    ends = [_positions(must, side, ids) for side in PAIR_COLUMNS]
-    graph = igraph.Graph(n=len(ids), edges=np.column_stack(ends))
-    groups = np.append(np.array(graph.connected_components().membership, np.int64), -1)
+    ids = decided_records(must)
+    one, other = (_positions(must, side, ids) for side in PAIR_COLUMNS)
+    graph = coo_matrix((np.ones(must.num_rows, np.int8), (one, other)), shape=(len(ids), len(ids))).tocsr()
+    groups = np.append(connected_components(graph, directed=False)[1], -1)
     left, right = (_positions(cannot, side, ids) for side in PAIR_COLUMNS)
-    at = np.flatnonzero((left >= 0) & (right >= 0) & (groups[left] == groups[right]))
-    pairs = list(zip(must["left_id"].to_pylist(), must["right_id"].to_pylist(), strict=True))
-    chains = [graph.get_shortest_path(left[i], right[i], output="epath") for i in at.tolist()]
+    tied = np.flatnonzero((left >= 0) & (right >= 0) & (groups[left] == groups[right])).tolist()
+    chains = [_chain(graph, ids, int(left[i]), int(right[i])) for i in tied]
     return tuple(
-        Clash(cannot["left_id"][i].as_py(), cannot["right_id"][i].as_py(), tuple(pairs[e] for e in chain))
-        for i, chain in zip(at.tolist(), chains, strict=True)
+        Clash(cannot["left_id"][i].as_py(), cannot["right_id"][i].as_py(), chain)
+        for i, chain in zip(tied, chains, strict=True)
     )
+
+
+def _chain(graph: csr_matrix, ids: Sequence[str], start: int, end: int) -> tuple[Pair, ...]:
+    """The pairs along a shortest path."""
+    before = breadth_first_order(graph, start, directed=False, return_predecessors=True)[1]
+    path = [end]
+    while path[-1] != start:
+        path.append(int(before[path[-1]]))
+    return tuple(order_pair(ids[one], ids[other]) for one, other in pairwise(path[::-1]))
 
 
 def decided_records(decisions: pa.Table) -> list[str]:
@@ -253,8 +263,10 @@ def _with_decision(decisions: pa.Table, decision: ReviewEntry) -> pa.Table:
     return PAIR_DECISIONS.conform(pa.concat_tables([decisions.filter(others), own]))
 
 
-def _positions(decisions: pa.Table, side: str, ids: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    found = pc.index_in(decisions[side], value_set=ids).fill_null(-1)
+def _positions(
+    decisions: pa.Table, side: str, ids: Sequence[str]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    found = pc.index_in(decisions[side], value_set=pa.array(ids, pa.string())).fill_null(-1)
     return np.asarray(found.to_numpy(), dtype=np.int64)
 
 
