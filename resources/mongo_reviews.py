@@ -21,11 +21,12 @@ from pymongo.write_concern import WriteConcern
 
 from resources.stores import document_errors
 from terag_pipelines.errors import DecisionReusedError, NotFoundError, StoreUnavailableError
-from terag_pipelines.linking.decisions import tabulate_entries
+from terag_pipelines.linking.model import REVIEW_ENTRIES
 from terag_pipelines.linking.ports import Pair, ReviewEntry
 
 Document = dict[str, Any]
 MAX_RACES = 500
+AS_STORED = ("position", "is_match", "undoes", "decided_by", "note")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -69,7 +70,14 @@ class MongoReviews:
         """REVIEW_ENTRIES: the whole log, or what it has on some pairs."""
         query = {} if pairs is None else {"pair": {"$in": [_pair_document(pair) for pair in pairs]}}
         with self._translated():
-            return tabulate_entries([_entry(found) for found in self._entries.find(query)])
+            found = list(self._entries.find(query))
+        return REVIEW_ENTRIES.from_columns(
+            decision_id=[entry["_id"] for entry in found],
+            left_id=[entry["pair"]["left_id"] for entry in found],
+            right_id=[entry["pair"]["right_id"] for entry in found],
+            decided_at=[entry["decided_at_us"] for entry in found],
+            **{name: [entry[name] for entry in found] for name in AS_STORED},
+        )
 
     def _last_position(self, pair: Pair) -> int:
         last = self._entries.find_one({"pair": _pair_document(pair)}, sort=[("position", DESCENDING)])
@@ -115,10 +123,6 @@ def _entry(found: Mapping[str, Any]) -> ReviewEntry:
         decision_id=found["_id"],
         left_id=found["pair"]["left_id"],
         right_id=found["pair"]["right_id"],
-        is_match=found["is_match"],
-        decided_by=found["decided_by"],
         decided_at=EPOCH + found["decided_at_us"] * MICROSECOND,
-        note=found["note"],
-        undoes=found["undoes"],
-        position=found["position"],
+        **{name: found[name] for name in AS_STORED},
     )

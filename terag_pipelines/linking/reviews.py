@@ -39,11 +39,14 @@ TWO_PARTIES = (
 class ReviewParams:
     """How much a person is asked.
 
-    A pair is asked about from `least_uncertainty_bits` on (0.2 bits: a probability between 3% and 97%), or
-    where an identity rule stands against evidence of at least `strong_probability`.
+    The queue has room for `max_pairs`; no kind of question takes more than `max_share` of it while others
+    wait: in a large bank namesakes alone would fill it. A pair is asked about from `least_uncertainty_bits` on
+    (0.2 bits: a probability between 3% and 97%), or where an identity rule stands against evidence of at
+    least `strong_probability`.
     """
 
     max_pairs: int = 1_000
+    max_share: float = 0.5
     least_uncertainty_bits: float = 0.2
     strong_probability: float = 0.9
 
@@ -101,8 +104,16 @@ def queue_reviews(
     asked = asked.filter(pl.col("uncertainty_bits") >= params.least_uncertainty_bits)
     ordered = asked.sort("priority", "match_weight", *PAIR_COLUMNS, descending=[True, True, False, False])
     worth = ordered.unique(["one_entity", "other_entity", "bridge"], keep="first", maintain_order=True)
-    queued = worth.head(params.max_pairs)
+    queued = _with_room(worth, params)
     return ReviewQueue(_tabulate(queued, calibrator is not None), _counted(worth, queued))
+
+
+def _with_room(worth: pl.DataFrame, params: ReviewParams) -> pl.DataFrame:
+    """As many questions as there is room for, in the order given."""
+    share = int(params.max_share * params.max_pairs)
+    nth = worth.select(pl.int_range(pl.len()).over("question")).to_series().to_numpy()
+    chosen = np.argsort(nth >= share, kind="stable")[: params.max_pairs]
+    return worth[np.sort(chosen)]
 
 
 def open_questions(queue: pa.Table, decisions: pa.Table) -> pa.Table:

@@ -149,6 +149,14 @@ def test_what_the_queue_has_no_room_for_is_counted() -> None:
     assert [(c.question, c.n_worth_a_look, c.n_in_queue) for c in queue.counts] == [("join", 6, 2)]
 
 
+def test_no_kind_of_question_takes_all_the_room_while_others_wait() -> None:
+    strong = [("a", "b", 9.0), ("a", "c", 9.0), ("b", "c", 9.0)]
+    linked = batch(dict(zip("abcdef", "123456", strict=True)), make_scores(*strong, ("d", "e", -1.0)))
+    for room, expected in ((2, ["kept_apart", "join"]), (3, ["kept_apart", "kept_apart", "join"])):
+        queue = queue_reviews(linked, params=ReviewParams(max_pairs=room))
+        assert [question for _, question, _ in asked(queue)] == expected
+
+
 def test_nothing_scored_is_an_empty_queue() -> None:
     assert queue_reviews(batch({})).table.num_rows == 0
     assert queue_reviews(batch({"a": "1"}), decisions(("a", "b", True))).table.num_rows == 0
