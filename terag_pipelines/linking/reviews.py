@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.decisions import PAIR_COLUMNS, TWO_NUMBERS, decided_records
 from terag_pipelines.linking.links import Calibrator
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_QUEUE
@@ -40,9 +41,9 @@ class ReviewParams:
     """How much a person is asked.
 
     The queue has room for `max_pairs`; no kind of question takes more than `max_share` of it while others
-    wait: in a large bank namesakes alone would fill it. A pair is asked about from `least_uncertainty_bits` on
-    (0.2 bits: a probability between 3% and 97%), or where an identity rule stands against evidence of at
-    least `strong_probability`.
+    wait: in a large bank namesakes alone would fill it. A pair is asked about from
+    `least_uncertainty_bits` on (0.2 bits: a probability between 3% and 97%), or where an identity rule stands
+    against evidence of at least `strong_probability`.
     """
 
     max_pairs: int = 1_000
@@ -94,6 +95,8 @@ def queue_reviews(
 
     One question for each two entities, and one for each bridge: the rest follows from its answer. Pairs that
     PAIR_DECISIONS settle are left out, and so is what follows from decisions.
+
+    Raises: LinkingError where a scored pair names a record that has no entity.
     """
     known = PAIR_DECISIONS.empty() if decisions is None else decisions
     pairs = _undecided(_candidates(linked, calibrator, params), known)
@@ -164,7 +167,7 @@ def _without_numbers(scores: pa.Table, model: pa.Table, calibrator: Calibrator |
     their numbers differ because they are two people. Of the models for persons and organisations the one
     counts whose number weighs more.
     """
-    patterns = scores["pattern"].combine_chunks().dictionary_encode()
+    patterns = scores["pattern"].fill_null("").combine_chunks().dictionary_encode()
     distinct = patterns.dictionary
     cost = np.zeros(len(distinct))
     for row in model.filter(pc.is_in(model["field"], value_set=pa.array(["iin", "bin"]))).to_pylist():
@@ -320,6 +323,8 @@ def _levels(parent_place: Rows) -> list[tuple[int, int]]:
 def _ask(pairs: pl.DataFrame, entities: _Entities, records: pa.Table) -> pl.DataFrame:
     """The pairs with their entities, question, uncertainty, impact and priority."""
     left, right = _rows_of(entities.record_ids, pairs.select(PAIR_COLUMNS).to_arrow())
+    if (left < 0).any() or (right < 0).any():
+        raise LinkingError("pair_scores name a record_id that entity_members do not have")
     one, other = entities.entity[left], entities.entity[right]
     bridge = entities.separated(left, right)
     partial = pc.is_in(

@@ -98,7 +98,7 @@ def test_a_decision_makes_a_new_batch_and_leaves_the_one_that_is_read_alone(
     source: SourceResource, lake: LakeResource
 ) -> None:
     run(source, lake)
-    old_shelf, old = source.batch_shelf(), shelf_of(source, lake)
+    old_shelf, old, version = source.batch_shelf(), shelf_of(source, lake), source.version()
     [first, *_] = lake.open().read(old_shelf, REVIEW_QUEUE).to_pylist()
     pair = (first["left_id"], first["right_id"])
     decide_pair(_InMemory.log, write_decision("1", pair, False, "Anna", NOON))
@@ -106,6 +106,7 @@ def test_a_decision_makes_a_new_batch_and_leaves_the_one_that_is_read_alone(
 
     assert run(source, lake).success
     assert source.batch_shelf() != old_shelf
+    assert source.version() == version  # a decision is no new source: it starts no run of its own
     assert lake.open().digests(old_shelf) == old
     queue = lake.open().read(source.batch_shelf(), REVIEW_QUEUE)
     assert pair not in set(zip(queue["left_id"].to_pylist(), queue["right_id"].to_pylist(), strict=True))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.model import ENTITY_MEMBERS, LINK_MODEL, PAIR_SCORES
 from terag_pipelines.linking.pipeline import link_records
@@ -155,6 +156,11 @@ def test_no_kind_of_question_takes_all_the_room_while_others_wait() -> None:
     for room, expected in ((2, ["kept_apart", "join"]), (3, ["kept_apart", "kept_apart", "join"])):
         queue = queue_reviews(linked, params=ReviewParams(max_pairs=room))
         assert [question for _, question, _ in asked(queue)] == expected
+
+
+def test_a_pair_of_a_record_without_an_entity_is_told() -> None:
+    with pytest.raises(LinkingError, match="entity_members"):
+        queue_reviews(batch({"a": "1"}, make_scores(("a", "b", 0.0))))
 
 
 def test_nothing_scored_is_an_empty_queue() -> None:
