@@ -16,9 +16,10 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.decisions import PAIR_COLUMNS, TWO_NUMBERS, decided_records
-from terag_pipelines.linking.links import Calibrator
+from terag_pipelines.linking.links import Calibrator, link_probabilities
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_QUEUE
 from terag_pipelines.linking.ports import Pair
+from terag_pipelines.linking.scoring import weights_to_probabilities
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -138,7 +139,7 @@ def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: Rev
         *PAIR_COLUMNS,
         "pattern",
         "match_weight",
-        probability=_calibrated(linked.scores["match_probability"].to_numpy(), calibrator),
+        probability=link_probabilities(linked.scores["match_probability"].to_numpy(), calibrator),
         else_probability=_without_numbers(linked.scores, linked.model, calibrator),
     )
     links = pl.DataFrame(pl.from_arrow(linked.links)).select(PAIR_COLUMNS).with_columns(is_link=True)
@@ -148,10 +149,6 @@ def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: Rev
     )
     in_doubt = _entropy(pl.col("probability")) >= params.least_uncertainty_bits
     return marked.filter(in_doubt | pl.col("is_ruled_out") | pl.col("is_link"))
-
-
-def _calibrated(probabilities: Floats, calibrator: Calibrator | None) -> Floats:
-    return probabilities if calibrator is None else np.asarray(calibrator.apply(probabilities), np.float64)
 
 
 def _entropy(p: pl.Expr) -> pl.Expr:
@@ -176,8 +173,8 @@ def _without_numbers(scores: pa.Table, model: pa.Table, calibrator: Calibrator |
             cost = np.where(_matches(distinct, level), np.minimum(cost, row["match_weight"]), cost)
     asked = _matches(distinct, TWO_NUMBERS) & ~_matches(distinct, TWO_PARTIES)
     at = patterns.indices.to_numpy()
-    without = np.clip(scores["match_weight"].to_numpy() - cost[at], -1000, 1000)
-    return np.where(asked[at], _calibrated(1 / (1 + np.exp2(-without)), calibrator), 0.0)
+    without = weights_to_probabilities(scores["match_weight"].to_numpy() - cost[at])
+    return np.where(asked[at], link_probabilities(without, calibrator), 0.0)
 
 
 def _matches(texts: pa.Array, pattern: str) -> Mask:
