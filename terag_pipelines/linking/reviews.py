@@ -139,6 +139,7 @@ def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: Rev
         *PAIR_COLUMNS,
         "pattern",
         "match_weight",
+        match_probability="match_probability",
         probability=link_probabilities(linked.scores["match_probability"].to_numpy(), calibrator),
         else_probability=_without_numbers(linked.scores, linked.model, calibrator),
     )
@@ -147,8 +148,17 @@ def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: Rev
         pl.col("is_link").fill_null(False),
         is_ruled_out=pl.col("else_probability") >= params.strong_probability,
     )
-    in_doubt = _entropy(pl.col("probability")) >= params.least_uncertainty_bits
+    in_doubt = _doubt() >= params.least_uncertainty_bits
     return marked.filter(in_doubt | pl.col("is_ruled_out") | pl.col("is_link"))
+
+
+def _doubt() -> pl.Expr:
+    """Entropy in bits, of the raw or of the calibrated probability, whichever is the more.
+
+    A calibrator made of few labels says 0 or 1 where it has seen one outcome alone. If that settled the
+    question, nobody would ever be asked there again, and it would never learn better.
+    """
+    return pl.max_horizontal(_entropy(pl.col("probability")), _entropy(pl.col("match_probability")))
 
 
 def _entropy(p: pl.Expr) -> pl.Expr:
@@ -346,7 +356,7 @@ def _ask(pairs: pl.DataFrame, entities: _Entities, records: pa.Table) -> pl.Data
         "left_entity_id": entities.entity_ids.take(pa.array(one)),
         "right_entity_id": entities.entity_ids.take(pa.array(other)),
     }
-    doubt = pl.when(pl.col("question") <= KEPT_APART).then(1.0).otherwise(_entropy(pl.col("probability")))
+    doubt = pl.when(pl.col("question") <= KEPT_APART).then(1.0).otherwise(_doubt())
     asked = pairs.with_columns(**{name: pl.Series(name, values) for name, values in placed.items()})
     asked = asked.with_columns(uncertainty_bits=doubt)
     return asked.with_columns(priority=pl.col("uncertainty_bits") * pl.col("impact"))
@@ -382,7 +392,8 @@ def _tabulate(queued: pl.DataFrame, is_calibrated: bool) -> pa.Table:
 def _reason(row: dict[str, object]) -> str:
     """Why a person is asked; the queue is short, so row by row."""
     sizes = f"{row['left_size']} and {row['right_size']} records"
-    matched, other = f"{row['probability']:.0%} likely to match", f"{row['else_probability']:.0%}"
+    said, raw, other = (f"{row[f'{name}probability']:.0%}" for name in ("", "match_", "else_"))
+    matched = f"{said} likely to match" + (f" ({raw} before calibration)" if raw != said else "")
     return {
         TWO_NUMBERS_Q: f"two different valid numbers (IIN or BIN), else {other} likely; entities of {sizes}",
         KEPT_APART: f"{matched}, yet kept apart by other evidence or a rule; entities of {sizes}",

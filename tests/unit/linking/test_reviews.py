@@ -142,6 +142,17 @@ def test_the_calibrator_says_what_is_uncertain() -> None:
     assert row["link_probability"] == pytest.approx(0.5, abs=1e-5)
 
 
+def test_a_calibrator_of_few_labels_does_not_silence_the_queue() -> None:
+    class Sure:
+        def apply(self, scores: Any) -> Any:
+            return np.zeros(len(scores))
+
+    linked = batch({"a": "1", "b": "2"}, make_scores(("a", "b", 0.0)))
+    [row] = queue_reviews(linked, calibrator=Sure()).table.to_pylist()
+    assert (row["uncertainty_bits"], row["link_probability"]) == (1.0, 0.0)
+    assert row["reason"].startswith("0% likely to match (50% before calibration)")
+
+
 def test_what_the_queue_has_no_room_for_is_counted() -> None:
     doubtful = [(a, b, 0.0) for a, b in combinations("abcd", 2)]
     linked = batch(dict(zip("abcd", "1234", strict=True)), make_scores(*doubtful))
