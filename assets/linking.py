@@ -11,6 +11,7 @@ from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
+from terag_pipelines.linking.decisions import hold_decisions
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
@@ -74,12 +75,20 @@ def links(pair_scores: pa.Table, link_calibrators: pa.Table, source: SourceResou
     }
 )
 def resolved_entities(
-    entity_records: pa.Table, links: pa.Table, pair_scores: pa.Table, labels: pa.Table
+    entity_records: pa.Table,
+    links: pa.Table,
+    pair_scores: pa.Table,
+    pair_decisions: pa.Table,
+    labels: pa.Table,
 ) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
-    """Groups linked records into entities, without chaining over weak bridges."""
-    resolved = resolve_entities(entity_records, links, pair_scores)
+    """Groups linked records into entities, without chaining over weak bridges, as people decided."""
+    held = hold_decisions(pair_decisions, entity_records)
+    resolved = resolve_entities(entity_records, links, pair_scores, decisions=held.table)
     quality = pairwise_quality(resolved.members, labels)
-    metadata = told_quality(quality) | {"clusters": rows_as_markdown([resolved.report])}
+    metadata = told_quality(quality) | {
+        "clusters": rows_as_markdown([resolved.report]),
+        "decisions": str(held),
+    }
     return dg.Output(resolved.entities, metadata=metadata), dg.Output(resolved.members)
 
 
