@@ -29,7 +29,7 @@ from terag_pipelines.linking.explanation_pictures import (
     render_record,
 )
 from terag_pipelines.linking.explanation_records import RecordExplanation, explain_record
-from terag_pipelines.linking.explanation_words import say_weight, title_field
+from terag_pipelines.linking.explanation_words import say_bits, say_weight, title_field
 from terag_pipelines.linking.model import CANDIDATE_PAIRS, ENTITY_MEMBERS, LINK_MODEL, LINKS, PAIR_SCORES
 
 N_REASONS = 3
@@ -115,15 +115,15 @@ def _waterfall(pair: WeighedPair) -> Table:
     for title in ("what", pair.left_id, pair.right_id, "how far it agrees"):
         table.add_column(_printable(title), overflow="fold")
     table.add_column("bits", justify="right", no_wrap=True)
-    table.add_row("prior", "", "", pair.prior_sentence.partition(": ")[2], f"{pair.prior_weight:+.1f}")
+    table.add_row("prior", "", "", pair.prior_sentence.partition(": ")[2], say_bits(pair.prior_weight))
     for part in pair.known:
         sides = ("\n".join(map(_printable, side)) for side in (part.left, part.right))
         table.add_row(
-            title_field(part.field), *sides, part.sentence.partition(": ")[2], f"{part.weight:+.1f}"
+            title_field(part.field), *sides, part.sentence.partition(": ")[2], say_bits(part.weight)
         )
     if pair.unexplained_weight:
-        table.add_row("not explained", "", "", "", f"{pair.unexplained_weight:+.1f}")
-    table.add_row("together", "", "", "", f"{pair.match_weight:+.1f}", style="bold")
+        table.add_row("not explained", "", "", "", say_bits(pair.unexplained_weight))
+    table.add_row("together", "", "", "", say_bits(pair.match_weight), style="bold")
     return table
 
 

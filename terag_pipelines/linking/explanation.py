@@ -24,6 +24,8 @@ from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_recor
 from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (
+    NAMES,
+    TRANSLITERATED,
     say_adjustment,
     say_level,
     say_missing,
@@ -328,11 +330,19 @@ def _field_evidence(
     weight = float(rows.model.weights[name][number])
     left, right = (shown_values(record, name) for record in records)
     if level:
-        told = _sentence(name, level, (m, u, weight), adjustment)
+        told = _sentence(name, level_as_told(name, level, left, right), (m, u, weight), adjustment)
     else:
         told = say_missing(name, (bool(left), bool(right)), _is_compared(rows, "full_name", at))
     sentence = f"{title_field(name)}: {told}"
     return FieldEvidence(name, left, right, level, m, u, weight, adjustment, sentence)
+
+
+def level_as_told(name: str, level: str, left: Sequence[str], right: Sequence[str]) -> str:
+    """The level in words' terms: names that agree but do not look alike were transliterated."""
+    if level != "exact" or name not in NAMES or not left or not right:
+        return level
+    alike = {value.casefold() for value in left} & {value.casefold() for value in right}
+    return level if alike else TRANSLITERATED
 
 
 def _is_compared(rows: ComparedRows, name: str, at: int) -> bool:
@@ -350,7 +360,7 @@ def _sentence(
 
 
 def _both_names_differ(bits: float) -> FieldEvidence:
-    told = f"{title_field('names')}: given and family name both differ, which two slips seldom explain"
+    told = f"{title_field('names')}: both differ; two slips at once are rare"
     return FieldEvidence("names", (), (), "different", None, None, 0.0, bits, f"{told}: {say_weight(bits)}")
 
 

@@ -66,19 +66,18 @@ class Weakness:
     weight: float
     is_bridge: bool
     n_other_links: int
+    strongest_other: float | None  # bits; None for a bridge
     falls_off: tuple[str, ...]  # records of the smaller side
 
     @property
     def sentence(self) -> str:
         """What happens if the link is wrong."""
         falls = name_records(self.falls_off)
-        held = (
-            "nothing else holds them"
-            if self.is_bridge
-            else f"{count(self.n_other_links, 'weaker link')} would still hold them"
-        )
-        link = f"{self.left_id} and {self.right_id} ({say_weight(self.weight)})"
-        return f"If the link of {link} is wrong, {falls} would part from the rest; {held}."
+        link = f"If the link of {self.left_id} and {self.right_id} ({say_weight(self.weight)}) is wrong"
+        if self.strongest_other is None:
+            return f"{link}, nothing else holds {falls} to the rest."
+        others = count(self.n_other_links, "weaker link")
+        return f"{link}, {falls} would hang on {others} of at most {say_weight(self.strongest_other)}."
 
 
 @dataclass(frozen=True)
@@ -237,10 +236,13 @@ def _weigh_hold(graph: nx.Graph, tree: nx.Graph, one: str, other: str, weight: f
     without = nx.restricted_view(tree, [], [(one, other)])
     side = nx.node_connected_component(without, one)
     rest = nx.node_connected_component(without, other)
-    crossing = sum(1 for _ in nx.edge_boundary(graph, side, rest)) - 1
+    crossing = sorted(
+        w for a, b, w in nx.edge_boundary(graph, side, rest, data="weight") if {a, b} != {one, other}
+    )
     falls = min(side, rest, key=lambda part: (len(part), sorted(part)))
     left, right = sorted((one, other))
-    return Weakness(left, right, weight, crossing == 0, crossing, tuple(sorted(falls)))
+    strongest = crossing[-1] if crossing else None
+    return Weakness(left, right, weight, not crossing, len(crossing), strongest, tuple(sorted(falls)))
 
 
 def _cheapest_cut(graph: nx.Graph, max_members: int) -> Cut | None:

@@ -12,6 +12,8 @@ from terag_pipelines.linking.explanation_entities import EntityExplanation, Tree
 from terag_pipelines.linking.explanation_pairs import PairExplanation, say_blocking
 from terag_pipelines.linking.explanation_records import RecordExplanation
 from terag_pipelines.linking.explanation_words import (
+    ACROSS_SCRIPTS,
+    say_bits,
     say_level,
     say_probability,
     say_weight,
@@ -95,7 +97,7 @@ def _bar(step: Step, steps: Sequence[Step]) -> str:
 def _cell(step: Step, steps: Sequence[Step]) -> str:
     return (
         f'<svg width="{BAR_WIDTH}" height="{ROW_HEIGHT}" role="img" '
-        f'aria-label="{plain(step.label)}: {step.end - step.start:+.1f} bits">{_bar(step, steps)}</svg>'
+        f'aria-label="{plain(step.label)}: {say_bits(step.end - step.start)} bits">{_bar(step, steps)}</svg>'
     )
 
 
@@ -108,11 +110,11 @@ def waterfall_table(pair: WeighedPair) -> str:
     rows = []
     for step, (left, right, sentence) in zip(steps[:-1], told + rest, strict=True):
         name = step.label.partition(": ")[0]
-        weight = plain(f"{step.end - step.start:+.1f}")
+        weight = plain(say_bits(step.end - step.start))
         rows.append((text(name), left, right, text(sentence), _cell(step, steps), weight))
     total = f"probability {say_probability(pair.match_probability)}"
     rows.append(
-        ("together", "", "", text(total), _cell(steps[-1], steps), plain(f"{pair.match_weight:+.1f}"))
+        ("together", "", "", text(total), _cell(steps[-1], steps), plain(say_bits(pair.match_weight)))
     )
     head = ("what", pair.left_id, pair.right_id, "how far it agrees", "bits", "")
     return table(head, rows, numeric=(5,), kind="waterfall") + _missing(pair.missing) + _source(pair)
@@ -156,16 +158,15 @@ def pair_section(explanation: PairExplanation) -> str:
 
 
 def reasons_line(pair: PairExplanation, n: int) -> str:
-    """What speaks most for a pair and what against it, in one line."""
+    """What speaks most for a pair, what against it, and which names could not be compared, in one line."""
     told = []
-    for is_for, word in ((True, "for"), (False, "against")):
+    for is_for, word in ((True, "For"), (False, "Against")):
         parts = pair.weighed.reasons(is_for, n)
-        names = ", ".join(
-            f"{title_field(e.field)} {say_level(e.field, e.level)} ({e.weight:+.1f})" for e in parts
-        )
-        if names:
-            told.append(f"{word}: {names}")
-    return "; ".join(told)
+        names = "; ".join(f"{part.sentence.partition(';')[0]} ({say_bits(part.weight)})" for part in parts)
+        told += [f"{word}: {names}."] if names else []
+    silent = [part.sentence for part in pair.weighed.missing if part.left and part.right]
+    silent = [sentence for sentence in silent if sentence.endswith(ACROSS_SCRIPTS)]
+    return " ".join([*told, *([f"Silent: {'; '.join(silent)}."] if silent else [])])
 
 
 def render_entity(explanation: EntityExplanation, n_reasons: int = 3) -> str:

@@ -17,13 +17,17 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+TRANSLITERATED = (
+    "exact, transliterated"  # no level of its own: what "exact" is for values that look different
+)
 _SAME_OR_NOT = {"same": "the same", "different": "different"}
 _NAME = {
     "exact": "the same",
     "close": "spelled nearly the same",
     "nickname": "known forms of one name",
-    "swapped": "given and family name in the other order",
+    "swapped": "changed places with the family name",
     "initial": "one is an initial, which agrees",
+    TRANSLITERATED: "the same once transliterated",
     "subset": "all words of one are among those of the other",
     "similar": "somewhat alike",
     "different": "different",
@@ -74,15 +78,17 @@ LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
+ACROSS_SCRIPTS = "not comparable across these scripts"
 NOT_COMPARABLE: Mapping[str, str] = MappingProxyType(
     {
         "identifiers": "documents of different kinds",
         "email": "a mailbox of a role, such as info@, is no one's own",
         "address": "no part of it is known of both",
-        "patronymic": "not comparable across these scripts",
-        "organisation_name": "not comparable across these scripts",
+        "patronymic": ACROSS_SCRIPTS,
+        "organisation_name": ACROSS_SCRIPTS,
     }
 )
+NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
 KEY_TITLES: Mapping[str, str] = MappingProxyType(
     {
         "iin": "IIN",
@@ -128,9 +134,7 @@ def say_missing(field: str, is_known: tuple[bool, bool], is_full_name_compared: 
         other = (
             "the full name stands for it" if is_full_name_compared else "given and family name stand for it"
         )
-        return (
-            other if is_full_name_compared or field == "full_name" else "not comparable across these scripts"
-        )
+        return other if is_full_name_compared or field == "full_name" else ACROSS_SCRIPTS
     return NOT_COMPARABLE.get(field, "not comparable")
 
 
@@ -150,9 +154,14 @@ def say_share(probability: float) -> str:
     return f"1 in {round(n, -max(digits - 2, 0)):,.0f}"
 
 
+def say_bits(bits: float) -> str:
+    """A weight, signed; nothing is ever "-0.0"."""
+    return f"{round(bits, 1) + 0.0:+.1f}"
+
+
 def say_weight(bits: float) -> str:
-    """A weight in bits, signed."""
-    return f"{bits + 0.0:+.1f} bits"
+    """A weight with its unit."""
+    return f"{say_bits(bits)} bits"
 
 
 def say_probability(probability: float) -> str:
