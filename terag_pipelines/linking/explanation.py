@@ -332,7 +332,7 @@ def _field_evidence(
     if level:
         told = _sentence(name, level_as_told(name, level, left, right), (m, u, weight), adjustment)
     else:
-        told = say_missing(name, (bool(left), bool(right)), _is_compared(rows, "full_name", at))
+        told = say_missing(name, (bool(left), bool(right)), _stand_in(rows, at))
     sentence = f"{title_field(name)}: {told}"
     return FieldEvidence(name, left, right, level, m, u, weight, adjustment, sentence)
 
@@ -345,8 +345,14 @@ def level_as_told(name: str, level: str, left: Sequence[str], right: Sequence[st
     return level if alike else TRANSLITERATED
 
 
-def _is_compared(rows: ComparedRows, name: str, at: int) -> bool:
-    return name in rows.levels and bool(rows.levels[name][at])
+def _stand_in(rows: ComparedRows, at: int) -> str:
+    """The name field that speaks for the others: the full name, or a given name that changed places."""
+    compared = {
+        name: int(rows.levels[name][at]) for name in ("full_name", "given_name") if name in rows.levels
+    }
+    if compared.get("full_name"):
+        return "full_name"
+    return "given_name" if compared.get("given_name") else ""
 
 
 def _sentence(

@@ -164,9 +164,9 @@ def reasons_line(pair: PairExplanation, n: int) -> str:
         parts = pair.weighed.reasons(is_for, n)
         names = "; ".join(f"{part.sentence.partition(';')[0]} ({say_bits(part.weight)})" for part in parts)
         told += [f"{word}: {names}."] if names else []
-    silent = [part.sentence for part in pair.weighed.missing if part.left and part.right]
-    silent = [sentence for sentence in silent if sentence.endswith(ACROSS_SCRIPTS)]
-    return " ".join([*told, *([f"Silent: {'; '.join(silent)}."] if silent else [])])
+    if any(part.sentence.endswith(ACROSS_SCRIPTS) for part in pair.weighed.missing):
+        told.append(f"The names are {ACROSS_SCRIPTS}.")
+    return " ".join(told)
 
 
 def render_entity(explanation: EntityExplanation, n_reasons: int = 3) -> str:

@@ -84,8 +84,6 @@ NOT_COMPARABLE: Mapping[str, str] = MappingProxyType(
         "identifiers": "documents of different kinds",
         "email": "a mailbox of a role, such as info@, is no one's own",
         "address": "no part of it is known of both",
-        "patronymic": ACROSS_SCRIPTS,
-        "organisation_name": ACROSS_SCRIPTS,
     }
 )
 NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
@@ -126,16 +124,14 @@ def title_rule(rule: str) -> str:
     return " + ".join(KEY_TITLES.get(key, key.replace("_", " ")) for key in rule.split("+"))
 
 
-def say_missing(field: str, is_known: tuple[bool, bool], is_full_name_compared: bool) -> str:
-    """Why a field says nothing, neither for nor against."""
+def say_missing(field: str, is_known: tuple[bool, bool], stand_in: str) -> str:
+    """Why a field says nothing, neither for nor against; `stand_in` is the name field that speaks for it."""
     if not all(is_known):
         return "known of one only" if any(is_known) else "not known"
-    if field in ("given_name", "family_name", "full_name"):
-        other = (
-            "the full name stands for it" if is_full_name_compared else "given and family name stand for it"
-        )
-        return other if is_full_name_compared or field == "full_name" else ACROSS_SCRIPTS
-    return NOT_COMPARABLE.get(field, "not comparable")
+    if field in ("given_name", "family_name", "full_name") and stand_in not in ("", field):
+        whole = field == "full_name"
+        return "compared part by part" if whole else f"counted with the {title_field(stand_in)}"
+    return NOT_COMPARABLE.get(field, ACROSS_SCRIPTS if field in NAMES else "not comparable")
 
 
 def say_level(field: str, level: str) -> str:

@@ -1,4 +1,4 @@
-"""The report of one linking: everything in one page, nothing from the data unescaped, nothing for no records."""
+"""The report of one linking: everything in one page, and nothing from the data unescaped."""
 
 from __future__ import annotations
 
