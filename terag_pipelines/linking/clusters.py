@@ -10,6 +10,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from rapidfuzz import fuzz, process
+from rapidfuzz.distance import JaroWinkler
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -24,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 UNIQUE_NUMBERS = ("iin", "bin")
 UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type")  # two different valid ones never share an entity
+LEAST_ALIKE = 0.8  # Jaro-Winkler similarity of two spellings of one family name
 COMPLETENESS = (
     "given_name",
     "family_name",
@@ -276,14 +279,7 @@ def _tabulate_members(records: pa.Table, labels: Rows, first: Rows, links: _Link
 
 def _tabulate_entities(records: pa.Table, members: pa.Table) -> pa.Table:
     """One row for each entity: the name of the most complete record, the most common birth date."""
-    filled = [
-        pl.col(c).is_not_null() if c not in ("phones", "emails", "identifiers") else pl.col(c).list.len() > 0
-        for c in COMPLETENESS
-    ]
-    frame = pl.DataFrame(pl.from_arrow(records))
-    frame = frame.with_columns(pl.Series("entity_id", members["entity_id"].combine_chunks()))
-    frame = frame.with_columns(n_filled=pl.sum_horizontal(pl.concat_list(filled).list.sum().fill_null(0)))
-    frame = frame.sort("entity_id", "is_partial", -pl.col("n_filled").cast(pl.Int64), "record_id")
+    frame = order_members(records, members["entity_id"].combine_chunks())
     kinds = pl.col("party_type")
     entities = frame.group_by("entity_id", maintain_order=True).agg(
         party_type=kinds.filter(kinds != "unknown").first(),
@@ -296,3 +292,41 @@ def _tabulate_entities(records: pa.Table, members: pa.Table) -> pa.Table:
         is_watchlist=pl.col("is_watchlist").fill_null(False).any(),
     )
     return ENTITIES.conform(entities.with_columns(pl.col("party_type").fill_null("unknown")).to_arrow())
+
+
+def order_members(records: pa.Table, entity_ids: pa.Array) -> pl.DataFrame:
+    """The records by entity, those to take a value from first; `bears_former_name` is told beside them.
+
+    Whole records before partial ones, the latest family name before former ones, then the most complete.
+    """
+    filled = [
+        pl.col(c).is_not_null() if c not in ("phones", "emails", "identifiers") else pl.col(c).list.len() > 0
+        for c in COMPLETENESS
+    ]
+    frame = pl.DataFrame(pl.from_arrow(records)).with_columns(pl.Series("entity_id", entity_ids))
+    frame = _tell_former_names(frame)
+    frame = frame.with_columns(n_filled=pl.sum_horizontal(pl.concat_list(filled).list.sum().fill_null(0)))
+    most_first = -pl.col("n_filled").cast(pl.Int64)
+    return frame.sort("entity_id", "is_partial", "bears_former_name", most_first, "record_id")
+
+
+def _tell_former_names(frame: pl.DataFrame) -> pl.DataFrame:
+    """Whether each record bears a family name unlike that of its entity's latest dated record: it married."""
+    dated = frame.filter(pl.col("first_seen").is_not_null() & pl.col("family_key").is_not_null())
+    latest = dated.sort("first_seen", "record_id").group_by("entity_id", maintain_order=True)
+    names = latest.agg(latest_key=pl.col("family_key").last(), n_names=pl.col("family_key").n_unique())
+    names = names.filter(pl.col("n_names") > 1).drop("n_names")
+    if not names.height:
+        return frame.with_columns(bears_former_name=pl.lit(False))
+    frame = frame.join(names, on="entity_id", how="left", maintain_order="left")
+    former = are_unlike(frame["family_key"], frame["latest_key"])
+    return frame.drop("latest_key").with_columns(bears_former_name=former)
+
+
+def are_unlike(names: pl.Series, others: pl.Series) -> pl.Series:
+    """Whether two aligned series of name keys are different names, not spellings or halves of one."""
+    known = (names.is_not_null() & others.is_not_null()).to_numpy()
+    pairs = names.fill_null(""), others.fill_null("")
+    alike = process.cpdist(*(side.to_list() for side in pairs), scorer=JaroWinkler.similarity)
+    whole = process.cpdist(*(side.to_list() for side in pairs), scorer=fuzz.token_set_ratio)
+    return pl.Series((alike < LEAST_ALIKE) & (whole < 100) & known)
