@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -278,3 +279,27 @@ def say_blocking(explanation: PairExplanation) -> str:
         return "Blocking brought these two records together."
     rules = ", ".join(title_rule(rule) for rule in explanation.rules)
     return f"Brought together by {count(len(explanation.rules), 'blocking rule')}: {rules}."
+
+
+def choose_examples(scores: pa.Table, links: pa.Table) -> dict[str, Pair]:
+    """Pairs worth a look, by what they show: a sure match, a doubtful one, a near miss, a sure non-match.
+
+    PAIR_SCORES and LINKS give the heaviest and lightest link, the heaviest and lightest pair that is none.
+    Ties go to the smaller ids.
+    """
+    pairs = pl.DataFrame(pl.from_arrow(scores.select(["left_id", "right_id", "match_weight"])))
+    linked = pl.DataFrame(pl.from_arrow(links.select(["left_id", "right_id"])))
+    kinds = {
+        "A sure match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), True),
+        "A doubtful match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), False),
+        "A near miss": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), True),
+        "A sure non-match": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), False),
+    }
+    found: dict[str, Pair] = {}
+    for name, (rows, is_heaviest) in kinds.items():
+        if rows.height:
+            keep = pl.col("match_weight").max() if is_heaviest else pl.col("match_weight").min()
+            row = rows.filter(pl.col("match_weight") == keep).sort("left_id", "right_id").row(0)
+            if row[:2] not in found.values():
+                found[name] = (row[0], row[1])
+    return found

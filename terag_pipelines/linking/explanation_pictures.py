@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from terag_pipelines.linking.explanation import FieldEvidence, WeighedPair
+import pyarrow as pa
+
+from terag_pipelines.linking.explanation import FieldEvidence, LinkedBatch, WeighedPair, weigh_pairs
 from terag_pipelines.linking.explanation_entities import EntityExplanation, TreeEdge
-from terag_pipelines.linking.explanation_pairs import PairExplanation, say_blocking
+from terag_pipelines.linking.explanation_pairs import PairExplanation, choose_examples, say_blocking
 from terag_pipelines.linking.explanation_records import RecordExplanation
 from terag_pipelines.linking.explanation_words import (
     ACROSS_SCRIPTS,
@@ -19,6 +21,8 @@ from terag_pipelines.linking.explanation_words import (
     say_weight,
     title_field,
 )
+from terag_pipelines.linking.links import decide_links
+from terag_pipelines.linking.model import ENTITY_MEMBERS
 from terag_pipelines.linking.web_pages import heading, listed, page, paragraph, plain, table, text
 
 BAR_WIDTH = 260
@@ -80,6 +84,15 @@ def draw_waterfall(pair: WeighedPair) -> str:
         f'viewBox="0 0 {width:.0f} {height}"><style>{style}</style>'
         f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(lines)}</svg>'
     )
+
+
+def draw_examples(records: pa.Table, scores: pa.Table, model: pa.Table) -> dict[str, str]:
+    """Waterfalls of a few pairs of PAIR_SCORES by what they show, as SVG without values, for metadata."""
+    links = decide_links(scores)
+    chosen = choose_examples(scores, links)
+    batch = LinkedBatch(records, scores, model, links, ENTITY_MEMBERS.empty())
+    drawn = map(draw_waterfall, weigh_pairs(batch, list(chosen.values())))
+    return dict(zip(chosen, drawn, strict=True))
 
 
 def _bar(step: Step, steps: Sequence[Step]) -> str:

@@ -74,8 +74,8 @@ def make_golden_records(
 ) -> pa.Table:
     """GOLDEN_RECORDS out of ENTITY_RECORDS and ENTITY_MEMBERS.
 
-    The parts of an address come from one record. Family names unlike the one that survives are kept as history:
-    former ones where the dates tell that they came before, else others.
+    The parts of an address come from one record. Family names unlike the one that survives are kept as
+    history: former ones where the dates tell that they came before, else others.
 
     Raises: ConfigurationError for a rule that does not exist or a field that has none.
     """
@@ -192,3 +192,20 @@ def _name_history(frame: pl.DataFrame, survivors: pl.DataFrame) -> pl.DataFrame:
     told = _tell(values, FORMER, HISTORY, pl.lit(0, pl.Int64))
     name = pl.when(values["bears_former_name"]).then(pl.lit(FORMER)).otherwise(pl.lit(OTHER))
     return told.with_columns(field=name)
+
+
+@dataclass(frozen=True)
+class FieldCount:
+    """One field of GOLDEN_RECORDS: its values, and how many of them some record of the entity contradicts."""
+
+    field: str
+    n_values: int
+    n_contradicted: int
+
+
+def count_golden(golden: pa.Table) -> list[FieldCount]:
+    """The fields of GOLDEN_RECORDS, those with most contradictions first."""
+    frame = pl.DataFrame(pl.from_arrow(golden.select(["field", "n_conflicting"])))
+    counted = frame.group_by("field").agg(n=pl.len(), contradicted=(pl.col("n_conflicting") > 0).sum())
+    ordered = counted.sort(["contradicted", "field"], descending=[True, False])
+    return [FieldCount(name, int(n), int(contradicted)) for name, n, contradicted in ordered.rows()]

@@ -15,8 +15,8 @@ import pyarrow as pa
 from terag_pipelines.linking.blocking import BlockingReport, CandidatePairs
 from terag_pipelines.linking.clusters import ResolvedEntities
 from terag_pipelines.linking.evidence import EvidenceDiagnostics
-from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, Pair
-from terag_pipelines.linking.explanation_pairs import explain_pairs
+from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch
+from terag_pipelines.linking.explanation_pairs import choose_examples, explain_pairs
 from terag_pipelines.linking.explanation_pictures import pair_section
 from terag_pipelines.linking.explanation_values import shorten
 from terag_pipelines.linking.explanation_words import (
@@ -295,30 +295,6 @@ def _examples(
     told = explain_pairs(batch, list(chosen.values()))
     parts = [heading(name, 3) + pair_section(pair) for name, pair in zip(chosen, told, strict=True)]
     return "\n".join([heading("Examples, field by field"), *parts])
-
-
-def choose_examples(scores: pa.Table, links: pa.Table) -> dict[str, Pair]:
-    """Pairs worth a look, by what they show: a sure match, a doubtful one, a near miss, a sure non-match.
-
-    PAIR_SCORES and LINKS give the heaviest and lightest link, the heaviest and lightest pair that is none.
-    Ties go to the smaller ids.
-    """
-    pairs = pl.DataFrame(pl.from_arrow(scores.select(["left_id", "right_id", "match_weight"])))
-    linked = pl.DataFrame(pl.from_arrow(links.select(["left_id", "right_id"])))
-    kinds = {
-        "A sure match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), True),
-        "A doubtful match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), False),
-        "A near miss": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), True),
-        "A sure non-match": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), False),
-    }
-    found: dict[str, Pair] = {}
-    for name, (rows, is_heaviest) in kinds.items():
-        if rows.height:
-            keep = pl.col("match_weight").max() if is_heaviest else pl.col("match_weight").min()
-            row = rows.filter(pl.col("match_weight") == keep).sort("left_id", "right_id").row(0)
-            if row[:2] not in found.values():
-                found[name] = (row[0], row[1])
-    return found
 
 
 def _largest(resolved: ResolvedEntities, n: int) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.linking.explanation_pairs import choose_examples
 from terag_pipelines.linking.pipeline import LinkedRecords, link_records
-from terag_pipelines.linking.report import ReportParams, choose_examples, render_report
+from terag_pipelines.linking.report import ReportParams, render_report
 from tests.unit.linking.records import make_links, make_population, make_scores
 from tests.unit.linking.test_explanation import HOSTILE, read_page
 
