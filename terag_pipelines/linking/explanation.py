@@ -234,7 +234,7 @@ def order_pair(left_id: str, right_id: str) -> Pair:
     return (left_id, right_id) if left_id <= right_id else (right_id, left_id)
 
 
-def weigh_pairs(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[WeighedPair]:
+def weigh_anew(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[WeighedPair]:
     """The waterfalls of pairs of records, candidates or not, aligned with the pairs.
 
     Raises: NotFoundError where the batch lacks a record.
@@ -243,7 +243,7 @@ def weigh_pairs(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[WeighedPair]:
     left, right = (batch.rows_of([pair[side] for pair in ordered]) for side in (0, 1))
     stored = batch.find_pairs(batch.scores, ordered)
     weighed: dict[int, WeighedPair] = {}
-    for compared in compare_rows(batch, left, right):
+    for compared in compare_anew(batch, left, right):
         for at, place in enumerate(compared.places.tolist()):
             row = stored.get(ordered[place])
             weighed[place] = _waterfall(batch, compared, at, None if row is None else row["match_weight"])
@@ -272,7 +272,7 @@ class ComparedRows:
         return total
 
 
-def compare_rows(batch: LinkedBatch, left: Codes, right: Codes) -> list[ComparedRows]:
+def compare_anew(batch: LinkedBatch, left: Codes, right: Codes) -> list[ComparedRows]:
     """Pairs of rows compared anew, those of persons and of organisations apart."""
     kinds = batch.encoded.party_types
     is_organisation = (kinds[left] == 1) | (kinds[right] == 1)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.blocking import DEFAULT_RULES
+from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.blocking_keys import BLOCKING_KEYS, build_key
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records
 from terag_pipelines.linking.explanation import (
@@ -21,7 +21,7 @@ from terag_pipelines.linking.explanation import (
     WeighedPair,
     forbidden_because,
     order_pair,
-    weigh_pairs,
+    weigh_anew,
 )
 from terag_pipelines.linking.explanation_words import count, say_probability, say_weight, title_rule
 
@@ -133,7 +133,7 @@ def explain_pairs(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[PairExplana
     ordered = [order_pair(*pair) for pair in pairs]
     tables = (batch.scores, batch.links, batch.candidates, batch.decisions)
     scored, linked, candidates, decided = (batch.find_pairs(table, ordered) for table in tables)
-    weighed = weigh_pairs(batch, ordered)
+    weighed = weigh_anew(batch, ordered)
     return [
         _explain(batch, one, (pair in scored, linked.get(pair), candidates.get(pair), decided.get(pair)))
         for pair, one in zip(ordered, weighed, strict=True)
@@ -199,7 +199,7 @@ def _what_others_say(batch: LinkedBatch, weighed: WeighedPair) -> str:
     others = [pair for pair in pairs if pair != (weighed.left_id, weighed.right_id)]
     if not others:
         return "clustering found too little between them"
-    found = weigh_pairs(batch, others)
+    found = weigh_anew(batch, others)
     worst = min(found, key=lambda pair: (pair.match_weight, pair.left_id, pair.right_id))
     mean = float(np.mean([pair.match_weight for pair in found]))
     told = f"the other {count(len(others), 'pair')} of their entities weigh {say_weight(mean)} on average"
@@ -239,7 +239,7 @@ def find_near_rules(batch: LinkedBatch, records: pa.Table) -> tuple[NearRule, ..
 
 def _rules_of(batch: LinkedBatch) -> list[str]:
     if batch.candidates is None or not batch.candidates.num_rows:
-        return ["+".join(rung) for rule in DEFAULT_RULES for rung in rule.rungs]
+        return ["+".join(rung) for rule in LADDERS for rung in rule.rungs]
     rules = batch.candidates["rules"].combine_chunks()
     return sorted(pc.unique(pc.list_flatten(rules)).to_pylist())
 

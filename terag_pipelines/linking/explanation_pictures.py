@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from terag_pipelines.linking.explanation import FieldEvidence, LinkedBatch, WeighedPair, weigh_pairs
+from terag_pipelines.linking.explanation import FieldEvidence, LinkedBatch, WeighedPair, weigh_anew
 from terag_pipelines.linking.explanation_entities import EntityExplanation, TreeEdge
 from terag_pipelines.linking.explanation_pairs import PairExplanation, choose_examples, say_blocking
 from terag_pipelines.linking.explanation_records import RecordExplanation
@@ -91,7 +91,7 @@ def draw_examples(records: pa.Table, scores: pa.Table, model: pa.Table) -> dict[
     links = decide_links(scores)
     chosen = choose_examples(scores, links)
     batch = LinkedBatch(records, scores, model, links, ENTITY_MEMBERS.empty())
-    drawn = map(draw_waterfall, weigh_pairs(batch, list(chosen.values())))
+    drawn = map(draw_waterfall, weigh_anew(batch, list(chosen.values())))
     return dict(zip(chosen, drawn, strict=True))
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.explanation import LinkedBatch, Pair, compare_rows, order_pair
+from terag_pipelines.linking.explanation import LinkedBatch, Pair, compare_anew, order_pair
 from terag_pipelines.linking.explanation_entities import Member, tell_member
 from terag_pipelines.linking.explanation_pairs import PairExplanation, explain_pairs
 from terag_pipelines.linking.explanation_words import count
@@ -107,7 +107,7 @@ def _nearest_rows(batch: LinkedBatch, row: int, rows: npt.NDArray[np.int32]) -> 
     for start in range(0, len(rows), CHUNK):
         some = rows[start : start + CHUNK]
         same = np.full(len(some), row, np.int32)
-        for compared in compare_rows(batch, np.minimum(same, some), np.maximum(same, some)):
+        for compared in compare_anew(batch, np.minimum(same, some), np.maximum(same, some)):
             weights[start + compared.places] = compared.weights()
     order = np.lexsort((rows, -weights))[: batch.params.n_candidates]
     return rows[order]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.errors import ConfigurationError
-from terag_pipelines.linking.clusters import are_unlike, order_members
+from terag_pipelines.linking.entity_tables import are_unlike, order_members
 from terag_pipelines.linking.model import GOLDEN_RECORDS
 
 Rule = Literal["most_complete", "most_frequent", "most_recent", "longest", "most_trusted", "all"]

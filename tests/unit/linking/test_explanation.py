@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from terag_pipelines.errors import LinkingError, NotFoundError
-from terag_pipelines.linking.explanation import LinkedBatch, weigh_pairs
+from terag_pipelines.linking.explanation import LinkedBatch, weigh_anew
 from terag_pipelines.linking.explanation_entities import explain_entity
 from terag_pipelines.linking.explanation_pairs import explain_pair, explain_pairs
 from terag_pipelines.linking.explanation_pictures import (
@@ -60,7 +60,7 @@ def pairs_of(table: pa.Table) -> list[tuple[str, str]]:
 def test_the_parts_of_every_scored_weight_add_up_to_it(people: LinkedBatch) -> None:
     pairs = pairs_of(people.scores)[::7]
     stored = dict(zip(pairs_of(people.scores), people.scores["match_weight"].to_pylist(), strict=True))
-    for weighed in weigh_pairs(people, pairs):
+    for weighed in weigh_anew(people, pairs):
         total = weighed.prior_weight + sum(part.weight for part in weighed.evidence)
         assert weighed.unexplained_weight == 0
         assert total == pytest.approx(stored[weighed.left_id, weighed.right_id], abs=1e-9)
@@ -69,13 +69,13 @@ def test_the_parts_of_every_scored_weight_add_up_to_it(people: LinkedBatch) -> N
 
 def test_levels_are_those_of_the_pattern(people: LinkedBatch) -> None:
     rows = people.scores.slice(0, 50).to_pylist()
-    for row, weighed in zip(rows, weigh_pairs(people, pairs_of(people.scores.slice(0, 50))), strict=True):
+    for row, weighed in zip(rows, weigh_anew(people, pairs_of(people.scores.slice(0, 50))), strict=True):
         known = [f"{part.field}:{part.level}" for part in weighed.known if part.field != "names"]
         assert "|".join(known) == row["pattern"]
 
 
 def test_each_bar_starts_where_the_last_ended(people: LinkedBatch) -> None:
-    for weighed in weigh_pairs(people, pairs_of(people.scores.slice(0, 20))):
+    for weighed in weigh_anew(people, pairs_of(people.scores.slice(0, 20))):
         *steps, total = waterfall_steps(weighed)
         assert all(one.end == other.start for one, other in pairwise(steps))
         assert steps[-1].end == pytest.approx(total.end)
@@ -232,7 +232,7 @@ def test_the_nearest_records_of_a_lone_one_are_found_even_where_blocking_did_not
 def test_nearest_is_nearest_of_all(people: LinkedBatch) -> None:
     told = explain_record(people, "r:000000")
     outside = [i for i in batch_ids(people) if people.entity_of(i) != told.entity_id]
-    every = weigh_pairs(people, [("r:000000", other) for other in outside])
+    every = weigh_anew(people, [("r:000000", other) for other in outside])
     best = max(pair.match_weight for pair in every)
     assert told.nearest[0].weighed.match_weight == pytest.approx(best)
 
