@@ -203,7 +203,7 @@ def _what_others_say(batch: LinkedBatch, weighed: WeighedPair) -> str:
     worst = min(found, key=lambda pair: (pair.match_weight, pair.left_id, pair.right_id))
     mean = float(np.mean([pair.match_weight for pair in found]))
     told = f"the other {count(len(others), 'pair')} of their entities weigh {say_weight(mean)} on average"
-    return f"{told}, least {worst.left_id} and {worst.right_id} with {say_weight(worst.match_weight)}"
+    return f"{told}, the least {worst.left_id} and {worst.right_id} with {say_weight(worst.match_weight)}"
 
 
 def _fellow_records(batch: LinkedBatch, record_id: str) -> list[str]:

@@ -59,14 +59,13 @@ def waterfall_steps(pair: WeighedPair) -> list[Step]:
     return [*steps, Step("together", 0.0, pair.match_weight, "sum")]
 
 
-def draw_waterfall(pair: WeighedPair) -> str:
+def draw_waterfall(pair: WeighedPair, name: str = "Match weight") -> str:
     """The waterfall of a pair as one SVG document on white; it shows levels and weights, no values."""
     steps = waterfall_steps(pair)
     label_width = max(len(step.label) for step in steps) * LETTER_WIDTH + 12
     width, height = label_width + BAR_WIDTH + 90, ROW_HEIGHT * (len(steps) + 1) + 16
-    title = (
-        f"Match weight {say_weight(pair.match_weight)}, probability {say_probability(pair.match_probability)}"
-    )
+    figures = f"{say_weight(pair.match_weight)}, probability {say_probability(pair.match_probability)}"
+    title = f"{name}: {figures}"
     width = max(width, len(title) * LETTER_WIDTH + 12)
     lines = [f'<text x="6" y="16" font-weight="600">{plain(title)}</text>']
     for at, step in enumerate(steps):
@@ -91,8 +90,8 @@ def draw_examples(records: pa.Table, scores: pa.Table, model: pa.Table) -> dict[
     links = decide_links(scores)
     chosen = choose_examples(scores, links)
     batch = LinkedBatch(records, scores, model, links, ENTITY_MEMBERS.empty())
-    drawn = map(draw_waterfall, weigh_anew(batch, list(chosen.values())))
-    return dict(zip(chosen, drawn, strict=True))
+    weighed = weigh_anew(batch, list(chosen.values()))
+    return {name: draw_waterfall(pair, name) for name, pair in zip(chosen, weighed, strict=True)}
 
 
 def _bar(step: Step, steps: Sequence[Step]) -> str:
