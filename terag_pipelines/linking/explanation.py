@@ -63,7 +63,7 @@ class LinkedBatch:
     """What was linked, as tables: ENTITY_RECORDS, PAIR_SCORES, LINK_MODEL, LINKS, ENTITY_MEMBERS.
 
     With `candidates` (CANDIDATE_PAIRS) explanations name the blocking rules; `decisions` (PAIR_DECISIONS) are
-    what people decided.
+    what people decided. `prepared` are the records as codes, where the caller has them already.
     """
 
     records: pa.Table
@@ -74,6 +74,7 @@ class LinkedBatch:
     candidates: pa.Table | None = None
     decisions: pa.Table | None = None
     calibrator: Calibrator | None = None
+    prepared: EncodedRecords | None = None
     params: ExplanationParams = field(default_factory=ExplanationParams)
 
     @cached_property
@@ -84,7 +85,7 @@ class LinkedBatch:
     @cached_property
     def encoded(self) -> EncodedRecords:
         """All records as codes: how rare a value is depends on all of them."""
-        return encode_records(self.ordered)
+        return encode_records(self.ordered) if self.prepared is None else self.prepared
 
     @cached_property
     def models(self) -> Mapping[str, PartyModel]:

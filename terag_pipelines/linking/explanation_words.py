@@ -79,7 +79,7 @@ LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "address": {
             "whole": "the same, as far as both are known",
             "most": "the same in most parts",
-            "area": "the same area; nothing more is known of both",
+            "area": "the one part known of both is the same",
             "part": "the same in one part only",
             "different": "different",
         },

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from terag_pipelines.linking.blocking import BlockingReport, CandidatePairs
 from terag_pipelines.linking.clusters import ResolvedEntities
+from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.evidence import EvidenceDiagnostics
 from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch
 from terag_pipelines.linking.explanation_pairs import choose_examples, explain_pairs
@@ -89,12 +90,14 @@ def render_report(
     readings: Mapping[str, Sequence[ColumnRead]] | None = None,
     warnings: Iterable[str] = (),
     calibrator: Calibrator | None = None,
+    prepared: EncodedRecords | None = None,
     params: ReportParams = ReportParams(),
 ) -> str:
     """The report of what linking did with ENTITY_RECORDS, as one HTML page.
 
-    `readings` say by source how its columns were read; `warnings` are told first. The page holds personal
-    values: the examples and the largest entities show names.
+    `readings` say by source how its columns were read; `warnings` are told first; `prepared` are the
+    records as codes, where the caller has them already. The page holds personal values: the examples and the
+    largest entities show names.
     """
     parts = [
         _counts(linked, records, params),
@@ -104,7 +107,7 @@ def render_report(
         _histogram(linked.scores.scores, linked.links),
         _fits(linked.scores.diagnostics),
         _model(linked.scores.model),
-        _examples(linked, records, calibrator, params),
+        _examples(linked, _batch_of(linked, records, calibrator, prepared, params)),
         _largest(linked.resolved, params.n_largest),
     ]
     return page(params.title, *parts)
@@ -276,13 +279,14 @@ def _model(model: pa.Table) -> str:
 # Examples and entities
 
 
-def _examples(
-    linked: LinkedTables, records: pa.Table, calibrator: Calibrator | None, params: ReportParams
-) -> str:
-    chosen = choose_examples(linked.scores.scores, linked.links)
-    if not chosen:
-        return ""
-    batch = LinkedBatch(
+def _batch_of(
+    linked: LinkedTables,
+    records: pa.Table,
+    calibrator: Calibrator | None,
+    prepared: EncodedRecords | None,
+    params: ReportParams,
+) -> LinkedBatch:
+    return LinkedBatch(
         records,
         linked.scores.scores,
         linked.scores.model,
@@ -290,11 +294,16 @@ def _examples(
         linked.resolved.members,
         linked.pairs.table,
         calibrator=calibrator,
+        prepared=prepared,
         params=ExplanationParams(links=LinkParams(params.threshold_probability)),
     )
-    told = explain_pairs(batch, list(chosen.values()))
+
+
+def _examples(linked: LinkedTables, batch: LinkedBatch) -> str:
+    chosen = choose_examples(linked.scores.scores, linked.links)
+    told = explain_pairs(batch, list(chosen.values())) if chosen else []
     parts = [heading(name, 3) + pair_section(pair) for name, pair in zip(chosen, told, strict=True)]
-    return "\n".join([heading("Examples, field by field"), *parts])
+    return "\n".join([heading("Examples, field by field"), *parts]) if parts else ""
 
 
 def _largest(resolved: ResolvedEntities, n: int) -> str:

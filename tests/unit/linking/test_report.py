@@ -63,6 +63,11 @@ def test_the_same_linking_gives_the_same_page(linked: LinkedRecords) -> None:
     )
 
 
+def test_records_that_are_encoded_already_give_the_same_page(linked: LinkedRecords) -> None:
+    given = render_report(linked, linked.ordered, prepared=linked.encoded)
+    assert given == render_report(linked, linked.ordered)
+
+
 def test_examples_are_the_extremes_and_never_the_same_pair_twice() -> None:
     scores = make_scores(
         ("a", "b", 9.0), ("a", "c", 2.0), ("b", "c", 0.5), ("c", "d", -7.0), ("d", "e", -7.0)
