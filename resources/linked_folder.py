@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import IncompleteBatchError, SchemaMismatchError, UnreadableFileError
-from terag_pipelines.linking.explanation import LinkedBatch
+from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, infer_threshold
+from terag_pipelines.linking.links import LinkParams
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
 
 LINK_COLUMNS = {
@@ -32,12 +33,14 @@ def read_linked_folder(folder: Path) -> LinkedBatch:
     _require(links, "links", "left_id", "right_id", "match_weight", "link_probability", "is_calibrated")
     members = _read(folder, "entities")
     _require(members, "entities", "record_id", "entity_id")
+    scores = PAIR_SCORES.conform(_read(folder, "pair_scores"))
     return LinkedBatch(
         records=ENTITY_RECORDS.conform(_read(folder, "records")),
-        scores=PAIR_SCORES.conform(_read(folder, "pair_scores")),
+        scores=scores,
         model=LINK_MODEL.conform(_read(folder, "link_model")),
         links=links,
         members=members,
+        params=ExplanationParams(links=LinkParams(infer_threshold(scores, links, None))),
     )
 
 

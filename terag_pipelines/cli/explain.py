@@ -19,7 +19,7 @@ from resources.settings import load_settings
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.entities.model import ENTITY_RECORDS
-from terag_pipelines.linking.explanation import LinkedBatch, WeighedPair
+from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, WeighedPair, infer_threshold
 from terag_pipelines.linking.explanation_entities import EntityExplanation, explain_entity
 from terag_pipelines.linking.explanation_pairs import PairExplanation, explain_pair, say_blocking
 from terag_pipelines.linking.explanation_pictures import (
@@ -30,6 +30,7 @@ from terag_pipelines.linking.explanation_pictures import (
 )
 from terag_pipelines.linking.explanation_records import RecordExplanation, explain_record
 from terag_pipelines.linking.explanation_words import say_bits, say_weight, title_field
+from terag_pipelines.linking.links import LinkParams
 from terag_pipelines.linking.model import CANDIDATE_PAIRS, ENTITY_MEMBERS, LINK_MODEL, LINKS, PAIR_SCORES
 
 N_REASONS = 3
@@ -53,7 +54,10 @@ def open_batch(folder: Path | None) -> LinkedBatch:
     schemas = (ENTITY_RECORDS, PAIR_SCORES, LINK_MODEL, LINKS, ENTITY_MEMBERS, CANDIDATE_PAIRS, CALIBRATORS)
     records, scores, model, links, members, candidates, calibrators = promoted.tables(*schemas)
     calibrator = load_calibrator(calibrators, "links")
-    return LinkedBatch(records, scores, model, links, members, candidates, calibrator=calibrator)
+    params = ExplanationParams(links=LinkParams(infer_threshold(scores, links, calibrator)))
+    return LinkedBatch(
+        records, scores, model, links, members, candidates, calibrator=calibrator, params=params
+    )
 
 
 def show_pair(left: str, right: str, folder: Path | None, as_json: bool, page: Path | None) -> None:

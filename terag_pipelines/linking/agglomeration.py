@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from terag_pipelines.linking.scored_rows import Floats, Mask, Rows
+
 UNKNOWN, SEVERAL = -1, -2
 
 

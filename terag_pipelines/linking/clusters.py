@@ -11,10 +11,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.agglomeration import Edges, Floats, Marks, Mask, Rows, agglomerate
+from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
 from terag_pipelines.linking.encoding import sort_records
-from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
+from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER
+from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
 
 UNIQUE_NUMBERS = ("iin", "bin")
 UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type")  # two different valid ones never share an entity
@@ -51,22 +52,6 @@ class ResolvedEntities:
     entities: pa.Table
     members: pa.Table
     report: ClusterReport
-
-
-@dataclass(frozen=True)
-class ScoredRows:
-    """Scored pairs of rows: what speaks for and against, which of them are links."""
-
-    left: Rows
-    right: Rows
-    weight: Floats
-    probability: Floats
-    is_link: Mask
-    rests_on_identifier: Mask
-
-    def select(self, mask: Mask) -> ScoredRows:
-        """The pairs under the mask."""
-        return ScoredRows(*(values[mask] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -107,9 +92,8 @@ def resolve_entities(
     scored = _rows_of_tables(ordered, links, pair_scores)
     identities = identities_of(ordered)
     labels, report = cluster_rows(ordered, identities, scored, params, decisions)
-    members = tabulate_members(
-        ordered, labels, scored.select(scored.is_link & ~forbidden_links(identities, scored))
-    )
+    links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
+    members = tabulate_members(ordered, labels, ids_of_entities(ordered, labels), links_held)
     return ResolvedEntities(tabulate_entities(ordered, members), members, report)
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import JaroWinkler
 
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
+from terag_pipelines.linking.scored_rows import Rows, ScoredRows
 
-if TYPE_CHECKING:
-    from terag_pipelines.linking.clusters import ScoredRows
-
-Rows = npt.NDArray[np.int64]
 LEAST_ALIKE = 0.8  # Jaro-Winkler similarity of two spellings of one family name
 LISTS = ("phones", "emails", "identifiers")
 COMPLETENESS = (
@@ -51,17 +46,21 @@ def first_members(ordered: pa.Table, labels: Rows) -> Rows:
     return first
 
 
-def tabulate_members(ordered: pa.Table, labels: Rows, links: ScoredRows) -> pa.Table:
-    """ENTITY_MEMBERS of sorted records, with the strongest of the links that tie each record in."""
+def ids_of_entities(ordered: pa.Table, labels: Rows) -> pa.Array:
+    """The canonical id of each entity, by its number: entities without a past are named after a member."""
     first = ordered["record_id"].combine_chunks().take(pa.array(first_members(ordered, labels)))
-    names = pa.array([name_entity(record_id) for record_id in first.to_pylist()], pa.string())
+    return pa.array([name_entity(record_id) for record_id in first.to_pylist()], pa.string())
+
+
+def tabulate_members(ordered: pa.Table, labels: Rows, ids: pa.Array, links: ScoredRows) -> pa.Table:
+    """ENTITY_MEMBERS of sorted records, with the strongest of the links that tie each record in."""
     same = labels[links.left] == labels[links.right]
     strongest = np.full(len(labels), np.nan)
     for side in (links.left[same], links.right[same]):
         np.fmax.at(strongest, side, links.probability[same])
     return ENTITY_MEMBERS.from_columns(
         record_id=ordered["record_id"].combine_chunks(),
-        entity_id=names.take(pa.array(labels)),
+        entity_id=ids.take(pa.array(labels)),
         link_probability=pa.array(strongest, from_pandas=True),
     )
 

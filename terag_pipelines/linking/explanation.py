@@ -34,7 +34,7 @@ from terag_pipelines.linking.explanation_words import (
     title_field,
 )
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, IDENTIFYING, Compared
-from terag_pipelines.linking.links import Calibrator, LinkParams
+from terag_pipelines.linking.links import Calibrator, LinkParams, link_probabilities
 from terag_pipelines.linking.scoring import ORGANISATION, PERSON, weights_to_probabilities
 
 Floats = npt.NDArray[np.float64]
@@ -228,6 +228,15 @@ class WeighedPair:
             "prior_sentence": self.prior_sentence,
             "evidence": [part.as_json() for part in self.evidence],
         }
+
+
+def infer_threshold(scores: pa.Table, links: pa.Table, calibrator: Calibrator | None) -> float:
+    """The threshold behind LINKS: the default, or, where a batch had another, its least link probability."""
+    usual = LinkParams().threshold_probability
+    probabilities = link_probabilities(scores["match_probability"].to_numpy(), calibrator)
+    least = float(np.min(links["link_probability"].to_numpy(), initial=1.0))
+    is_usual = least >= usual and int((probabilities >= usual).sum()) == links.num_rows
+    return usual if is_usual or not links.num_rows else least
 
 
 def order_pair(left_id: str, right_id: str) -> Pair:

@@ -135,3 +135,22 @@ PAIR_DECISIONS = TableSchema(
     key=("left_id", "right_id"),
 )
 """What people decided in review; the decision that holds now, one for each pair."""
+
+ENTITY_CHANGES = TableSchema(
+    name="entity_changes",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),
+            ("change", TEXT),  # born, grew, shrank, merged, split, "taken over" (by into_ids), ended
+            ("from_ids", pa.list_(TEXT)),  # earlier entities whose records are here now
+            ("into_ids", pa.list_(TEXT)),  # entities that have records which were here
+            ("n_before", pa.int64()),  # records
+            ("n_after", pa.int64()),
+            ("cause", TEXT),  # "new record", "corrected record", "removed record", "evidence or decision"
+            ("left_id", TEXT),  # of a merger: the strongest link between records that were apart before
+            ("right_id", TEXT),
+        ]
+    ),
+    key=("entity_id",),
+)
+"""What became of the entities of an earlier run; those that stayed as they were are not listed."""

@@ -40,7 +40,8 @@ class ParityParams:
     """A group is worse where its rate is surely more than `max_factor` times that of all others.
 
     Surely: at `level`, divided among all groups that are judged. Groups of fewer than `min_persons` true
-    persons are told and not judged. Beyond the `n_regions` largest, regions are one group.
+    persons, and records that do not tell theirs, are told and not judged. Beyond the `n_regions` largest,
+    regions are one group.
     """
 
     max_factor: float = 1.5
@@ -190,7 +191,7 @@ def _rate(
     rate = n_wrong / n_records
     low, high = wilson_interval([rate * n_persons], [n_persons], params.level)
     factor = least = None
-    if min(n_persons, rest[1]) >= params.min_persons:
+    if row["group"] != UNKNOWN and min(n_persons, rest[1]) >= params.min_persons:
         other_rate = rest[2] / rest[0]
         factor = rate / other_rate if other_rate else None
         least = _least_ratio(rate, n_persons, other_rate, rest[1], n_tests, params.level)

@@ -19,20 +19,23 @@ from terag_pipelines.linking.clusters import (
     ClusterParams,
     ClusterReport,
     ResolvedEntities,
-    ScoredRows,
     cluster_rows,
     forbidden_links,
     identities_of,
 )
 from terag_pipelines.linking.encoding import EncodedRecords, encode_sorted, sort_records
-from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
+from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
+from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse, unchanged_records
+from terag_pipelines.linking.lineage import NamedEntities, name_entities
 from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
+from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
+from terag_pipelines.linking.scored_rows import ScoredRows
 from terag_pipelines.linking.scoring import (
     PairScores,
     ScoredPairs,
     ScoringParams,
-    score_rows,
+    score_compared,
     tabulate_scores,
     weights_to_probabilities,
 )
@@ -65,6 +68,8 @@ class LinkedRecords:
     params: LinkingParams
     calibrator: Calibrator | None
     truth: pa.Table | None
+    earlier: EarlierRun | None
+    n_reused_pairs: int
 
     @cached_property
     def pairs(self) -> CandidatePairs:
@@ -82,10 +87,26 @@ class LinkedRecords:
         return decide_links(self.scores.scores, self.calibrator, self.params.links)
 
     @cached_property
+    def _links_held(self) -> ScoredRows:
+        allowed = self.rows.is_link & ~forbidden_links(identities_of(self.ordered), self.rows)
+        return self.rows.select(allowed)
+
+    @cached_property
+    def _named(self) -> NamedEntities:
+        if self.earlier is None:
+            return NamedEntities(ids_of_entities(self.ordered, self.labels), ENTITY_CHANGES.empty())
+        unchanged = unchanged_records(self.earlier.records, self.ordered)
+        return name_entities(self.ordered, self.labels, self.earlier.members, unchanged, self._links_held)
+
+    @cached_property
     def members(self) -> pa.Table:
         """ENTITY_MEMBERS."""
-        allowed = self.rows.is_link & ~forbidden_links(identities_of(self.ordered), self.rows)
-        return tabulate_members(self.ordered, self.labels, self.rows.select(allowed))
+        return tabulate_members(self.ordered, self.labels, self._named.ids, self._links_held)
+
+    @property
+    def changes(self) -> pa.Table:
+        """ENTITY_CHANGES since the earlier run; empty without one."""
+        return self._named.changes
 
     @cached_property
     def resolved(self) -> ResolvedEntities:
@@ -110,19 +131,36 @@ def link_records(
     params: LinkingParams = LinkingParams(),
     calibrator: Calibrator | None = None,
     decisions: pa.Table | None = None,
+    earlier: EarlierRun | None = None,
 ) -> LinkedRecords:
     """ENTITY_RECORDS to entities. LABELS are only scored against; PAIR_DECISIONS hold exactly.
+
+    With an earlier run, pairs of records that did not change are not compared again and entities keep their
+    ids; who belongs together is the same as without it.
 
     Raises: LinkingError where decisions contradict each other.
     """
     ordered = sort_records(records)
     encoded = encode_sorted(ordered)
     index = index_pairs(encoded, params.blocking)
-    scored = score_rows(encoded, index.left, index.right, params.scoring)
+    reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
+    scored = score_compared(encoded, index.left, index.right, reused.compared, params.scoring)
     rows = _as_rows(index, scored, calibrator, params.links)
     labelled, report = cluster_rows(ordered, identities_of(ordered), rows, params.clusters, decisions)
-    truth = labels if labels is not None and labels.num_rows else None
-    return LinkedRecords(ordered, encoded, index, scored, rows, labelled, report, params, calibrator, truth)
+    return LinkedRecords(
+        ordered=ordered,
+        encoded=encoded,
+        index=index,
+        scored=scored,
+        rows=rows,
+        labels=labelled,
+        cluster_report=report,
+        params=params,
+        calibrator=calibrator,
+        truth=labels if labels is not None and labels.num_rows else None,
+        earlier=earlier,
+        n_reused_pairs=reused.n_reused,
+    )
 
 
 def _as_rows(

@@ -106,7 +106,13 @@ def weights_to_probabilities(weights: npt.NDArray[np.float64]) -> npt.NDArray[np
 
 def score_rows(records: EncodedRecords, left: Codes, right: Codes, params: ScoringParams) -> ScoredPairs:
     """Scores of pairs of rows; persons and organisations have a model each."""
-    compared = compare_rows(records, left, right)
+    return score_compared(records, left, right, compare_rows(records, left, right), params)
+
+
+def score_compared(
+    records: EncodedRecords, left: Codes, right: Codes, compared: ComparedPairs, params: ScoringParams
+) -> ScoredPairs:
+    """The same for pairs that were compared before."""
     models = fit_models(records, compared, params)
     weights = weigh_pairs(records, (left, right), compared, models, params.adjustments)
     return ScoredPairs(compared, weights, models)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from terag_pipelines.errors import LinkingError, NotFoundError
-from terag_pipelines.linking.explanation import LinkedBatch, weigh_anew
+from terag_pipelines.linking.explanation import LinkedBatch, infer_threshold, weigh_anew
 from terag_pipelines.linking.explanation_entities import explain_entity
 from terag_pipelines.linking.explanation_pairs import explain_pair, explain_pairs
 from terag_pipelines.linking.explanation_pictures import (
@@ -28,6 +28,7 @@ from terag_pipelines.linking.explanation_pictures import (
 )
 from terag_pipelines.linking.explanation_records import explain_record
 from terag_pipelines.linking.explanation_words import say_share
+from terag_pipelines.linking.links import LinkParams, decide_links
 from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.linking.pipeline import link_records
 from tests.unit.linking.records import make_links, make_population, make_records, make_scores
@@ -335,6 +336,16 @@ def test_everything_is_json(people: LinkedBatch) -> None:
     ):
         read = json.loads(json.dumps(told.as_json(), allow_nan=False))
         assert read["sentence"]
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.4, 0.95])
+def test_the_threshold_is_told_by_the_links(threshold: float) -> None:
+    linked = link_records(make_population(300, seed=4)[0])
+    links = decide_links(linked.scores.scores, None, LinkParams(threshold))
+    scores, found = linked.scores.scores, infer_threshold(linked.scores.scores, links, None)
+    again = decide_links(scores, None, LinkParams(found))
+    assert again.equals(links)
+    assert threshold != 0.7 or found == 0.7
 
 
 def test_many_pairs_at_once_are_as_one_by_one(people: LinkedBatch) -> None:
