@@ -31,7 +31,14 @@ from terag_pipelines.linking.explanation_pictures import (
 from terag_pipelines.linking.explanation_records import RecordExplanation, explain_record
 from terag_pipelines.linking.explanation_words import say_bits, say_weight, title_field
 from terag_pipelines.linking.links import LinkParams
-from terag_pipelines.linking.model import CANDIDATE_PAIRS, ENTITY_MEMBERS, LINK_MODEL, LINKS, PAIR_SCORES
+from terag_pipelines.linking.model import (
+    CANDIDATE_PAIRS,
+    ENTITY_MEMBERS,
+    LINK_MODEL,
+    LINKS,
+    PAIR_DECISIONS,
+    PAIR_SCORES,
+)
 
 N_REASONS = 3
 
@@ -50,13 +57,23 @@ def open_batch(folder: Path | None) -> LinkedBatch:
     """
     if folder is not None:
         return read_linked_folder(folder)
-    promoted = PromotedTables(ParquetLake(load_settings().lake_folder))
+    lake = ParquetLake(load_settings().lake_folder)
+    promoted = PromotedTables(lake)
     schemas = (ENTITY_RECORDS, PAIR_SCORES, LINK_MODEL, LINKS, ENTITY_MEMBERS, CANDIDATE_PAIRS, CALIBRATORS)
     records, scores, model, links, members, candidates, calibrators = promoted.tables(*schemas)
+    shelf = lake.promoted()
+    is_reviewed = shelf is not None and PAIR_DECISIONS.name in shelf.digests
     calibrator = load_calibrator(calibrators, "links")
-    params = ExplanationParams(links=LinkParams(infer_threshold(scores, links, calibrator)))
     return LinkedBatch(
-        records, scores, model, links, members, candidates, calibrator=calibrator, params=params
+        records,
+        scores,
+        model,
+        links,
+        members,
+        candidates,
+        decisions=promoted.tables(PAIR_DECISIONS)[0] if is_reviewed else None,
+        calibrator=calibrator,
+        params=ExplanationParams(links=LinkParams(infer_threshold(scores, links, calibrator))),
     )
 
 

@@ -9,7 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from resources.parquet_lake import ParquetLake
+from resources.settings import load_settings
+from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.cli.main import main
+from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.linking.model import (
+    CANDIDATE_PAIRS,
+    ENTITY_MEMBERS,
+    LINK_MODEL,
+    LINKS,
+    PAIR_DECISIONS,
+    PAIR_SCORES,
+)
 from terag_pipelines.linking.pipeline import link_records
 from tests.unit.linking.records import make_population
 
@@ -86,3 +98,36 @@ def test_an_unknown_record_is_one_sentence(linked: Path) -> None:
 
 def test_a_folder_that_is_no_result_is_one_sentence(tmp_path: Path) -> None:
     assert call(tmp_path, "record", "r:1").exit_code == 1
+
+
+def test_the_promoted_batch_is_explained_with_what_people_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path))
+    found = link_records(make_population(200, seed=6)[0])
+    left, right = (found.links[side][0].as_py() for side in ("left_id", "right_id"))
+    decided = PAIR_DECISIONS.from_columns(
+        left_id=[left], right_id=[right], is_match=[True], decided_by=["a"], decided_at=[0]
+    )
+    lake = ParquetLake(load_settings().lake_folder)
+    tables = {
+        ENTITY_RECORDS: found.ordered,
+        PAIR_SCORES: found.scores.scores,
+        LINK_MODEL: found.scores.model,
+        LINKS: found.links,
+        ENTITY_MEMBERS: found.members,
+        CANDIDATE_PAIRS: found.pairs.table,
+        CALIBRATORS: CALIBRATORS.empty(),
+        PAIR_DECISIONS: decided,
+    }
+    for schema, table in tables.items():
+        lake.write("batch-1", schema, table)
+    lake.promote("batch-1", [schema.name for schema in tables])
+    told = json.loads(CliRunner().invoke(main, ["explain", "pair", right, left, "--json"]).output)
+    assert told["decision"] == "decided_same"
+    assert told["rules"]
+
+
+def test_before_anything_is_promoted_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path))
+    assert CliRunner().invoke(main, ["explain", "record", "r:1"]).exit_code == 1
