@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
+from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES
 from terag_pipelines.linking.comparison import compare_pairs
 from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_records, sort_records
@@ -100,12 +101,27 @@ class LinkedBatch:
             raise NotFoundError(f"the batch has no record {missing[:60]!r}")
         return rows.astype(np.int32)
 
-    def entity_of(self, record_id: str) -> str:
-        """The entity of a record. Raises: NotFoundError."""
-        found = self.members.filter(pc.equal(self.members["record_id"], record_id))["entity_id"]
-        if not len(found):
-            raise NotFoundError(f"the batch has no record {record_id[:60]!r}")
-        return str(found[0].as_py())
+    @cached_property
+    def rules(self) -> tuple[str, ...]:
+        """The blocking rules that found pairs in this batch; where that is not known, all there are."""
+        if self.candidates is None or not self.candidates.num_rows:
+            return tuple("+".join(rung) for rule in LADDERS for rung in rule.rungs)
+        lists = self.candidates["rules"].combine_chunks()
+        return tuple(sorted(pc.unique(pc.list_flatten(lists)).to_pylist()))
+
+    def entities_of(self, record_ids: Sequence[str]) -> dict[str, str]:
+        """The entities of records, by record. Raises: NotFoundError where one has none."""
+        wanted = pa.array(sorted(set(record_ids)), pa.string())
+        found = self.members.filter(pc.is_in(self.members["record_id"], value_set=wanted))
+        entities = dict(zip(found["record_id"].to_pylist(), found["entity_id"].to_pylist(), strict=True))
+        if missing := sorted(set(record_ids) - entities.keys()):
+            raise NotFoundError(f"the batch has no record {missing[0][:60]!r}")
+        return entities
+
+    def records_of(self, record_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Rows of ENTITY_RECORDS by record. Raises: NotFoundError where the batch lacks one."""
+        rows = self.ordered.take(pa.array(self.rows_of(sorted(set(record_ids)))))
+        return {row["record_id"]: row for row in rows.to_pylist()}
 
     def find_pairs(self, table: pa.Table | None, pairs: Sequence[Pair]) -> dict[Pair, dict[str, Any]]:
         """The rows of a table with left_id and right_id for these pairs, by pair."""
@@ -252,11 +268,12 @@ def weigh_anew(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[WeighedPair]:
     ordered = [order_pair(*pair) for pair in pairs]
     left, right = (batch.rows_of([pair[side] for pair in ordered]) for side in (0, 1))
     stored = batch.find_pairs(batch.scores, ordered)
+    records = batch.records_of([record_id for pair in ordered for record_id in pair])
     weighed: dict[int, WeighedPair] = {}
     for compared in compare_anew(batch, left, right):
         for at, place in enumerate(compared.places.tolist()):
-            row = stored.get(ordered[place])
-            weighed[place] = _waterfall(batch, compared, at, None if row is None else row["match_weight"])
+            row, sides = stored.get(ordered[place]), [records[name] for name in ordered[place]]
+            weighed[place] = _waterfall(sides, compared, at, None if row is None else row["match_weight"])
     return [weighed[place] for place in range(len(pairs))]
 
 
@@ -306,9 +323,9 @@ def _compare_party(
     return ComparedRows(party_type, batch.models[party_type], places, left, right, levels, bits)
 
 
-def _waterfall(batch: LinkedBatch, rows: ComparedRows, at: int, stored_weight: float | None) -> WeighedPair:
-    left, right = int(rows.left[at]), int(rows.right[at])
-    records = batch.ordered.take(pa.array([left, right])).to_pylist()
+def _waterfall(
+    records: Sequence[Mapping[str, Any]], rows: ComparedRows, at: int, stored_weight: float | None
+) -> WeighedPair:
     evidence = [_field_evidence(rows, name, at, records) for name in rows.levels]
     rest = sum(float(bits[at]) for name, bits in rows.adjustments.items() if name not in rows.levels)
     if rest:

@@ -163,7 +163,7 @@ def explain_entity(batch: LinkedBatch, entity_id: str) -> EntityExplanation:
         raise NotFoundError(f"the batch has no entity {entity_id[:60]!r}")
     graph = _link_graph(batch, sorted(ids))
     tree = nx.maximum_spanning_tree(graph, weight="weight", algorithm="kruskal")
-    rows = batch.ordered.take(pa.array(batch.rows_of(sorted(ids)))).to_pylist()
+    rows = list(batch.records_of(ids).values())
     kinds = [row["party_type"] for row in rows if row["party_type"] != "unknown"]
     return EntityExplanation(
         entity_id=entity_id,

@@ -11,8 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.blocking_keys import BLOCKING_KEYS, build_key
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records
 from terag_pipelines.linking.explanation import (
@@ -133,33 +133,43 @@ def explain_pairs(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[PairExplana
     ordered = [order_pair(*pair) for pair in pairs]
     tables = (batch.scores, batch.links, batch.candidates, batch.decisions)
     scored, linked, candidates, decided = (batch.find_pairs(table, ordered) for table in tables)
-    weighed = weigh_anew(batch, ordered)
-    return [
-        _explain(batch, one, (pair in scored, linked.get(pair), candidates.get(pair), decided.get(pair)))
-        for pair, one in zip(ordered, weighed, strict=True)
-    ]
+    ids = [record_id for pair in ordered for record_id in pair]
+    records, entities = batch.records_of(ids), batch.entities_of(ids)
+    explained = []
+    for pair, weighed in zip(ordered, weigh_anew(batch, ordered), strict=True):
+        found = Found(pair in scored, linked.get(pair), candidates.get(pair), decided.get(pair))
+        sides = records[pair[0]], records[pair[1]]
+        explained.append(_explain(batch, weighed, sides, (entities[pair[0]], entities[pair[1]]), found))
+    return explained
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the tables of a batch have of a pair: rows of LINKS, CANDIDATE_PAIRS and PAIR_DECISIONS."""
+
+    is_scored: bool
+    link: dict[str, Any] | None
+    candidate: dict[str, Any] | None
+    decided: dict[str, Any] | None
 
 
 def _explain(
     batch: LinkedBatch,
     weighed: WeighedPair,
-    found: tuple[bool, dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None],
+    sides: tuple[dict[str, Any], dict[str, Any]],
+    entities: tuple[str, str],
+    found: Found,
 ) -> PairExplanation:
-    is_scored, link, candidate, decided = found
-    records = batch.ordered.take(pa.array(batch.rows_of([weighed.left_id, weighed.right_id])))
-    entities = (batch.entity_of(weighed.left_id), batch.entity_of(weighed.right_id))
-    one, other = records.to_pylist()
-    forbidden = forbidden_because(one, other, weighed)
-    decision = _decide(is_scored, link is not None, entities[0] == entities[1], bool(forbidden), decided)
-    never = decision == "never_compared" or not is_scored
-    probability, is_calibrated = _link_probability(batch, weighed, link)
+    forbidden = forbidden_because(*sides, weighed)
+    decision = _decide(found, entities[0] == entities[1], bool(forbidden))
+    probability, is_calibrated = _link_probability(batch, weighed, found.link)
     threshold = batch.params.links.threshold_probability
     return PairExplanation(
         weighed=weighed,
         entities=entities,
-        is_candidate=is_scored,
-        rules=tuple(candidate["rules"]) if candidate else None,
-        near_rules=find_near_rules(batch, records) if never else (),
+        is_candidate=found.is_scored,
+        rules=tuple(found.candidate["rules"]) if found.candidate else None,
+        near_rules=() if found.is_scored else find_near_rules(batch.rules, sides),
         link_probability=probability,
         is_calibrated=is_calibrated,
         threshold_probability=threshold,
@@ -168,18 +178,16 @@ def _explain(
     )
 
 
-def _decide(
-    is_scored: bool, is_linked: bool, is_same: bool, is_forbidden: bool, decided: dict[str, Any] | None
-) -> str:
-    if decided is not None:
-        return "decided_same" if decided["is_match"] else "decided_different"
+def _decide(found: Found, is_same: bool, is_forbidden: bool) -> str:
+    if found.decided is not None:
+        return "decided_same" if found.decided["is_match"] else "decided_different"
     if is_same:
-        return "linked" if is_linked else "joined_through_others"
+        return "linked" if found.link else "joined_through_others"
     if is_forbidden:
         return "forbidden"
-    if not is_scored:
+    if not found.is_scored:
         return "never_compared"
-    return "taken_apart" if is_linked else "below_threshold"
+    return "taken_apart" if found.link else "below_threshold"
 
 
 def _reason(batch: LinkedBatch, weighed: WeighedPair, decision: str, forbidden: str, is_over: bool) -> str:
@@ -208,7 +216,7 @@ def _what_others_say(batch: LinkedBatch, weighed: WeighedPair) -> str:
 
 def _fellow_records(batch: LinkedBatch, record_id: str) -> list[str]:
     """The records of the entity of a record, the first MAX_FELLOWS of them."""
-    inside = pc.equal(batch.members["entity_id"], batch.entity_of(record_id))
+    inside = pc.equal(batch.members["entity_id"], batch.entities_of([record_id])[record_id])
     return sorted(batch.members.filter(inside)["record_id"].to_pylist())[:MAX_FELLOWS]
 
 
@@ -222,26 +230,15 @@ def _link_probability(
     return float(batch.calibrator.apply(np.array([weighed.match_probability]))[0]), True
 
 
-def find_near_rules(batch: LinkedBatch, records: pa.Table) -> tuple[NearRule, ...]:
-    """The blocking rules that came nearest to pairing two rows of ENTITY_RECORDS, nearest first.
-
-    The rules are those that found pairs in this batch; where that is not known, the default ones.
-    """
-    two = encode_records(records)
-    rules = _rules_of(batch)
+def find_near_rules(rules: Sequence[str], sides: Sequence[dict[str, Any]]) -> tuple[NearRule, ...]:
+    """Of blocking rules those that came nearest to pairing two rows of ENTITY_RECORDS, nearest first."""
+    two = encode_records(pa.Table.from_pylist(list(sides), ENTITY_RECORDS.schema))
     keys = sorted({key for rule in rules for key in rule.split("+")} & BLOCKING_KEYS.keys())
     state = {key: _key_state(two, key) for key in keys}
     near = [_near_rule(rule, state) for rule in rules if all(key in state for key in rule.split("+"))]
     near = [rule for rule in near if rule.agreeing]
     near.sort(key=lambda rule: (len(rule.differing), len(rule.missing), -len(rule.agreeing), rule.rule))
     return tuple(_without_wider(near)[:N_NEAR_RULES])
-
-
-def _rules_of(batch: LinkedBatch) -> list[str]:
-    if batch.candidates is None or not batch.candidates.num_rows:
-        return ["+".join(rung) for rule in LADDERS for rung in rule.rungs]
-    rules = batch.candidates["rules"].combine_chunks()
-    return sorted(pc.unique(pc.list_flatten(rules)).to_pylist())
 
 
 def _key_state(two: EncodedRecords, key: str) -> str:

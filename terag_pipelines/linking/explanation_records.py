@@ -69,9 +69,9 @@ def explain_record(batch: LinkedBatch, record_id: str) -> RecordExplanation:
     Time grows with the records of the batch: it is compared with each. Raises: NotFoundError.
     """
     row = int(batch.rows_of([record_id])[0])
-    entity_id = batch.entity_of(record_id)
+    entity_id = batch.entities_of([record_id])[record_id]
     own = batch.members.filter(pc.equal(batch.members["entity_id"], entity_id))["record_id"]
-    record = batch.ordered.slice(row, 1).to_pylist()[0]
+    record = batch.records_of([record_id])[record_id]
     linked = [pair for pair in _pairs_with(batch.links, record_id) if set(pair) <= set(own.to_pylist())]
     return RecordExplanation(
         record=tell_member(record, len(linked)),

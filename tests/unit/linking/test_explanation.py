@@ -232,7 +232,8 @@ def test_the_nearest_records_of_a_lone_one_are_found_even_where_blocking_did_not
 
 def test_nearest_is_nearest_of_all(people: LinkedBatch) -> None:
     told = explain_record(people, "r:000000")
-    outside = [i for i in batch_ids(people) if people.entity_of(i) != told.entity_id]
+    entity = people.entities_of(batch_ids(people))
+    outside = [i for i in batch_ids(people) if entity[i] != told.entity_id]
     every = weigh_anew(people, [("r:000000", other) for other in outside])
     best = max(pair.match_weight for pair in every)
     assert told.nearest[0].weighed.match_weight == pytest.approx(best)
@@ -247,7 +248,7 @@ def test_explanations_do_not_depend_on_the_order_of_rows(people: LinkedBatch) ->
     turned = LinkedBatch(**tables)
     left, right = pairs_of(people.links)[3]
     assert explain_pair(turned, left, right) == explain_pair(people, left, right)
-    entity = people.entity_of(left)
+    entity = people.entities_of([left])[left]
     assert explain_entity(turned, entity).as_json() == explain_entity(people, entity).as_json()
     assert explain_record(turned, left).as_json() == explain_record(people, left).as_json()
 
@@ -297,7 +298,7 @@ def test_pages_hold_no_input_unescaped(hostile: LinkedBatch) -> None:
     ids = batch_ids(hostile)
     pages = [
         render_pair(explain_pair(hostile, ids[0], ids[1])),
-        render_entity(explain_entity(hostile, hostile.entity_of(ids[0]))),
+        render_entity(explain_entity(hostile, hostile.entities_of([ids[0]])[ids[0]])),
         render_record(explain_record(hostile, ids[0])),
     ]
     for html in pages:
@@ -311,7 +312,7 @@ def test_pages_of_ordinary_people_are_well_formed(people: LinkedBatch) -> None:
     left, right = pairs_of(people.links)[0]
     for html in (
         render_pair(explain_pair(people, left, right)),
-        render_entity(explain_entity(people, people.entity_of(left))),
+        render_entity(explain_entity(people, people.entities_of([left])[left])),
         render_record(explain_record(people, left)),
     ):
         assert "prefers-color-scheme: dark" in html
@@ -331,7 +332,7 @@ def test_everything_is_json(people: LinkedBatch) -> None:
     left, right = pairs_of(people.links)[0]
     for told in (
         explain_pair(people, left, right),
-        explain_entity(people, people.entity_of(left)),
+        explain_entity(people, people.entities_of([left])[left]),
         explain_record(people, left),
     ):
         read = json.loads(json.dumps(told.as_json(), allow_nan=False))
