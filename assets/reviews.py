@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from assets.groups import REVIEW
 from assets.metadata import described, rows_as_markdown, table_as_markdown
-from resources.bindings import LakeResource, ReviewResource
+from resources.bindings import LakeResource, ReviewResource, SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.decisions import hold_decisions, standing_decisions
 from terag_pipelines.linking.reviews import LinkedTables, queue_reviews
@@ -15,8 +15,11 @@ N_SHOWN = 10
 
 
 @dg.asset(**REVIEW)
-def pair_decisions(reviews: ReviewResource, lake: LakeResource) -> dg.Output[pa.Table]:
+def pair_decisions(
+    reviews: ReviewResource, lake: LakeResource, source: SourceResource
+) -> dg.Output[pa.Table]:
     """The decision that stands on each pair. They are part of the batch's name: it keeps them to its end."""
+    source.registry().begin(source.open().content_digest())
     with reviews.open() as log:
         decided = standing_decisions(log.entries())
     lake.put_in_force(decided)

@@ -20,9 +20,12 @@ def code_digest() -> str:
     return sha.hexdigest()
 
 
-def batch_id(content_digest: str, decisions_digest: str = "") -> str:
-    """The batch of a source: 16 hexadecimal digits, the same for the same content, decisions and code."""
-    named = f"{content_digest}:{decisions_digest}:{code_digest()}"
+def batch_id(content_digest: str, decisions_digest: str = "", entities_digest: str = "") -> str:
+    """The batch of a source: 16 hexadecimal digits, the same for the same content, decisions and code.
+
+    `entities_digest` is of the entities whose ids it takes over.
+    """
+    named = f"{content_digest}:{decisions_digest}:{entities_digest}:{code_digest()}"
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from resources.batch_identity import batch_id
 from resources.embedded import EmbeddedStores
+from resources.entity_registry import EntityRegistry
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_reviews import MongoReviews
@@ -60,8 +61,13 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return f"batch-{self.batch_id()}"
 
     def batch_id(self) -> str:
-        """The batch: a hash of the source's content, its parameters, the decisions in force and the code."""
-        return batch_id(self.open().content_digest(), _decisions_in_force())
+        """The batch: a hash of content, parameters, decisions in force, entities taken over, and code."""
+        return batch_id(self.open().content_digest(), _decisions_in_force(), self.registry().digest())
+
+    def registry(self) -> EntityRegistry:
+        """The entities of this source's last batch, whose ids the next one takes over."""
+        lake = ParquetLake(make_owner_folder(settings().lake_folder))
+        return EntityRegistry(lake, self.open().manifest().name)
 
     def version(self) -> str:
         """What a source was when it was looked at: as `batch_id`, whatever people decided since."""
