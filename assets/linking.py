@@ -11,12 +11,14 @@ from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
+from terag_pipelines.linking.decisions import hold_decisions
 from terag_pipelines.linking.explanation_pictures import draw_examples
 from terag_pipelines.linking.golden import count_golden, make_golden_records
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
 from terag_pipelines.linking.recall import estimate_recall
+from terag_pipelines.linking.roles import count_roles, find_roles
 from terag_pipelines.linking.scoring import score_pairs
 from terag_pipelines.linking.spec import read_linking
 
@@ -77,12 +79,20 @@ def links(pair_scores: pa.Table, link_calibrators: pa.Table, source: SourceResou
     }
 )
 def resolved_entities(
-    entity_records: pa.Table, links: pa.Table, pair_scores: pa.Table, labels: pa.Table
+    entity_records: pa.Table,
+    links: pa.Table,
+    pair_scores: pa.Table,
+    pair_decisions: pa.Table,
+    labels: pa.Table,
 ) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
-    """Groups linked records into entities, without chaining over weak bridges."""
-    resolved = resolve_entities(entity_records, links, pair_scores)
+    """Groups linked records into entities, without chaining over weak bridges, as people decided."""
+    held = hold_decisions(pair_decisions, entity_records)
+    resolved = resolve_entities(entity_records, links, pair_scores, decisions=held.table)
     quality = pairwise_quality(resolved.members, labels)
-    metadata = told_quality(quality) | {"clusters": rows_as_markdown([resolved.report])}
+    metadata = told_quality(quality) | {
+        "clusters": rows_as_markdown([resolved.report]),
+        "decisions": str(held),
+    }
     return dg.Output(resolved.entities, metadata=metadata), dg.Output(resolved.members)
 
 
@@ -91,6 +101,13 @@ def golden_records(entity_records: pa.Table, entity_members: pa.Table) -> dg.Out
     """The value to trust of each field of each entity, where it comes from, and how many records disagree."""
     made = make_golden_records(entity_records, entity_members)
     return dg.Output(made, metadata={"fields": rows_as_markdown(count_golden(made))})
+
+
+@dg.asset(**LINKING)
+def entity_roles(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
+    """Entities that belong together without being one: sole traders and their owners, branches and heads."""
+    found = find_roles(entity_records, entity_members)
+    return dg.Output(found, metadata={"roles": rows_as_markdown(count_roles(found))})
 
 
 def tell_choice(report: BlockingReport) -> str:

@@ -2,13 +2,13 @@
 
 import dagster as dg
 
-from assets import calibration, graph, ingestion, linking, rings, twins
+from assets import calibration, graph, ingestion, linking, reviews, rings, twins
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
 from resources.parquet_lake import ParquetLake, PromotedShelf
 from terag_pipelines.graph.ports import GraphStore
 
-MODULES = (ingestion, linking, graph, rings, calibration, twins)
+MODULES = (reviews, ingestion, linking, graph, rings, calibration, twins)
 
 
 def upstream_keys() -> list[dg.AssetKey]:

@@ -60,7 +60,7 @@ def _local_part(values: pa.Array) -> pa.Array:
 
 def _last_digits(values: pa.Array) -> pa.Array:
     """The last nine digits, which are the same with and without the country's code."""
-    return pc.replace_substring_regex(values, pattern=r"^.*?(\d{9})$", replacement=r"\1")
+    return pc.utf8_slice_codeunits(values, -9)
 
 
 def _unordered(left: Key, right: Key) -> Key:
@@ -177,8 +177,6 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "family_sound": _sound("family_key"),
         "swappable_names": _unordered(_whole("given_key"), _whole("family_key")),
         "swappable_starts": _joint_prefix(3),
-        "name_start": _prefix("name_key", 5),
-        "patronymic": _whole("patronymic_key"),
         "birth_date": _whole("birth_date"),
         "birth_year": _slice("birth_date", 0, 4),
         "birth_day": _slice("birth_date", 4, 8),

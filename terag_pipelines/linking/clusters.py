@@ -15,10 +15,11 @@ from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
 from terag_pipelines.linking.encoding import sort_records
 from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER
+from terag_pipelines.linking.roles import unit_of_organisation
 from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
 
 UNIQUE_NUMBERS = ("iin", "bin")
-UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type")  # two different valid ones never share an entity
+UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", "unit")  # two different ones never share an entity
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,9 @@ def resolve_entities(
     Connected components of the links; those with contradicting evidence, conflicting identities or few
     links are merged anew, best evidence first (average linkage). Few links are no reason where all members
     hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
-    valid IINs or BINs never share an entity, and a partial record joins one only by an identifier or a
-    contact; but what people decided (PAIR_DECISIONS) holds exactly. Decisions about records that are not
-    among these have no effect.
+    valid IINs or BINs never share an entity, nor do a head office and its branch, and a partial record joins
+    one only by an identifier or a contact; but what people decided (PAIR_DECISIONS) holds exactly. Decisions
+    about records that are not among these have no effect.
 
     Raises: LinkingError where a link names a record that is not there, or decisions contradict each other.
     """
@@ -127,7 +128,8 @@ def cluster_rows(
 def identities_of(ordered: pa.Table) -> Identities:
     """The identities of sorted records."""
     partial = ordered["is_partial"].fill_null(False).to_numpy().astype(bool)
-    return Identities(tuple(_codes(ordered, column) for column in UNIQUE_IDENTITIES), partial)
+    of_unit = ordered.append_column("unit", unit_of_organisation(ordered))
+    return Identities(tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES), partial)
 
 
 def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:

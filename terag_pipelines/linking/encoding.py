@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.variants import GENERATION
 
 Codes = npt.NDArray[np.int32]
+Made = TypeVar("Made")
 
 MISSING = -1
 PARTY_TYPES = ("person", "organisation", "unknown")
@@ -50,6 +51,14 @@ class Column:
 
     codes: Codes
     values: pa.Array
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` made of the values when it was first asked for under this name."""
+        if name not in self.memo:
+            self.memo[name] = make()
+        made: Made = self.memo[name]
+        return made
 
     @property
     def first(self) -> Codes:
