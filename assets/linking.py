@@ -97,17 +97,17 @@ def resolved_entities(
 
 
 @dg.asset(**LINKING)
-def golden_records(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
-    """The value to trust of each field of each entity, where it comes from, and how many records disagree."""
-    made = make_golden_records(entity_records, entity_members)
-    return dg.Output(made, metadata={"fields": rows_as_markdown(count_golden(made))})
-
-
-@dg.asset(**LINKING)
 def entity_roles(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
     """Entities that belong together without being one: sole traders and their owners, branches and heads."""
     found = find_roles(entity_records, entity_members)
     return dg.Output(found, metadata={"roles": rows_as_markdown(count_roles(found))})
+
+
+@dg.asset(**LINKING)
+def golden_records(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
+    """The value to trust of each field of each entity, where it comes from, and how many records disagree."""
+    made = make_golden_records(entity_records, entity_members)
+    return dg.Output(made, metadata={"fields": rows_as_markdown(count_golden(made))})
 
 
 def tell_choice(report: BlockingReport) -> str:
