@@ -1,0 +1,67 @@
+"""What a batch takes over from the last one of its source, and that repeating it changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resources.entity_registry import EntityRegistry
+from resources.parquet_lake import ParquetLake
+from terag_pipelines.linking.clusters import resolve_entities
+from terag_pipelines.linking.pipeline import link_records
+from tests.unit.linking.records import make_records
+
+ANNA = {"given_key": "anna", "family_key": "kim", "phones": ["+77010000001"], "emails": ["a.kim@mail.kz"]}
+
+
+def serve(registry: EntityRegistry, content: str, rows: list[dict[str, object]]) -> list[str]:
+    """One batch from its beginning to its promotion; gives the entity of each record."""
+    registry.begin(content)
+    records, earlier = make_records(rows), registry.earlier()
+    linked = link_records(records)
+    resolved = resolve_entities(records, linked.links, linked.scores.scores, earlier=earlier)
+    registry.note(content, records, resolved.members)
+    ids: list[str] = resolved.members["entity_id"].to_pylist()
+    return ids
+
+
+def test_a_first_batch_takes_over_nothing(tmp_path: Path) -> None:
+    registry = EntityRegistry(ParquetLake(tmp_path), "bank")
+    registry.begin("one")
+    assert registry.earlier() is None
+    assert registry.digest() == ""
+
+
+def test_the_next_content_takes_over_the_last_entities(tmp_path: Path) -> None:
+    registry = EntityRegistry(ParquetLake(tmp_path), "bank")
+    first = serve(registry, "one", [{}, ANNA, ANNA])
+    second = serve(registry, "two", [ANNA, ANNA, ANNA])
+    assert second == [first[1]] * 3
+
+
+def test_the_same_content_again_takes_over_the_same(tmp_path: Path) -> None:
+    registry = EntityRegistry(ParquetLake(tmp_path), "bank")
+    serve(registry, "one", [{}, ANNA, ANNA])
+    second, digest = serve(registry, "two", [ANNA, ANNA, ANNA]), registry.digest()
+    assert serve(registry, "two", [ANNA, ANNA, ANNA]) == second
+    assert registry.digest() == digest != ""
+
+
+def test_a_batch_that_was_never_served_is_not_taken_over(tmp_path: Path) -> None:
+    registry = EntityRegistry(ParquetLake(tmp_path), "bank")
+    first = serve(registry, "one", [ANNA, ANNA])
+    registry.begin("two")
+    digest = registry.digest()
+    registry.begin("two")
+    assert registry.digest() == digest
+    registry.begin("three")
+    earlier = registry.earlier()
+    assert earlier is not None
+    assert earlier.members["entity_id"].to_pylist() == first
+
+
+def test_sources_do_not_take_over_from_each_other(tmp_path: Path) -> None:
+    lake = ParquetLake(tmp_path)
+    serve(EntityRegistry(lake, "bank"), "one", [ANNA, ANNA])
+    other = EntityRegistry(lake, "telecom")
+    other.begin("two")
+    assert other.earlier() is None
