@@ -25,10 +25,18 @@ _CYRILLIC = """
 _LATIN = """
 əa äa áa ğg ǵg ñn ńn ŋn öo óo üu úu ūu ýu ıi şsh šsh çch čch žj ßss øo łl đd ðd þth æae œoe ħh
 """
-_LETTERS = str.maketrans({pair[0]: pair[1:] for pair in (_CYRILLIC + _LATIN).split()})
+# Greek, Georgian and Armenian, as their states write names in passports.
+_NEIGHBOURS = """
+αa βv γg δd εe ζz ηi θth ιi κk λl μm νn ξx οo πp ρr σs ςs τt υu φf χh ψps ωo
+აa ბb გg დd ეe ვv ზz თt იi კk ლl მm ნn ოo პp ჟj რr სs ტt უu ფp ქk ღg ყk შsh ჩch ცts ძdz წts ჭch ხh ჯj ჰh
+աa բb գg դd եe զz էe ըi թt ժj իi լl խh ծts կk հh ձdz ղg ճch մm յi նn շsh ոo չch պp ջj ռr սs վv տt րr ցts ւu
+փp քk օo ֆf
+"""
+_LETTERS = str.maketrans({pair[0]: pair[1:] for pair in (_CYRILLIC + _LATIN + _NEIGHBOURS).split()})
 
-# The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у.
-_APOSTROPHE_LETTERS = re.compile(r"([scy])'(?=[a-z])")
+# The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у. At the end of a word s'
+# and y' are so read only behind another marked letter, for James' is James.
+_APOSTROPHE_LETTERS = re.compile(r"([scy])'(?=[a-z])|(c)'|(?<=')([sy])'|(?<='.)([sy])'")
 _APOSTROPHE_SOUNDS = {"s": "sh", "c": "ch", "y": "u"}
 
 _SPELLINGS = {"sch": "sh", "shch": "sh", "shh": "sh", "kh": "h", "gh": "g", "zh": "j", "dj": "j", "tz": "ts",
@@ -136,7 +144,7 @@ def _plain_words(word: str, unwanted: re.Pattern[str]) -> str:
 
 
 def _latin_from_any(folded: str) -> str:
-    text = _APOSTROPHE_LETTERS.sub(lambda m: _APOSTROPHE_SOUNDS[m[1]], folded.translate(_APOSTROPHES))
+    text = _APOSTROPHE_LETTERS.sub(lambda m: _APOSTROPHE_SOUNDS[m[0][0]], folded.translate(_APOSTROPHES))
     text = _SOFT_SIGN_BEFORE_VOWEL.sub("i", text).translate(_LETTERS)
     if text.isascii():
         return text
