@@ -35,8 +35,9 @@ _NEIGHBOURS = """
 _LETTERS = str.maketrans({pair[0]: pair[1:] for pair in (_CYRILLIC + _LATIN + _NEIGHBOURS).split()})
 
 # The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у. At the end of a word s'
-# and y' are so read only behind another marked letter, for James' is James.
-_APOSTROPHE_LETTERS = re.compile(r"([scy])'(?=[a-z])|(c)'|(?<=')([sy])'|(?<='.)([sy])'")
+# and y' are so read only where there is another mark, for James' is James.
+_MARKED_LETTERS = re.compile(r"[sy]'(?=[a-z])|c'")
+_LETTERS_OF_A_MARKED_WORD = re.compile(r"[scy]'")
 _APOSTROPHE_SOUNDS = {"s": "sh", "c": "ch", "y": "u"}
 
 _SPELLINGS = {"sch": "sh", "shch": "sh", "shh": "sh", "kh": "h", "gh": "g", "zh": "j", "dj": "j", "tz": "ts",
@@ -144,7 +145,9 @@ def _plain_words(word: str, unwanted: re.Pattern[str]) -> str:
 
 
 def _latin_from_any(folded: str) -> str:
-    text = _APOSTROPHE_LETTERS.sub(lambda m: _APOSTROPHE_SOUNDS[m[0][0]], folded.translate(_APOSTROPHES))
+    plain = folded.translate(_APOSTROPHES)
+    marked = _LETTERS_OF_A_MARKED_WORD if plain.count("'") > 1 else _MARKED_LETTERS
+    text = marked.sub(lambda m: _APOSTROPHE_SOUNDS[m[0][0]], plain)
     text = _SOFT_SIGN_BEFORE_VOWEL.sub("i", text).translate(_LETTERS)
     if text.isascii():
         return text

@@ -39,6 +39,11 @@ ASCII = st.lists(st.sampled_from(SYLLABLES), max_size=10).map("".join)
         ("Александр", "ALEKSANDR", "Alexandr"),
         ("Дмитриев", "DMITRIEV", "Dmitriyev"),
         ("Джамбул", "Dzhambul", "Jambul"),
+        ("Иванович", "IVANOVICH", "I'vanovi'c'"),
+        ("Күлаш", "KULASH", "Ku'las'"),
+        ("Νίκος", "Nikos"),
+        ("გიორგი", "Giorgi"),
+        ("Արամ", "Aram"),
     ],
 )
 def test_spellings_of_one_name_meet(spellings):
@@ -59,6 +64,7 @@ def test_other_spellings_come_close(left, right):
         ("О’Коннор-Смит", "okonnor smit"),
         ("  Müller,  Jürgen ", "muller jurgen"),
         ("Straße", "strasse"),
+        ("James'", "james"),
         ("张伟", "张伟"),
         ("12 #3", ""),
         ("Anne–Marie", "anne marie"),
