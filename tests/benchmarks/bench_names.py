@@ -37,6 +37,7 @@ from tests.benchmarks.measuring import Cost, measured, tell
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
 PACKAGES = ("numpy", "polars", "rapidfuzz", "scikit-learn")
 PRECISION = 0.99
 SEED = 5
@@ -95,7 +96,8 @@ def weights_at_prevalence(truth: Flags, share: float) -> Floats:
     return np.where(truth, share / base, (1 - share) / (1 - base))
 
 
-def _score(left: list[str], right: list[str], kinds: npt.NDArray[np.object_]) -> Floats:
+def score_pairs(left: list[str], right: list[str], kinds: Texts) -> Floats:
+    """Scores without labels of pairs of either kind."""
     scores = np.zeros(len(left))
     for kind in np.unique(kinds.astype(str)):
         at = np.flatnonzero(kinds == kind)
@@ -103,18 +105,25 @@ def _score(left: list[str], right: list[str], kinds: npt.NDArray[np.object_]) ->
     return np.nan_to_num(scores, nan=UNKNOWN_SCORE)
 
 
-def measure_name_bench(data: Path) -> None:
-    """name_bench: the scores shipped with it, ours without labels, a plain booster, ours with labels."""
+def read_name_bench(data: Path) -> tuple[list[str], list[str], Texts, Flags, pl.DataFrame]:
+    """Names on both sides, their kinds, the truth, and the table with the scores shipped with them."""
     pairs = pl.read_csv(data / "name_bench/logicv2-frozen.csv")
     left, right = pairs["name1"].fill_null("").to_list(), pairs["name2"].fill_null("").to_list()
-    truth = pairs["is_match"].to_numpy()
     kinds = np.array([KINDS.get(schema, "organisation") for schema in pairs["schema"]], object)
-    shipped = pairs["score"].to_numpy()
-    called = pairs["predicted_match"].to_numpy()
+    return left, right, kinds, pairs["is_match"].to_numpy(), pairs
+
+
+def measure_name_bench(data: Path) -> None:
+    """name_bench: the scores shipped with it, ours without labels, a plain booster, ours with labels."""
+    left, right, kinds, truth, pairs = read_name_bench(data)
+    shipped, called = pairs["score"].to_numpy(), pairs["predicted_match"].to_numpy()
     figures = judge(np.where(called, np.maximum(shipped, 0.5), np.minimum(shipped, 0.4999)), truth)
-    figures |= {"ece_10": expected_calibration_error(shipped, truth), "brier": brier_score(shipped, truth)}
+    figures |= {
+        "ece_10": expected_calibration_error(shipped, truth),
+        "brier": brier_score(shipped, truth),
+    }
     tell("names", "name_bench, scores shipped with it", None, PACKAGES, "nomenklatura logic-v2", **figures)
-    ours, cost = measured(lambda: _score(left, right, kinds))
+    ours, cost = measured(lambda: score_pairs(left, right, kinds))
     tell("names", "name_bench, no labels", cost, PACKAGES, **judge(ours, truth))
     folds = group_folds(pa.array(left), pa.array(right), NameScorerParams(n_folds=10))
     table = plain_features(left, right)
@@ -140,7 +149,7 @@ def held_out(folds: npt.NDArray[np.int64], predict: Callable[[Flags, Flags], Flo
 
 
 def _supervised(
-    left: list[str], right: list[str], kinds: npt.NDArray[np.object_], truth: Flags
+    left: list[str], right: list[str], kinds: Texts, truth: Flags
 ) -> Callable[[Flags, Flags], Floats]:
     one, other = pa.array(left), pa.array(right)
 
@@ -203,7 +212,7 @@ def measure_politicians(data: Path) -> None:
 
 def _tell_pairs(what: str, left: list[str], right: list[str], truth: Flags) -> None:
     kinds = np.full(len(left), "person", object)
-    scores, cost = measured(lambda: _score(left, right, kinds))
+    scores, cost = measured(lambda: score_pairs(left, right, kinds))
     shown = ("n_pairs", "share_of_matches", "precision", "recall", "f1")
     figures = {name: value for name, value in judge(scores, truth).items() if name in shown}
     figures["recall_at_precision_99"] = recall_at_precision(scores, truth)
@@ -215,7 +224,7 @@ def measure_kazakhstan() -> None:
     pairs = make_pairs()
     left, right, truth = pairs["left"].to_list(), pairs["right"].to_list(), pairs["is_match"].to_numpy()
     _tell_pairs("5,000 pairs of Kazakhstan", left, right, truth)
-    scores = _score(left, right, np.full(len(left), "person", object))
+    scores = score_pairs(left, right, np.full(len(left), "person", object))
     judged = pairs.with_columns(said=pl.Series(scores >= DEFAULT_THRESHOLD), score=pl.Series(scores))
     wrong = judged.filter(~pl.col("is_match")).group_by("kind").agg(pl.col("said").mean()).sort("kind")
     tell("names", "Kazakhstan: negatives called matches", None, PACKAGES, **dict(wrong.iter_rows()))
