@@ -150,21 +150,36 @@ def _holds_more_names(records: EncodedRecords) -> npt.NDArray[np.bool_]:
 def _compare_words(column: Column, left: Codes, right: Codes, field: str) -> Levels:
     """Every name of one record against every name of the other, the words in any order."""
     texts, latin = column.texts, _in_latin_letters(column)
+    digits = _numbers_in(column.values) if field == "organisation_name" else pa.nulls(len(texts), pa.string())
+    numbers = column.regroup(digits)
 
     def spelling(one: Codes, other: Codes) -> Similarity:
-        return jaro_winkler(*where_both(latin[one] == latin[other], one, other), texts)
+        alike = jaro_winkler(*where_both(latin[one] == latin[other], one, other), texts)
+        return np.where(_are_numbered_apart(numbers[one], numbers[other]), np.minimum(alike, 0), alike)
 
     alike = best_over_slots(column, left, right, spelling)
     levels = grade(field, alike, ("exact", 1.0), ("close", 0.95), ("similar", 0.85))
     several = column.flag(pc.match_substring(column.values, " "))
 
     def shared_words(one: Codes, other: Codes) -> Similarity:
-        return token_set(*where_both(several[one] & several[other], one, other), texts)
+        comparable = several[one] & several[other] & ~_are_numbered_apart(numbers[one], numbers[other])
+        return token_set(*where_both(comparable, one, other), texts)
 
     words = best_over_slots(column, left, right, shared_words)
     levels[(words >= 0.999) & (levels > rank(field, "subset"))] = rank(field, "subset")
     levels[(words >= 0.90) & (levels > rank(field, "similar"))] = rank(field, "similar")
     return levels
+
+
+def _numbers_in(names: pa.Array) -> pa.Array:
+    """The digits of each name, number by number; null where it has none."""
+    numbers = pc.utf8_trim(pc.replace_substring_regex(names, "[^0-9]+", " "), " ")
+    return pc.if_else(pc.equal(numbers, ""), pa.scalar(None, pa.string()), numbers)
+
+
+def _are_numbered_apart(one: Codes, other: Codes) -> npt.NDArray[np.bool_]:
+    """Whether both names have numbers, and others: school 5 is not school 7."""
+    return np.asarray((one >= 0) & (other >= 0) & (one != other))
 
 
 def compare_patronymics(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:

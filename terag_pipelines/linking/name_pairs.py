@@ -8,6 +8,7 @@ Russian form, words written together and any order of words are seen. Nothing he
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ FEATURES = (
 CLOSE, NEAR, FAR = 1 / 6, 0.26, 0.40  # most edits per letter
 _AGREEMENT_ORDER = {name: order for order, name in enumerate(AGREEMENTS)}
 _SHORTEST_ACRONYM = 3
+MAX_WORD_PAIRS = 4_000_000  # held at once
 _TELLING = [PLAIN, PATRONYMIC, INITIAL]
 _WHOLE_WORDS = ("exact", "sound", "close", "variant")
 _WORD_BY_WORD = (
@@ -116,8 +118,18 @@ def compare_name_pairs(left: pa.Array, right: pa.Array, kind: str) -> ComparedNa
     n_names = len(texts.dictionary)
     keys, which = np.unique(np.minimum(one, other) * n_names + np.maximum(one, other), return_inverse=True)
     names = read_words(texts.dictionary, kind)
-    found = _compare_distinct(names, *_in_order(texts.dictionary, keys // n_names, keys % n_names), kind)
+    first, second = _in_order(texts.dictionary, keys // n_names, keys % n_names)
+    parts = [_compare_distinct(names, first[at], second[at], kind) for at in _portions(names, first, second)]
+    found = np.concatenate([np.zeros((0, len(FEATURES))), *parts])
     return ComparedNames(found[which])
+
+
+def _portions(names: NameWords, left: Ints, right: Ints) -> list[slice]:
+    """Runs of pairs that have few enough pairs of words to be held at once."""
+    n_spans = np.bincount(names.frame["name"].to_numpy(), minlength=len(names.keys))
+    portion = np.cumsum(n_spans[left] * n_spans[right] + 1) // MAX_WORD_PAIRS
+    starts = np.flatnonzero(np.diff(portion, prepend=-1))
+    return [slice(int(a), int(b)) for a, b in pairwise([*starts, len(left)])]
 
 
 def _plain(names: pa.Array) -> pa.Array:

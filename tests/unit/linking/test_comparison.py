@@ -204,6 +204,20 @@ def test_an_organisation_keeps_its_name_in_any_order() -> None:
     assert levels_of(one, other)["organisation_name"] == "subset"
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("romashka 5", "romashka 5", "exact"),
+        ("romashka 5", "romashka 7", "different"),
+        ("romashka 5", "romashka", "close"),
+        ("romashka 5 almati", "romashka 7 almati", "different"),
+    ],
+)
+def test_numbers_of_organisations_must_agree(left: str, right: str, level: str) -> None:
+    one = {"party_type": "organisation", "organisation_key": left}
+    assert levels_of(one, one | {"organisation_key": right})["organisation_name"] == level
+
+
 def test_comparison_is_symmetric_and_does_not_depend_on_the_partition() -> None:
     records = encode_records(make_population(60, seed=2)[0])
     left, right = (side.astype(np.int32) for side in np.triu_indices(len(records), 1))

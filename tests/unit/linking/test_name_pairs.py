@@ -127,6 +127,13 @@ def test_no_pairs_have_no_features() -> None:
     assert compare_name_pairs(empty, empty, "person").features.shape == (0, len(FEATURES))
 
 
+def test_pairs_taken_in_portions_are_compared_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, right = (pa.array(list(side)) for side in zip(*SAME_PERSON, *OTHER_PERSON, strict=True))
+    whole = compare_name_pairs(left, right, "person").features
+    monkeypatch.setattr("terag_pipelines.linking.name_pairs.MAX_WORD_PAIRS", 40)
+    assert (compare_name_pairs(left, right, "person").features == whole).all()
+
+
 def test_what_is_told_adds_up_to_the_weight() -> None:
     left, right = "Серікова Әйгерім Болат қызы", "Serikova Aigerim J"
     compared = compare_name_pairs(pa.array([left]), pa.array([right]), "person")
