@@ -2,9 +2,11 @@
 
     python -m tests.benchmarks.bench_names [--data DIR]
 
-DIR holds name_bench, wd_russian and everypolitician_names. No weight and no threshold was chosen with the
-truth of any of these sets: the unsupervised scorer is measured at its default threshold, the supervised one
-on folds that share no name with what it learned from.
+DIR holds name_bench, wd_russian and everypolitician_names. The unsupervised scorer is measured at its
+default threshold, stated beforehand; the supervised one on folds that share no name with what it learned
+from. Weights are stated, not fitted, but errors on name_bench and on the 5,000 pairs of Kazakhstan were
+looked at and F1 was seen while rules and weights were written: take these two as development sets, and
+the 60,000 pairs of another seed, wd_russian and everypolitician as the test.
 """
 
 from __future__ import annotations
