@@ -134,24 +134,61 @@ _LEGAL_FORMS = {
     "pk": "производственный кооператив, өндірістік кооператив",
     "branch": "филиал, филиалы",
     "ooo": "ооо, общество с ограниченной ответственностью",
-    "oao": "оао, открытое акционерное общество",
-    "zao": "зао, закрытое акционерное общество",
-    "pao": "пао, публичное акционерное общество",
+    "oao": "оао, открытое акционерное общество, open joint stock company, ojsc",
+    "zao": "зао, закрытое акционерное общество, closed joint stock company, cjsc",
+    "pao": "пао, публичное акционерное общество, public joint stock company, pjsc",
     "llc": "llc, l l c, limited liability company",
-    "ltd": "ltd, limited, pte ltd, pvt ltd, pty ltd, co ltd, company limited",
+    "ltd": "ltd, limited, pte ltd, pvt ltd, pty ltd, co ltd, company limited, private limited",
     "inc": "inc, incorporated, corp, corporation",
     "co": "co, company",
-    "plc": "plc",
-    "gmbh": "gmbh",
-    "ag": "ag",
-    "sa": "s a",
-    "bv": "b v",
+    "plc": "plc, public limited company",
+    "gmbh": "gmbh, gesellschaft mit beschrankter haftung, gesellschaft mbh, mbh",
+    "ag": "ag, aktiengesellschaft",
+    "kg": "kg, kommanditgesellschaft, gmbh co kg",
+    "sa": "sa, s a, sociedad anonima, societe anonyme, sociedade anonima",
+    "sarl": "sarl, s a r l, societe a responsabilite limitee",
+    "sas": "sas, s a s",
+    "srl": "srl, s r l, s de rl, sociedad de responsabilidad limitada, societa a responsabilita limitata, "
+    "societate cu raspundere limitata, societatea cu raspundere limitata",
+    "spa": "s p a, societa per azioni",
+    "bv": "bv, b v, besloten vennootschap",
+    "nv": "nv, n v, naamloze vennootschap",
+    "as": "a s, aktieselskab",
+    "aps": "aps",
+    "oy": "oy, oyj, osakeyhtio",
+    "ab": "ab, aktiebolag",
+    "ltda": "ltda, limitada",
+    "doo": "doo, d o o",
+    "kft": "kft",
+    "spzoo": "sp z o o, sp z oo, sp zoo, spolka z ograniczona odpowiedzialnoscia",
+    "sdnbhd": "sdn bhd, sendirian berhad",
 }
 _FORM_OF = {token_key(text): form for form, texts in _LEGAL_FORMS.items() for text in texts.split(",")}
 _FIRST_WORDS = frozenset(spelling.split()[0] for spelling in _FORM_OF)
 _LAST_WORDS = frozenset(spelling.split()[-1] for spelling in _FORM_OF)
 _LONGEST_FORM = max(len(spelling.split()) for spelling in _FORM_OF)
-_WEAK_FORMS = frozenset({"ak", "mm", "co", "ip", "gu", "ag", "limited", "corp"})
+_WEAK_FORMS = frozenset(
+    {
+        "ak",
+        "mm",
+        "co",
+        "ip",
+        "gu",
+        "ag",
+        "limited",
+        "corp",
+        "sa",
+        "as",
+        "spa",
+        "kg",
+        "ab",
+        "sas",
+        "nv",
+        "bv",
+        "oy",
+        "mbh",
+    }
+)
 
 
 def split_organisation_name(text: str) -> tuple[str | None, str | None]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
+
+import polars as pl
+import pyarrow as pa
+
+from terag_pipelines.entities.distinct import as_texts, convert_distinct
 
 # Each letter and what it becomes; ъ and ь become nothing.
 _CYRILLIC = """
@@ -19,10 +25,19 @@ _CYRILLIC = """
 _LATIN = """
 əa äa áa ğg ǵg ñn ńn ŋn öo óo üu úu ūu ýu ıi şsh šsh çch čch žj ßss øo łl đd ðd þth æae œoe ħh
 """
-_LETTERS = str.maketrans({pair[0]: pair[1:] for pair in (_CYRILLIC + _LATIN).split()})
+# Greek, Georgian and Armenian, as their states write names in passports.
+_NEIGHBOURS = """
+αa βv γg δd εe ζz ηi θth ιi κk λl μm νn ξx οo πp ρr σs ςs τt υu φf χh ψps ωo
+აa ბb გg დd ეe ვv ზz თt იi კk ლl მm ნn ოo პp ჟj რr სs ტt უu ფp ქk ღg ყk შsh ჩch ცts ძdz წts ჭch ხh ჯj ჰh
+աa բb գg դd եe զz էe ըi թt ժj իi լl խh ծts կk հh ձdz ղg ճch մm յi նn շsh ոo չch պp ջj ռr սs վv տt րr ցts ւu
+փp քk օo ֆf
+"""
+_LETTERS = str.maketrans({pair[0]: pair[1:] for pair in (_CYRILLIC + _LATIN + _NEIGHBOURS).split()})
 
-# The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у.
-_APOSTROPHE_LETTERS = re.compile(r"([scy])'(?=[a-z])")
+# The alphabet of 2017 marks letters with an apostrophe: s' is ш, c' is ч, y' is у. At the end of a word s'
+# and y' are so read only where there is another mark, for James' is James.
+_MARKED_LETTERS = re.compile(r"[sy]'(?=[a-z])|c'")
+_LETTERS_OF_A_MARKED_WORD = re.compile(r"[scy]'")
 _APOSTROPHE_SOUNDS = {"s": "sh", "c": "ch", "y": "u"}
 
 _SPELLINGS = {"sch": "sh", "shch": "sh", "shh": "sh", "kh": "h", "gh": "g", "zh": "j", "dj": "j", "tz": "ts",
@@ -36,6 +51,11 @@ _N_CACHED_WORDS = 2**18
 _MAX_CHARACTERS = 2_000  # of one text; folding takes time in the square of its length
 _NOT_IN_A_NAME = re.compile(r"[^\w ]|[\d_]")
 _NOT_IN_AN_ADDRESS = re.compile(r"[^\w /]|_")
+
+# What whole columns are folded by: printable ASCII whose signs part words, so that no rule reaches over them.
+_PLAIN_NAME = rf"^[A-Za-z !-&(-/:-@\[-^{{-~]{{0,{_MAX_CHARACTERS}}}$"
+_PLAIN_TEXT = rf"^[A-Za-z0-9 !-&(-/:-@\[-^{{-~]{{0,{_MAX_CHARACTERS}}}$"
+_TO_FOLD = "|".join([*_SPELLINGS, "ie"])
 
 
 def latin_letters(text: str) -> str:
@@ -60,6 +80,54 @@ def token_key(text: str) -> str:
     return " ".join(key for word in text.split() if (key := _word_of_text(word)))
 
 
+def name_keys(values: pa.Array) -> pa.Array:
+    """`name_key` of each text; nulls stay null. Plain ASCII is folded as a whole column."""
+    return _fold_column(values, _PLAIN_NAME, r"[^a-z]+", name_key)
+
+
+def token_keys(values: pa.Array) -> pa.Array:
+    """`token_key` of each text; nulls stay null. Plain ASCII is folded as a whole column."""
+    return _fold_column(values, _PLAIN_TEXT, r"[^a-z0-9/]+", token_key)
+
+
+def _fold_column(values: pa.Array, plain: str, signs: str, key: Callable[[str], str]) -> pa.Array:
+    def convert(texts: pl.Series) -> pl.Series:
+        is_plain = texts.str.contains(plain)
+        folded = _fold_plain(texts.filter(is_plain), signs)
+        others = pl.Series([key(text) for text in texts.filter(~is_plain)], dtype=pl.String)
+        places = pl.concat([is_plain.arg_true(), (~is_plain).arg_true()])
+        known = pl.concat([folded, others]).gather(places.arg_sort())
+        return known if texts.null_count() == 0 else _put_back_nulls(known, texts)
+
+    return as_texts(convert_distinct(values, convert))
+
+
+def _put_back_nulls(known: pl.Series, texts: pl.Series) -> pl.Series:
+    at = texts.is_not_null().cum_sum() - 1
+    return known.gather(at).zip_with(texts.is_not_null(), pl.Series([None], dtype=pl.String))
+
+
+def _fold_plain(texts: pl.Series, signs: str) -> pl.Series:
+    words = texts.str.to_lowercase().str.replace_all(signs, " ").str.strip_chars(" ")
+    spellings = sorted(_SPELLINGS, key=len, reverse=True)
+    found, at = words, words.str.contains(_TO_FOLD).arg_true()
+    while len(at):
+        before = found.gather(at)
+        sounds = before.str.replace_many(spellings, [_SPELLINGS[s] for s in spellings], leftmost=True)
+        after = _fold_iotated(sounds)
+        found = found.scatter(at, after)
+        at = at.filter(before != after)
+    return found
+
+
+def _fold_iotated(texts: pl.Series) -> pl.Series:
+    """As _IOTATED_E does; without looking behind, vowels in a row take turns."""
+    folded = texts.str.replace_all(r"\bie", "e")
+    while (again := folded.str.replace_all("([aeou])ie", "${1}e")).ne(folded).any():
+        folded = again
+    return folded
+
+
 # Words repeat far more often than whole names and addresses do.
 @lru_cache(maxsize=_N_CACHED_WORDS)
 def _word_of_name(word: str) -> str:
@@ -77,7 +145,9 @@ def _plain_words(word: str, unwanted: re.Pattern[str]) -> str:
 
 
 def _latin_from_any(folded: str) -> str:
-    text = _APOSTROPHE_LETTERS.sub(lambda m: _APOSTROPHE_SOUNDS[m[1]], folded.translate(_APOSTROPHES))
+    plain = folded.translate(_APOSTROPHES)
+    marked = _LETTERS_OF_A_MARKED_WORD if plain.count("'") > 1 else _MARKED_LETTERS
+    text = marked.sub(lambda m: _APOSTROPHE_SOUNDS[m[0][0]], plain)
     text = _SOFT_SIGN_BEFORE_VOWEL.sub("i", text).translate(_LETTERS)
     if text.isascii():
         return text

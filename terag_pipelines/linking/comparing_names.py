@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
+from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords, derive
 from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
@@ -16,7 +17,11 @@ from terag_pipelines.linking.similarity import (
     token_set,
     where_both,
 )
-from terag_pipelines.linking.variants import nickname_groups, share_group
+from terag_pipelines.linking.variants import GIVEN_NAMES, land_groups, nickname_groups, share_group
+
+# Of a patronymic's key: what is behind the father's name.
+_OF_A_DAUGHTER = r"(ovna|evna|inichna|ichna| ?kizi)$"
+_OF_ANY_CHILD = r"^(.{2,}?)i?(ovich|evich|ovna|evna|inichna|ichna|ich| ?uli| ?kizi)$"
 
 
 def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
@@ -49,6 +54,8 @@ def _compare_parts(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
     swapped = _are_swapped(given_levels, family_levels, (given, family), (left, right))
     given_levels[swapped] = rank("given_name", "swapped")
     family_levels[swapped] = 0  # one event, one piece of evidence
+    _tell_known_names_apart(given_levels, given, left, right)
+    _allow_married_names(records, family_levels, given_levels, left, right)
     return {"given_name": given_levels, "family_name": family_levels}
 
 
@@ -71,6 +78,37 @@ def _name_levels(field: str, column: Column, left_rows: Codes, right_rows: Codes
         weak = np.flatnonzero(levels > rank(field, "nickname"))
         levels[weak[share_group(groups[left[weak]], groups[right[weak]])]] = rank(field, "nickname")
     return levels
+
+
+def _tell_known_names_apart(levels: Levels, given: Column, left: Codes, right: Codes) -> None:
+    """Marat is not Murat: two well known given names differ, however few their letters that do."""
+    alike = (rank("given_name", "close"), rank("given_name", "similar"))
+    is_known = given.flag(pc.is_in(given.values, value_set=pa.array(sorted(GIVEN_NAMES))))
+    one, other = given.first[left], given.first[right]
+    at = np.flatnonzero(np.isin(levels, alike) & is_known[one] & is_known[other])
+    groups = land_groups(given.texts[np.concatenate([one[at], other[at]])])
+    levels[at[~share_group(groups[: len(at)], groups[len(at) : -1])]] = rank("given_name", "different")
+
+
+def _allow_married_names(
+    records: EncodedRecords, family: Levels, given: Levels, left: Codes, right: Codes
+) -> None:
+    """A woman may marry: where given name, patronymic and birth date agree, a new family name says little."""
+    patronymic, born = records.columns.get("patronymic_key"), records.columns.get("birth_date")
+    if patronymic is None or born is None:
+        return
+    at = np.flatnonzero((family == rank("family_name", "different")) & (given == rank("given_name", "exact")))
+    is_daughter = patronymic.flag(pc.match_substring_regex(patronymic.values, _OF_A_DAUGHTER))
+    one, other = left[at], right[at]
+    same = (born.first[one] == born.first[other]) & (born.first[one] >= 0)
+    same &= is_daughter[patronymic.first[one]] & is_daughter[patronymic.first[other]]
+    same &= _fathers(patronymic).first[one] == _fathers(patronymic).first[other]
+    family[at[same]] = rank("family_name", "similar")
+
+
+def _fathers(patronymic: Column) -> Column:
+    """The father's name in each patronymic, whatever its ending: Bolatuli and Bolatovich have one father."""
+    return derive(patronymic, pc.replace_substring_regex(patronymic.values, _OF_ANY_CHILD, r"\1"))
 
 
 def _in_latin_letters(column: Column) -> npt.NDArray[np.bool_]:
@@ -112,16 +150,20 @@ def _holds_more_names(records: EncodedRecords) -> npt.NDArray[np.bool_]:
 def _compare_words(column: Column, left: Codes, right: Codes, field: str) -> Levels:
     """Every name of one record against every name of the other, the words in any order."""
     texts, latin = column.texts, _in_latin_letters(column)
+    digits = _numbers_in(column.values) if field == "organisation_name" else pa.nulls(len(texts), pa.string())
+    numbers = column.regroup(digits)
 
     def spelling(one: Codes, other: Codes) -> Similarity:
-        return jaro_winkler(*where_both(latin[one] == latin[other], one, other), texts)
+        alike = jaro_winkler(*where_both(latin[one] == latin[other], one, other), texts)
+        return np.where(_are_numbered_apart(numbers[one], numbers[other]), np.minimum(alike, 0), alike)
 
     alike = best_over_slots(column, left, right, spelling)
     levels = grade(field, alike, ("exact", 1.0), ("close", 0.95), ("similar", 0.85))
     several = column.flag(pc.match_substring(column.values, " "))
 
     def shared_words(one: Codes, other: Codes) -> Similarity:
-        return token_set(*where_both(several[one] & several[other], one, other), texts)
+        comparable = several[one] & several[other] & ~_are_numbered_apart(numbers[one], numbers[other])
+        return token_set(*where_both(comparable, one, other), texts)
 
     words = best_over_slots(column, left, right, shared_words)
     levels[(words >= 0.999) & (levels > rank(field, "subset"))] = rank(field, "subset")
@@ -129,12 +171,29 @@ def _compare_words(column: Column, left: Codes, right: Codes, field: str) -> Lev
     return levels
 
 
+def _numbers_in(names: pa.Array) -> pa.Array:
+    """The digits of each name, number by number; null where it has none."""
+    numbers = pc.utf8_trim(pc.replace_substring_regex(names, "[^0-9]+", " "), " ")
+    return pc.if_else(pc.equal(numbers, ""), pa.scalar(None, pa.string()), numbers)
+
+
+def _are_numbered_apart(one: Codes, other: Codes) -> npt.NDArray[np.bool_]:
+    """Whether both names have numbers, and others: school 5 is not school 7."""
+    return np.asarray((one >= 0) & (other >= 0) & (one != other))
+
+
 def compare_patronymics(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
-    """The patronymic: many records have none, which is no evidence."""
+    """The patronymic in Kazakh or Russian form: many records have none, which is no evidence."""
     column = records.columns.get("patronymic_key")
     if column is None:
         return {}
-    return {"patronymic": _name_levels("patronymic", column, left, right)}
+    levels = _name_levels("patronymic", _fathers(column), left, right)
+    of_daughter = column.flag(pc.match_substring_regex(column.values, _OF_A_DAUGHTER))
+    of_any = column.flag(pc.match_substring_regex(column.values, _OF_ANY_CHILD))
+    one, other = column.first[left], column.first[right]
+    of_both = of_any[one] & of_any[other] & (of_daughter[one] != of_daughter[other])
+    levels[(levels > 0) & of_both] = rank("patronymic", "different")  # a brother and a sister
+    return {"patronymic": levels}
 
 
 def compare_organisations(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:

@@ -62,20 +62,75 @@ _KAZAKH = """
 кайрат кайра|мадина мадя|мурат мурик|нурлан нурик|нурсултан нурик нурс|рустам рус|сабина саби
 самал самалка|тимур тима|ержан ерик|айжан айка|куаныш куан
 """
+# One name in the languages of many lands.
+_MANY_LANDS = """
+muhammad mohammad mohammed mohamed mohamad muhammed muhamad mukhammed magomed mahomed mehmet mahmad md
+ahmad ahmed ahmet akhmet|hussein husain husayn hossein huseyin hussain khusein
+yusuf yousef youssef yosef joseph josef giuseppe jose|ibrahim abraham ebrahim|ali aly
+hassan hasan khasan|said saeed sayeed saeid|abdullah abdallah abdulla abdollah|usama osama
+umar omar omer|usman osman othman uthman|yaqub yakub jacob|ismail esmail ismael
+suleiman sulayman soleiman sulaiman solomon|mustafa mostafa moustafa|khaled khalid halid|kamal kemal
+mahmud mahmoud mahmood|john johann johannes johan hans ivan jan jean giovanni juan yohanan ioann
+george georg georges jorge giorgio georgii georgios|peter petr pierre pedro pietro petros piotr pyotr
+paul pavel pablo paolo pawel pavlo|michael mikhail michel miguel michele mykhailo mihail mikael
+nicholas nikolai nicolas nikolaos nicola mykola nikolay
+alexander aleksandr alexandre alejandro alessandro oleksandr aleksander iskander
+andrew andrei andre andreas andres andrea andriy andrii
+stephen stefan etienne esteban stefano stepan stephan|james jacques jaime giacomo diego
+charles karl carlos carlo karel carl|william wilhelm guillaume guillermo willem
+henry heinrich henri enrique enrico hendrik|louis ludwig luis luigi lajos
+francis franz francois francisco francesco ferenc
+anthony antoine antonio anton antoni|joseph yosif osip iosif
+catherine katarina ekaterina katharina catarina caterina kateryna
+elizabeth elisabeth elizaveta isabel yelizaveta|mary maria marie mariya maryam miriam mariam
+helen elena helene olena yelena|anna anne ana ann hanna|eugene evgeny yevgeny evgenii ievgen yevhen
+vladimir volodymyr uladzimir|sergei serhii sergey serge|dmitry dmitri dmitrii dmytro dimitri dzmitry
+alexei oleksii aleksey alexey|yuri iurii yurii jurij|igor ihor|gregory grigory hryhorii grigorii
+theodore fedor fyodor feodor|matthew matthias mateo matteo matvei mathieu|mark marc marcus marco marko
+luke lukas lucas luca luka|philip philippe felipe filipp
+thomas tomas tommaso foma|daniel daniil danilo danylo|david davyd dawood daud
+simon semyon semen simeon shimon|constantine konstantin kostiantyn
+"""
+# Well known given names of which none is another's spelling, however few letters part them.
+_GIVEN = """
+абай абзал азамат айбек айдар айдос айдын айсұлтан алмас алтай алдияр арман арсен арыстан асан асқар
+асхат әділ әділет әли әлихан әлішер әсет бағдат бақыт бақтияр бауыржан бейбіт бекзат бекнұр берік болат
+дамир данияр дархан дастан дәурен дәулет дидар думан еділ ерасыл ербол ерболат ерден ержан еркебұлан
+еркін ерлан ермек ернар ернұр есен жандос жанат жанболат жарас жасұлан жәнібек жомарт ілияс кәрім кенес
+қазбек қайрат қайсар қанат қасым қуаныш қуат мағжан мақсат марат марлен мадияр медет мейрам мерей мирас
+мұрат мұхтар нартай нұрбек нұрбол нұржан нұрлан нұрсұлтан олжас оразбек өмірбек рахат рамазан ринат
+руслан рустам самат санжар сағат сакен сәкен серік серікжан сұлтан талғат тамерлан тимур тілек төлеген
+тұрар ұлан үсен хасен шалқар шерхан шыңғыс ыбырай ақбота ақмарал айгүл айгерім айжан айнұр айнагүл
+айдана айзада айсұлу ажар алма алия әлия алтынай алуа анар арайлым асель әсем әсия бақытгүл баян балжан
+ботагөз гауһар гүлжан гүлмира гүлнар гүлшат ғалия дана дариға дильназ динара еңлік жазира жанар жанна
+жансая жұлдыз зарина зәуре зере зейнеп индира қамшат қарлығаш қымбат күләш ләззат лаура мадина маржан
+меруерт мөлдір назгүл назым нұргүл перизат райхан роза сабина салтанат самал сандуғаш сәуле томирис
+толқын тоғжан ұлбосын шолпан шынар александр алексей анатолий андрей антон артем борис вадим василий
+виктор виталий владимир владислав вячеслав геннадий григорий денис дмитрий евгений иван игорь илья
+кирилл константин леонид максим михаил никита николай олег павел петр роман сергей станислав степан
+федор юрий ярослав алена алина алла анастасия анна валентина валерия вера виктория галина дарья евгения
+екатерина елена жанна зинаида инна ирина ксения лариса любовь людмила марина мария надежда наталья нина
+оксана ольга светлана софья тамара татьяна юлия яна michael michelle daniel danielle patrick patricia
+paul paula robert roberta eric erica john joan jane jean mary mark marie maria martin martha karl karen
+harry larry barry gary jerry terry jason mason dylan ryan bryan allen ellen alan helen james jack angela
+angelo julia julian julio christian christina oscar victor victoria carl carol carla
+"""
 MAX_GROUPS = 4  # of one short form; "sasha", "gulia"
 GENERATION = r" (?:(?P<younger>jr|junior)|(?P<older>sr|senior))$"  # behind a name key
 
 
-def _read_groups() -> Mapping[str, tuple[int, ...]]:
+def _read_groups(table: str) -> Mapping[str, tuple[int, ...]]:
     groups: dict[str, set[int]] = defaultdict(set)
-    lines = "|".join((_ENGLISH + _RUSSIAN + _KAZAKH).strip().splitlines()).split("|")
+    lines = "|".join(table.strip().splitlines()).split("|")
     for number, line in enumerate(line for line in lines if line):
         for name in line.split():
             groups[name_key(name)].add(number)
     return MappingProxyType({name: tuple(sorted(held))[:MAX_GROUPS] for name, held in groups.items()})
 
 
-NICKNAME_GROUPS = _read_groups()
+NICKNAME_GROUPS = _read_groups(_ENGLISH + _RUSSIAN + _KAZAKH)
+LAND_GROUPS = _read_groups(_MANY_LANDS)
+GIVEN_NAMES = frozenset(name_key(name) for name in _GIVEN.split())
 
 
 def nickname_groups(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
@@ -83,10 +138,19 @@ def nickname_groups(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
 
     Two different names that share a group may be one person's.
     """
+    return _look_up(NICKNAME_GROUPS, names)
+
+
+def land_groups(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
+    """As `nickname_groups`, of names that are one name in the languages of many lands (John, Ivan, Juan)."""
+    return _look_up(LAND_GROUPS, names)
+
+
+def _look_up(groups: Mapping[str, tuple[int, ...]], names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
     table = np.full((len(names) + 1, MAX_GROUPS), -1, np.int16)
     for at, name in enumerate(names):
-        groups = NICKNAME_GROUPS.get(name, ())
-        table[at, : len(groups)] = groups
+        held = groups.get(name, ())
+        table[at, : len(held)] = held
     return table
 
 

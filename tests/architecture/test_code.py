@@ -130,3 +130,16 @@ def test_imports_form_no_circle() -> None:
     ]
     circles = [c for c in nx.strongly_connected_components(nx.DiGraph(edges)) if len(c) > 1]
     assert circles == []
+
+
+def test_the_bench_of_kazakh_names_shares_nothing_with_the_product() -> None:
+    path = ROOT / "tests" / "benchmarks" / "kz_names.py"
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+    }
+    assert imported == {"__future__", "collections", "dataclasses", "numpy", "polars"}

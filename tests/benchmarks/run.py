@@ -28,10 +28,11 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Graph load": ("bench_graph",),
     "Rings": ("bench_rings",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),
+    "Names": ("bench_names", "--data", str(SHARED / "data")),
     "Twin": ("bench_twin", "--data", str(SHARED / "data")),
     "Billing": ("bench_billing",),
 }
-NEEDS_SHARED = {"Linking", "Linking, Splink beside it", "Calibration", "Twin"}
+NEEDS_SHARED = {"Linking", "Linking, Splink beside it", "Calibration", "Names", "Twin"}
 
 
 def main() -> None:

@@ -68,6 +68,55 @@ def test_a_missing_patronymic_is_no_evidence() -> None:
     assert "patronymic" not in levels_of(one, {"given_key": "anna", "family_key": "kim"})
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("bolatuli", "bolatovich", "exact"),
+        ("bolat uli", "bolatuli", "exact"),
+        ("ganiuli", "ganievich", "exact"),
+        ("bolatkizi", "bolatovna", "exact"),
+        ("bolatovich", "bolattovich", "close"),
+        ("b", "bolatuli", "initial"),
+        ("bolatuli", "bolatkizi", "different"),
+        ("bolatuli", "erlanuli", "different"),
+        ("petrovna", "petrovna", "exact"),
+    ],
+)
+def test_patronymics(left: str, right: str, level: str) -> None:
+    assert levels_of({"patronymic_key": left}, {"patronymic_key": right})["patronymic"] == level
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [("marat", "murat", "different"), ("erbol", "erbolat", "different"), ("maria", "marie", "close")],
+)
+def test_given_names_known_to_differ(left: str, right: str, level: str) -> None:
+    one, other = {"given_key": left, "family_key": "kim"}, {"given_key": right, "family_key": "kim"}
+    assert levels_of(one, other)["given_name"] == level
+
+
+@pytest.mark.parametrize(
+    ("change", "level"),
+    [
+        ({}, "similar"),
+        ({"patronymic_key": "bolatuli"}, "different"),
+        ({"patronymic_key": "erlankizi"}, "different"),
+        ({"given_key": "saule"}, "different"),
+        ({"birth_date": date(1981, 5, 6)}, "different"),
+    ],
+)
+def test_a_married_womans_family_name_says_little(change: dict[str, Any], level: str) -> None:
+    maiden = {"given_key": "dana", "family_key": "ahmetova", "patronymic_key": "bolatkizi"}
+    one, other = maiden | {"birth_date": date(1980, 3, 4)}, {"birth_date": date(1980, 3, 4)}
+    married = maiden | other | {"family_key": "serikbaeva", "patronymic_key": "bolatovna"}
+    assert levels_of(one, married | change)["family_name"] == level
+
+
+def test_a_former_family_name_is_found_among_the_aliases() -> None:
+    one = {"given_key": "dana", "family_key": "ahmetova", "alias_keys": ["dana serikbaeva"]}
+    assert levels_of(one, {"given_key": "dana", "family_key": "serikbaeva"}) == {"full_name": "exact"}
+
+
 def test_junior_is_not_senior() -> None:
     one = {"given_key": "david", "family_key": "dobbins jr"}
     other = {"given_key": "david", "family_key": "dobbins senior"}
@@ -153,6 +202,20 @@ def test_an_organisation_keeps_its_name_in_any_order() -> None:
     one, other = kind | {"organisation_key": "altyn bidai"}, kind | {"organisation_key": "altyn bidai trade"}
     assert levels_of(one, one)["organisation_name"] == "exact"
     assert levels_of(one, other)["organisation_name"] == "subset"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("romashka 5", "romashka 5", "exact"),
+        ("romashka 5", "romashka 7", "different"),
+        ("romashka 5", "romashka", "close"),
+        ("romashka 5 almati", "romashka 7 almati", "different"),
+    ],
+)
+def test_numbers_of_organisations_must_agree(left: str, right: str, level: str) -> None:
+    one = {"party_type": "organisation", "organisation_key": left}
+    assert levels_of(one, one | {"organisation_key": right})["organisation_name"] == level
 
 
 def test_comparison_is_symmetric_and_does_not_depend_on_the_partition() -> None:
