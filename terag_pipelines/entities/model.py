@@ -30,6 +30,7 @@ PERSONAL_PARTY_COLUMNS = (
     "street",
     "house",
     "address_key",
+    "description",
 )
 
 ENTITY_RECORDS = TableSchema(
@@ -70,6 +71,7 @@ ENTITY_RECORDS = TableSchema(
             ("postcode", TEXT),
             ("country", TEXT),
             ("address_key", TEXT),  # all address tokens transliterated, in order
+            ("description", TEXT),  # Latin key of free text, such as the title and description of a product
             ("quality_flags", TEXTS),
             ("first_seen", INSTANT),
             ("file", TEXT),

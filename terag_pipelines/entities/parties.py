@@ -59,6 +59,7 @@ _SEX_WORDS = words_of(
         None: "u, unknown, x, н, не указан",
     }
 )
+_MAX_DESCRIPTION = 4_000  # characters
 _TYPE_OF_HOLDS = {"people": "person", "organisations": "organisation"}
 
 
@@ -93,6 +94,7 @@ def normalise_parties(rows: MappedRows) -> pa.Table:
     _add_identifiers(draft)
     _add_contacts(draft)
     _add_addresses(draft)
+    draft.columns["description"] = _descriptions(draft.rows)
     return _finish(draft)
 
 
@@ -292,6 +294,19 @@ def _add_addresses(draft: _Draft) -> None:
         "country": map_distinct(rows.texts("country"), country_code),
         "address_key": one_array(pc.coalesce(whole[3], composed)),
     }
+
+
+def _descriptions(rows: MappedRows) -> pa.Array:
+    """The Latin key of each row's free texts, joined in the order of their columns."""
+    flat = rows.values("description")
+    frame = pl.DataFrame({"position": flat.positions, "value": as_series(flat.values)})
+    joined = frame.group_by("position", maintain_order=True).agg(pl.col("value").str.join(" "))
+    keys = map_distinct(
+        as_texts(joined["value"].str.slice(0, _MAX_DESCRIPTION)), lambda text: token_key(text) or None
+    )
+    places = np.full(rows.n, -1, np.int64)
+    places[joined["position"].to_numpy()] = np.arange(len(joined))
+    return keys.take(pa.array(places, mask=places < 0))
 
 
 def _address_parts(text: str) -> tuple[str | None, ...]:

@@ -37,7 +37,8 @@ PARTY_FIELDS = (
         "organisation_name",
     ),
     *("birth_date", "sex", "iin", "bin", *IDENTIFIER_KINDS, "phone", "email"),
-    *("address", "street", "house", "locality", "region", "postcode", "country", "first_seen"),
+    *("address", "street", "house", "locality", "region", "postcode", "country", "description"),
+    "first_seen",
 )
 _RELATIONSHIP_FIELDS = ("subject", "object", "object_kind", "kind", "share", "valid_from", "valid_to")
 

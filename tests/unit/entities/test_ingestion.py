@@ -647,3 +647,18 @@ def test_several_names_become_aliases_and_organisations_lose_their_form():
         None,
     )
     assert (four["party_type"], four["quality_flags"]) == ("unknown", ["party_type_invalid"])
+
+
+def test_several_free_texts_are_one_description_in_the_order_of_the_manifest():
+    entry = """
+  - {name: goods, path: g.csv, holds: organisations, fields: {id: id, description: [title, about]}}
+"""
+    rows = [
+        {"id": "1", "title": "Насос ЭЦВ-6", "about": "Pump, 1/2 inch"},
+        {"id": "2", "title": None, "about": None},
+        {"id": "3", "title": "x" * 5000, "about": "never reached"},
+    ]
+    records = by_id(take_in(entry, goods=rows), "entity_records", "native_id")
+    assert records["1"]["description"] == "nasos etsv 6 pump 1/2 inch"
+    assert records["2"]["description"] is None
+    assert "never" not in records["3"]["description"]
