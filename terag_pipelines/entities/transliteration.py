@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
+
+import polars as pl
+import pyarrow as pa
+
+from terag_pipelines.entities.distinct import as_texts, convert_distinct
 
 # Each letter and what it becomes; ъ and ь become nothing.
 _CYRILLIC = """
@@ -37,6 +43,11 @@ _MAX_CHARACTERS = 2_000  # of one text; folding takes time in the square of its 
 _NOT_IN_A_NAME = re.compile(r"[^\w ]|[\d_]")
 _NOT_IN_AN_ADDRESS = re.compile(r"[^\w /]|_")
 
+# What whole columns are folded by: printable ASCII whose signs part words, so that no rule reaches over them.
+_PLAIN_NAME = rf"^[A-Za-z !-&(-/:-@\[-^{{-~]{{0,{_MAX_CHARACTERS}}}$"
+_PLAIN_TEXT = rf"^[A-Za-z0-9 !-&(-/:-@\[-^{{-~]{{0,{_MAX_CHARACTERS}}}$"
+_TO_FOLD = "|".join([*_SPELLINGS, "ie"])
+
 
 def latin_letters(text: str) -> str:
     """The text casefolded, in Latin letters, one spelling per sound; everything but letters stays as it is.
@@ -58,6 +69,54 @@ def name_key(text: str) -> str:
 def token_key(text: str) -> str:
     """The Latin key of an address or organisation: letters, digits, '/' within numbers, single spaces."""
     return " ".join(key for word in text.split() if (key := _word_of_text(word)))
+
+
+def name_keys(values: pa.Array) -> pa.Array:
+    """`name_key` of each text; nulls stay null. Plain ASCII is folded as a whole column."""
+    return _fold_column(values, _PLAIN_NAME, r"[^a-z]+", name_key)
+
+
+def token_keys(values: pa.Array) -> pa.Array:
+    """`token_key` of each text; nulls stay null. Plain ASCII is folded as a whole column."""
+    return _fold_column(values, _PLAIN_TEXT, r"[^a-z0-9/]+", token_key)
+
+
+def _fold_column(values: pa.Array, plain: str, signs: str, key: Callable[[str], str]) -> pa.Array:
+    def convert(texts: pl.Series) -> pl.Series:
+        is_plain = texts.str.contains(plain)
+        folded = _fold_plain(texts.filter(is_plain), signs)
+        others = pl.Series([key(text) for text in texts.filter(~is_plain)], dtype=pl.String)
+        places = pl.concat([is_plain.arg_true(), (~is_plain).arg_true()])
+        known = pl.concat([folded, others]).gather(places.arg_sort())
+        return known if texts.null_count() == 0 else _put_back_nulls(known, texts)
+
+    return as_texts(convert_distinct(values, convert))
+
+
+def _put_back_nulls(known: pl.Series, texts: pl.Series) -> pl.Series:
+    at = texts.is_not_null().cum_sum() - 1
+    return known.gather(at).zip_with(texts.is_not_null(), pl.Series([None], dtype=pl.String))
+
+
+def _fold_plain(texts: pl.Series, signs: str) -> pl.Series:
+    words = texts.str.to_lowercase().str.replace_all(signs, " ").str.strip_chars(" ")
+    spellings = sorted(_SPELLINGS, key=len, reverse=True)
+    found, at = words, words.str.contains(_TO_FOLD).arg_true()
+    while len(at):
+        before = found.gather(at)
+        sounds = before.str.replace_many(spellings, [_SPELLINGS[s] for s in spellings], leftmost=True)
+        after = _fold_iotated(sounds)
+        found = found.scatter(at, after)
+        at = at.filter(before != after)
+    return found
+
+
+def _fold_iotated(texts: pl.Series) -> pl.Series:
+    """As _IOTATED_E does; without looking behind, vowels in a row take turns."""
+    folded = texts.str.replace_all(r"\bie", "e")
+    while (again := folded.str.replace_all("([aeou])ie", "${1}e")).ne(folded).any():
+        folded = again
+    return folded
 
 
 # Words repeat far more often than whole names and addresses do.

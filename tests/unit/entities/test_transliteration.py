@@ -1,11 +1,12 @@
 """One key for a name in Kazakh Cyrillic, Russian spelling, passport Latin and Kazakh Latin."""
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from terag_pipelines.entities.transliteration import name_key, token_key
+from terag_pipelines.entities.transliteration import name_key, name_keys, token_key, token_keys
 
 LETTERS = st.text(
     st.one_of(
@@ -15,6 +16,9 @@ LETTERS = st.text(
     ),
     max_size=30,
 )
+
+SYLLABLES = [*"aeiouyhksczgtdjxqIEYSCH 1_'`-./&\t", "ie", "shch", "sch", "shh", "kh", "tz", "dj", "ii", "y"]
+ASCII = st.lists(st.sampled_from(SYLLABLES), max_size=10).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,16 @@ def test_case_does_not_matter_for_cyrillic_and_ascii(text):
 def test_the_start_of_a_huge_text_stands_for_it():
     assert name_key("s" + "h" * 1_000_000) == "sh"
     assert len(token_key("a" * 1_000_000)) < 10_000
+
+
+@given(st.lists(st.one_of(st.none(), ASCII, LETTERS), max_size=8))
+def test_columns_of_keys_are_the_keys_of_their_values(texts):
+    values = pa.array(texts, pa.string())
+    for keys, key in ((name_keys, name_key), (token_keys, token_key)):
+        assert keys(values).to_pylist() == [None if text is None else key(text) for text in texts]
+
+
+def test_columns_of_huge_texts_and_of_dictionaries_are_keyed_alike():
+    texts = ["y" * 5_000, "Kh" * 1_000, "Zhanna", None, "Жанна"]
+    for values in (pa.array(texts), pa.array(texts).dictionary_encode()):
+        assert name_keys(values).to_pylist() == [None if text is None else name_key(text) for text in texts]
