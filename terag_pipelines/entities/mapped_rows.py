@@ -79,7 +79,7 @@ class MappedRows:
         Null where absent.
         """
         columns = [self._column(source) for source in self.spec.fields.get(name, ())]
-        if len(columns) == 1 and not _is_list(columns[0]):
+        if len(columns) == 1 and not is_list(columns[0]):
             return columns[0]
         cleaned = [clean_texts(as_text_column(column)) for column in columns]
         return one_array(pc.coalesce(*cleaned)) if cleaned else self.blank()
@@ -219,7 +219,7 @@ class MappedRows:
         return one_array(pc.binary_join_element_wise(*pieces, ""))
 
     def _flat(self, column: Any) -> Flat:
-        if _is_list(column):
+        if is_list(column):
             positions = np.asarray(pc.list_parent_indices(column), np.int64)
             values = clean_texts(as_text_column(pc.list_flatten(column)))
         else:
@@ -263,7 +263,7 @@ def as_text_column(column: Any) -> Any:
             if pa.types.is_string(column.type.value_type)
             else as_text_column(column.dictionary_decode())
         )
-    if _is_list(column):
+    if is_list(column):
         return _first_texts(column)
     if pa.types.is_floating(column.type):
         return _text_of_floats(column)
@@ -315,7 +315,8 @@ def _text_of_floats(column: Any) -> Any:
     return pc.if_else(pa.array(given), column.cast(pa.string()), NO_TEXT)
 
 
-def _is_list(column: Any) -> bool:
+def is_list(column: Any) -> bool:
+    """Whether a column has lists of values."""
     return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 
 
@@ -334,7 +335,7 @@ def _first_texts(lists: Any) -> Any:
 
 
 def _matched(column: Any, expression: str) -> Any:
-    if not _is_list(column):
+    if not is_list(column):
         return as_texts(as_series(as_text_column(column)).cast(pl.String).str.extract(expression, 1))
     items = as_series(as_text_column(pc.list_flatten(column))).cast(pl.String).str.extract(expression, 1)
     return pa.ListArray.from_arrays(_offsets(column), as_texts(items))

@@ -44,7 +44,7 @@ from terag_pipelines.entities.quarantine import Mask
 from terag_pipelines.entities.transliteration import name_key, token_key
 from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
 
-_PARTY_WORDS = words_of(
+PARTY_WORDS = words_of(
     {
         "person": "person, individual, natural, p, физ, фл, физическое лицо, жеке тұлға",
         "organisation": "organisation, organization, company, legal, entity, business, "
@@ -117,7 +117,7 @@ def _add_ids(draft: _Draft) -> None:
 def _add_types(draft: _Draft) -> None:
     rows = draft.rows
     known = _TYPE_OF_HOLDS.get(rows.spec.holds) or rows.spec.party_type
-    told = rows.words("party_type", _PARTY_WORDS, "is neither a person nor an organisation")
+    told = rows.words("party_type", PARTY_WORDS, "is neither a person nor an organisation")
     given = pc.coalesce(told, _constant(rows, known))
     organised = ~is_null(rows.texts("organisation_name"))
     personal = np.zeros(rows.n, np.bool_)
