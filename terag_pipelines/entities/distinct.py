@@ -14,6 +14,8 @@ Value = TypeVar("Value")
 def one_array(column: Any) -> pa.Array:
     """A column as one contiguous Arrow array."""
     if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks == 1:
+            return column.chunk(0)
         combined = column.combine_chunks()
         return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
     return column

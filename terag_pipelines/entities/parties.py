@@ -9,16 +9,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.entities.addresses import house_number, place_key, plain_postcode, split_address
+from terag_pipelines.entities.addresses import house_numbers, place_keys, plain_postcode, split_addresses
 from terag_pipelines.entities.countries import country_code
 from terag_pipelines.entities.distinct import (
     as_series,
     as_texts,
+    convert_distinct,
     map_distinct,
     map_distinct_fields,
     one_array,
 )
-from terag_pipelines.entities.emails import plain_email
+from terag_pipelines.entities.emails import plain_emails
 from terag_pipelines.entities.identifiers import plain_identifier, read_bins, read_iins
 from terag_pipelines.entities.known_ids import earlier_rows
 from terag_pipelines.entities.mapped_rows import (
@@ -41,7 +42,7 @@ from terag_pipelines.entities.names import (
 from terag_pipelines.entities.payments import kept
 from terag_pipelines.entities.phones import phone_numbers
 from terag_pipelines.entities.quarantine import Mask
-from terag_pipelines.entities.transliteration import name_key, token_key
+from terag_pipelines.entities.transliteration import name_key, name_keys, token_key
 from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
 
 PARTY_WORDS = words_of(
@@ -175,7 +176,8 @@ def _given_parts(text: str) -> tuple[str | None, str | None]:
 
 
 def _name_keys(names: pa.Array) -> pa.Array:
-    return map_distinct(names, lambda text: name_key(text) or None)
+    keys = name_keys(names)
+    return one_array(pc.if_else(pc.equal(keys, ""), NO_TEXT, keys))
 
 
 def _person_name_keys(parts: tuple[pa.Array, ...], whole: pa.Array) -> pa.Array:
@@ -185,15 +187,32 @@ def _person_name_keys(parts: tuple[pa.Array, ...], whole: pa.Array) -> pa.Array:
 
 def sorted_tokens(texts: pa.Array) -> pa.Array:
     """The tokens of each text in ascending order, joined by one space."""
-    return as_texts(as_series(texts).cast(pl.String).str.split(" ").list.sort().list.join(" "))
+    series = as_series(texts).cast(pl.String)
+    n_spaces = series.str.count_matches(" ", literal=True).fill_null(0)
+    ordered = series.scatter((n_spaces == 1).arg_true(), _sorted_pairs(series.filter(n_spaces == 1)))
+    many = n_spaces > 1
+    if not many.any():
+        return as_texts(ordered)
+    slow = convert_distinct(
+        as_texts(series.filter(many)), lambda names: names.str.split(" ").list.sort().list.join(" ")
+    )
+    return as_texts(ordered.scatter(many.arg_true(), slow))
+
+
+def _sorted_pairs(texts: pl.Series) -> pl.Series:
+    """Texts of two tokens with the lesser in front."""
+    halves = texts.str.split_exact(" ", 1).struct
+    first, second = halves.field("field_0"), halves.field("field_1")
+    return texts.zip_with(first <= second, second + " " + first)
 
 
 def _joined(*columns: pa.Array) -> pa.Array:
     """The columns' texts joined by spaces, nulls passed over; null where all are."""
-    # Arrow 26 drops rows that are all null under null_handling="skip", hence the blanks and their removal.
-    spaced = pc.binary_join_element_wise(*(pc.fill_null(column, "") for column in columns), " ")
-    joined = pc.utf8_trim(pc.replace_substring_regex(spaced, " {2,}", " "), " ")
-    return one_array(pc.if_else(pc.equal(joined, ""), NO_TEXT, joined))
+    frame = pl.DataFrame(
+        {str(place): as_series(column).cast(pl.String) for place, column in enumerate(columns)}
+    )
+    joined = frame.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
+    return as_texts(joined.set(joined == "", None))
 
 
 def _alias_keys(rows: MappedRows, own: pa.Array) -> pa.Array:
@@ -266,7 +285,8 @@ def _add_contacts(draft: _Draft) -> None:
     numbers, valid = phone_numbers(given.values, rows.manifest.country)
     draft.lose("phone", _rows_of(rows, given.positions[is_null(numbers)]), "has fewer than five digits")
     draft.flag("phone_not_valid", _rows_of(rows, given.positions[~valid & ~is_null(numbers)]))
-    addresses = map_flat(rows.values("email"), plain_email)
+    given_emails = rows.values("email")
+    addresses = Flat(given_emails.positions, plain_emails(given_emails.values))
     draft.lose(
         "email", _rows_of(rows, addresses.positions[is_null(addresses.values)]), "is no e-mail address"
     )
@@ -279,15 +299,15 @@ def _add_contacts(draft: _Draft) -> None:
 def _add_addresses(draft: _Draft) -> None:
     rows = draft.rows
     given_house = rows.texts("house")
-    line = map_distinct_fields(rows.texts("street"), _address_parts, 4)
-    whole = map_distinct_fields(rows.texts("address"), _address_parts, 4)
-    locality, region = (map_distinct(rows.texts(name), place_key) for name in ("locality", "region"))
+    line = split_addresses(rows.texts("street"))
+    whole = split_addresses(rows.texts("address"))
+    locality, region = (place_keys(rows.texts(name)) for name in ("locality", "region"))
     postcode = map_distinct(rows.texts("postcode"), plain_postcode)
     house_key = map_distinct(given_house, token_key)
     composed = _joined(line[3], house_key, locality, region, pc.utf8_lower(postcode))
     draft.columns |= {
         "street": one_array(pc.coalesce(line[0], whole[0])),
-        "house": one_array(pc.coalesce(map_distinct(given_house, house_number), line[1], whole[1])),
+        "house": one_array(pc.coalesce(house_numbers(given_house), line[1], whole[1])),
         "locality": one_array(pc.coalesce(locality, line[2], whole[2])),
         "region": region,
         "postcode": postcode,
@@ -307,11 +327,6 @@ def _descriptions(rows: MappedRows) -> pa.Array:
     places = np.full(rows.n, -1, np.int64)
     places[joined["position"].to_numpy()] = np.arange(len(joined))
     return keys.take(pa.array(places, mask=places < 0))
-
-
-def _address_parts(text: str) -> tuple[str | None, ...]:
-    address = split_address(text)
-    return address.street, address.house, address.locality, address.key
 
 
 def _rows_of(rows: MappedRows, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Mask:
