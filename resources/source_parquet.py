@@ -42,7 +42,7 @@ def _read(path: Path, name: str, limits: ReadLimits) -> RawFile:
         _check_claims(file, name, limits)
         dictionaries = _text_columns(file)
     with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
-        return _checked(file.read(use_threads=False), name, limits)
+        return _checked(file.read(), name, limits)
 
 
 def _what_is_wrong(path: Path) -> str:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.entities.distinct import as_series, as_texts, convert_distinct
+from terag_pipelines.entities.distinct import as_coded, as_series, as_texts, convert_coded, recode
 from terag_pipelines.entities.places import LONGEST_TOWN_NAME, TOWN_OF
 from terag_pipelines.entities.transliteration import latin_letters, name_key, name_keys, token_key, token_keys
 
@@ -91,11 +91,11 @@ def split_address(text: str) -> Address:
 
 
 def split_addresses(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
-    """Street, house, town and key of each text as `split_address` gives them.
+    """Street, house, town and key of each text as `split_address` gives them, as dictionary arrays.
 
     Plain names of streets, such as 'giblin street', are split as a column.
     """
-    encoded = texts.dictionary_encode()
+    encoded = as_coded(texts)
     distinct = as_series(encoded.dictionary)
     streets = _plain_streets(distinct)
     rest = streets.is_null().arg_true()
@@ -108,7 +108,7 @@ def split_addresses(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, pa.A
         (streets, [address.key for address in slow]),
     )
     filled = (known.scatter(rest, pl.Series(found, dtype=pl.String)) for known, found in parts)
-    street, house, locality, key = (as_texts(column).take(encoded.indices) for column in filled)
+    street, house, locality, key = (recode(as_texts(column), encoded.indices) for column in filled)
     return street, house, locality, key
 
 
@@ -131,8 +131,8 @@ def _plain_streets(texts: pl.Series) -> pl.Series:
 
 
 def place_keys(texts: pa.Array) -> pa.Array:
-    """`place_key` of each text."""
-    return as_texts(convert_distinct(texts, _distinct_place_keys))
+    """`place_key` of each text, as a dictionary array."""
+    return convert_coded(texts, lambda distinct: as_texts(_distinct_place_keys(as_series(distinct))))
 
 
 def _distinct_place_keys(texts: pl.Series) -> pl.Series:
@@ -145,8 +145,8 @@ def _distinct_place_keys(texts: pl.Series) -> pl.Series:
 
 
 def house_numbers(texts: pa.Array) -> pa.Array:
-    """`house_number` of each text."""
-    return as_texts(convert_distinct(texts, _distinct_house_numbers))
+    """`house_number` of each text, as a dictionary array."""
+    return convert_coded(texts, lambda distinct: as_texts(_distinct_house_numbers(as_series(distinct))))
 
 
 def _distinct_house_numbers(texts: pl.Series) -> pl.Series:
