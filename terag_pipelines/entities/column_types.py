@@ -214,6 +214,8 @@ def _guess_by_name(name: str, named: NamedField, values: ColumnValues) -> _Guess
             guess.drop(f"not used: its name says {named.field}, but {share:.0%} of its values are {kind}")
         elif share < SURE_SHARE:
             guess.reason = f"by its name, though only {share:.0%} of its values are {kind}"
+    if guess.field == "birth_date" and values.date_formats:
+        guess.reason += f"; some are written as {', '.join(values.date_formats)}"
     if guess.field and values.n_distinct == 1 and values.n_there > 1:
         guess.reason += "; it has one value everywhere"
     return guess

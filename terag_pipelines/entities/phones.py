@@ -103,16 +103,17 @@ def _surely_invalid(texts: pl.Series, country: str) -> pl.Series:
     prefix = f"^(?:{metadata.national_prefix_for_parsing or '$^'})"
     judged = texts.str.contains(r"^[0-9]{5,10}$") | texts.str.contains(r"^0[0-9]{10,19}$")
     judged &= ~texts.str.contains(f"^(?:{metadata.international_prefix or '$^'})")
+    national = _any_national(code)
     may_be_valid = pl.repeat(False, len(texts), eager=True)
     for reading in (texts, texts.str.strip_prefix(code)):
         for bare in (reading, reading.str.replace(prefix, "")):
-            may_be_valid |= bare.str.contains(_any_national(metadata.country_code))
+            may_be_valid |= bare.str.contains(national)
     return (judged & ~may_be_valid).fill_null(False)
 
 
-def _any_national(code: int) -> str:
+def _any_national(code: str) -> str:
     """What makes a national number valid in any region that has the country code."""
-    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
     known = (phonenumbers.PhoneMetadata.metadata_for_region(region, None) for region in regions)
     patterns = [
         pattern for metadata in known if metadata is not None for pattern in _valid_patterns(metadata)

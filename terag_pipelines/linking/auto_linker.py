@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.calibration.fit import Calibration, CalibrationParams, fit_calibrator
 from terag_pipelines.entities.column_types import ReadingParams, Readings, read_columns
 from terag_pipelines.entities.ingestion import FileCounts, ingest
 from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
@@ -40,6 +39,9 @@ from terag_pipelines.linking.pipeline import LinkingParams
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.scoring import PairScores, score_pairs
 
+if TYPE_CHECKING:
+    from terag_pipelines.calibration.fit import Calibration, CalibrationParams
+
 LEFT, RIGHT = "left", "right"
 
 
@@ -55,12 +57,12 @@ class AutoLinkParams:
     """What a person may say; the defaults are meant for any source.
 
     `reading` says what columns are (all told from the data where left out), `linking` holds the parameters of
-    every stage, `calibration` how probabilities are calibrated where there are labels.
+    every stage, `calibration` those of calibration, where there are labels (None: the defaults).
     """
 
     reading: ReadingParams = field(default_factory=ReadingParams)
     linking: LinkingParams = field(default_factory=LinkingParams)
-    calibration: CalibrationParams = field(default_factory=CalibrationParams)
+    calibration: CalibrationParams | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,8 @@ class AutoLinker:
         )
 
     def _calibrate(self, scores: pa.Table, labels: pa.Table) -> Calibration:
+        from terag_pipelines.calibration.fit import fit_calibrator  # slow to import, and rarely needed
+
         probabilities, outcomes = labelled_scores(scores, labels, "training")
         return fit_calibrator("links", probabilities, outcomes, self.params.calibration)
 

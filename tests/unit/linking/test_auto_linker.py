@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources.loose_files import read_loose_file
+from resources.source_files import SourceFolder
 from terag_pipelines.errors import LinkingError, MissingColumnError, UnreadableFileError
 from terag_pipelines.linking.auto_linker import AutoLinked, AutoLinker, GivenPairs
+from terag_pipelines.linking.pipeline import link_records
+from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.tables import digest
 from tests.unit.linking.records import FAMILY, GIVEN
 
+SOURCES = Path(__file__).parents[2] / "sources"
 N_PEOPLE = 150
 
 
@@ -181,3 +187,28 @@ def test_a_hundred_thousand_equal_rows_and_a_name_of_a_million_letters() -> None
     assert linked.pairs.table.num_rows < 10_000_000
     long = pl.DataFrame({"name": ["x" * 1_000_000, "Ким Лев", "Ким Лев"], "dob": ["1990-01-02"] * 3})
     assert AutoLinker().link(long).members.num_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "files"),
+    [
+        ("febrl3", {"people": "febrl/dataset3.csv"}),
+        ("splink_fake_1000", {"people": "splink/fake_1000.csv"}),
+        (
+            "senzing_truthset",
+            {
+                name.upper(): f"senzing_truthset/{name}.jsonl"
+                for name in ("customers", "reference", "watchlist")
+            },
+        ),
+    ],
+)
+def test_names_tell_as_much_as_a_manifest(source: str, files: dict[str, str], shared_data: Path) -> None:
+    by_manifest = SourceFolder(SOURCES / source, shared_data).ingest().tables
+    linker = AutoLinker()
+    raws = {name: read_loose_file(shared_data / path) for name, path in files.items()}
+    linked = linker.link_records(linker.read_sources(raws))
+    told = pairwise_quality(linked.members, by_manifest["labels"])
+    declared = link_records(by_manifest["entity_records"], by_manifest["labels"]).quality
+    assert declared is not None
+    assert told.f1 >= declared.f1 - 0.01
