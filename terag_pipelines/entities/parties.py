@@ -380,16 +380,15 @@ def _coded_constant(rows: MappedRows, text: str) -> pa.DictionaryArray:
 
 def _finish(draft: _Draft) -> pa.Table:
     draft.columns["quality_flags"] = _flag_lists(draft)
-    order = _order_of(draft.columns["record_id"], draft.rows.ledger.left_out)
-    columns = {name: one_array(column).take(order) for name, column in draft.columns.items()}
-    arrays = [columns[field.name].cast(field.type) for field in ENTITY_RECORDS.schema]
-    return pa.Table.from_arrays(arrays, schema=ENTITY_RECORDS.schema)
+    draft.rows.coded_texts.clear()
+    arrays = [_written_out(draft.columns.pop(field.name), field.type) for field in ENTITY_RECORDS.schema]
+    table = pa.Table.from_arrays(arrays, schema=ENTITY_RECORDS.schema)
+    left_out = draft.rows.ledger.left_out
+    return table.filter(pa.array(~left_out)) if left_out.any() else table
 
 
-def _order_of(record_ids: pa.Array, left_out: Mask) -> pa.Array:
-    """The rows that stay, in the order of their record_id: columns are moved before they are written out."""
-    order = as_series(record_ids).arg_sort().to_numpy()
-    return pa.array(order[~left_out[order]], pa.uint32())
+def _written_out(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return one_array(column).cast(kind)
 
 
 def _flag_lists(draft: _Draft) -> pa.Array:

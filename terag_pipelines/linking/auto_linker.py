@@ -10,7 +10,7 @@ A table is anything that hands out Arrow (pyarrow, pandas, polars, DuckDB result
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -169,7 +169,7 @@ class AutoLinker:
             tables.tables[ENTITY_RECORDS.name],
             tables.tables[QUARANTINED_ROWS.name],
             tables.file_counts,
-            readings,
+            replace(readings, raws={}),  # what was read is no longer needed, and large
         )
 
     def link_records(
