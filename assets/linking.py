@@ -7,21 +7,29 @@ import pyarrow as pa
 
 from assets.groups import LINKING, out
 from assets.metadata import picture, rows_as_markdown, score
+from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
+from terag_pipelines.linking.recall import estimate_recall
+from terag_pipelines.linking.roles import count_roles, find_roles
 from terag_pipelines.linking.scoring import score_pairs
+from terag_pipelines.linking.spec import read_linking
 
 
 @dg.asset(**LINKING)
-def candidate_pairs(entity_records: pa.Table, labels: pa.Table) -> dg.Output[pa.Table]:
+def candidate_pairs(
+    entity_records: pa.Table, labels: pa.Table, source: SourceResource
+) -> dg.Output[pa.Table]:
     """Pairs of records worth comparing, with the blocking rules that found each."""
-    found = find_candidate_pairs(entity_records)
-    metadata = {
+    found = find_candidate_pairs(entity_records, read_linking(source.open().manifest().linking).blocking)
+    metadata: dict[str, Any] = {
         "rules": rows_as_markdown(found.report.rungs),
+        "skipped": ", ".join(f"{rule} ({why})" for rule, why in found.report.skipped) or "none",
+        "how_rules_were_chosen": tell_choice(found.report),
         "picture": picture(draw_blocking(found.report)),
     }
     recall = pair_quality(found.table, labels)
@@ -41,16 +49,21 @@ def scored_pairs(
 ) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
     """Compares the candidate pairs field by field and weighs the evidence (Fellegi-Sunter, by EM)."""
     scored = score_pairs(entity_records, candidate_pairs)
+    metadata = {
+        "how_em_went": rows_as_markdown(scored.diagnostics),
+        "missed_by_blocking": rows_as_markdown([estimate_recall(candidate_pairs, scored.scores)]),
+    }
     return (
-        dg.Output(scored.scores, metadata={"how_em_went": rows_as_markdown(scored.diagnostics)}),
+        dg.Output(scored.scores, metadata=metadata),
         dg.Output(scored.model),
     )
 
 
 @dg.asset(**LINKING)
-def links(pair_scores: pa.Table, link_calibrators: pa.Table) -> dg.Output[pa.Table]:
+def links(pair_scores: pa.Table, link_calibrators: pa.Table, source: SourceResource) -> dg.Output[pa.Table]:
     """Pairs held to be the same person or company, each with its probability."""
-    decided = decide_links(pair_scores, load_calibrator(link_calibrators, "links"))
+    params = read_linking(source.open().manifest().linking).links
+    decided = decide_links(pair_scores, load_calibrator(link_calibrators, "links"), params)
     return dg.Output(decided, metadata={"picture": picture(draw_weights(pair_scores, decided))})
 
 
@@ -68,6 +81,23 @@ def resolved_entities(
     quality = pairwise_quality(resolved.members, labels)
     metadata = told_quality(quality) | {"clusters": rows_as_markdown([resolved.report])}
     return dg.Output(resolved.entities, metadata=metadata), dg.Output(resolved.members)
+
+
+@dg.asset(**LINKING)
+def entity_roles(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
+    """Entities that belong together without being one: sole traders and their owners, branches and heads."""
+    found = find_roles(entity_records, entity_members)
+    return dg.Output(found, metadata={"roles": rows_as_markdown(count_roles(found))})
+
+
+def tell_choice(report: BlockingReport) -> str:
+    """Where the rules come from, and how many of the matches they were chosen to find."""
+    if report.choice is None:
+        return "pinned by the manifest, or too few records to choose from: the rules of thumb"
+    share, n_examples = report.choice.expected_recall, report.choice.n_examples
+    return (
+        f"learned from {n_examples:,} pairs that agree beyond chance; expected to find {share:.1%} of matches"
+    )
 
 
 def told_recall(quality: PairwiseQuality, report: BlockingReport) -> dict[str, Any]:

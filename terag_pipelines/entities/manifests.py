@@ -43,6 +43,7 @@ _MANIFEST_KEYS = (
     "date_order",
     "max_bad_share",
     "files",
+    "linking",
     "twin",
 )
 _FILE_KEYS = ("name", "path", "format", "csv", "holds", "party_type", "label", "use", "fields", "variables",
@@ -142,6 +143,7 @@ class Manifest:
     time_zone: str = "UTC"
     date_order: str = "dmy"
     max_bad_share: float = 0.05
+    linking: Mapping[str, Any] | None = None
     twin: Mapping[str, Any] | None = None
 
 
@@ -165,6 +167,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
         time_zone=_parse_time_zone(root),
         date_order=root.choice("date_order", ("dmy", "mdy"), "dmy"),
         max_bad_share=share,
+        linking=root.mapping("linking"),
         twin=root.mapping("twin"),
     )
 

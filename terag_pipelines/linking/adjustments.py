@@ -49,10 +49,8 @@ def adjust_weights(
     records: EncodedRecords, left: Codes, right: Codes, compared: Compared, params: AdjustmentParams
 ) -> Floats:
     """What each pair's match weight gains or loses beyond its levels, in bits, shape (n_pairs,)."""
-    total = np.zeros(len(left))
-    for bits in adjustment_parts(records, left, right, compared, params).values():
-        total += bits
-    return total
+    parts = adjustment_parts(records, left, right, compared, params)
+    return np.asarray(sum(parts.values()) + np.zeros(len(left)))
 
 
 def adjustment_parts(
@@ -74,7 +72,7 @@ def adjustment_parts(
         if field in compared and name in records.columns:
             agree = compared[field] == 1
             parts[field] = _crowd_penalty(records.columns[name], left, right, agree, params)
-    parts["names"] = params.other_name_weight * _are_other_names(compared)
+    parts["names"] = np.where(_are_other_names(compared), params.other_name_weight, 0.0)
     return parts
 
 
@@ -95,7 +93,7 @@ def _name_adjustment(
     bits = np.log2(max(float((shares**2).sum()), 1e-12) / np.maximum(shares, 1e-12))
     bits = np.clip(params.strength * bits, -params.max_weight, params.max_weight)
     one, other = column.first[left], column.first[right]
-    return np.where(agree & (one == other) & (one >= 0), bits[one], 0.0)
+    return np.asarray(np.where(agree & (one == other) & (one >= 0), bits[one], 0.0), np.float64)
 
 
 def _crowd_penalty(

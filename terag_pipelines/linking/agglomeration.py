@@ -1,66 +1,136 @@
-"""Clusters inside a suspicious component: the best supported merges first, within constraints."""
+"""Clusters inside doubtful components: best supported merges first, within constraints, all at once."""
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-Edge = tuple[int, int, float, bool]  # members, weight, whether it is a link
-Marks = frozenset[tuple[str, str]]
+import numpy as np
+
+from terag_pipelines.linking.scored_rows import Floats, Mask, Rows
+
+UNKNOWN, SEVERAL = -1, -2
 
 
-class Agglomeration:
-    """Average-linkage merging of a few members; deterministic, ties by member order.
+@dataclass(frozen=True)
+class Edges:
+    """What is known between clusters, each pair once, ordered by (left, right); left < right.
 
-    `marks[i]` are (kind, value) identities of member i: two clusters that hold different values of one kind
-    never merge, nor do clusters without a link between them. A pair never compared counts `unseen_weight`.
+    `weight` is the sum over `n_seen` compared pairs of members; `is_link` where one of them is a link,
+    `is_forbidden` where one of them must not be together.
     """
 
-    def __init__(self, marks: Sequence[Marks], edges: Iterable[Edge], unseen_weight: float) -> None:
-        self._members = {i: [i] for i in range(len(marks))}
-        self._marks = {i: dict(known) for i, known in enumerate(marks)}
-        self._sums: dict[int, dict[int, tuple[float, int, bool]]] = defaultdict(dict)
-        self._unseen_weight = unseen_weight
-        for i, j, weight, is_link in edges:
-            self._sums[i][j] = self._sums[j][i] = (weight, 1, is_link)
-        self._heap = [(-self._average(i, j), i, j) for i in self._sums for j in self._sums[i] if i < j]
-        heapq.heapify(self._heap)
+    left: Rows
+    right: Rows
+    weight: Floats
+    n_seen: Rows
+    is_link: Mask
+    is_forbidden: Mask
 
-    def run(self) -> list[list[int]]:
-        """The clusters, sorted. Merges go on while the average weight between two is above 0."""
-        while self._heap:
-            negative, i, j = heapq.heappop(self._heap)
-            if negative >= 0:
-                break
-            if self._is_current(i, j, -negative) and not self._conflict(i, j):
-                self._merge(i, j)
-        return sorted(sorted(members) for members in self._members.values())
+    def select(self, mask: Mask) -> Edges:
+        """The edges under the mask."""
+        return Edges(*(values[mask] for values in vars(self).values()))
 
-    def _is_current(self, i: int, j: int, average: float) -> bool:
-        return i in self._members and j in self._members and self._average(i, j) == average
+    def relabel(self, labels: Rows) -> Edges:
+        """The edges between the clusters that the labels make of the clusters."""
+        one, other = labels[self.left], labels[self.right]
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        order = np.lexsort((high, low))
+        order = order[low[order] != high[order]]
+        low, high = low[order], high[order]
+        first = np.flatnonzero((np.diff(low, prepend=-1) != 0) | (np.diff(high, prepend=-1) != 0))
+        if len(first) == 0:
+            return self.select(np.zeros(len(self.left), bool))
+        return Edges(
+            low[first],
+            high[first],
+            np.add.reduceat(self.weight[order], first),
+            np.add.reduceat(self.n_seen[order], first),
+            np.logical_or.reduceat(self.is_link[order], first),
+            np.logical_or.reduceat(self.is_forbidden[order], first),
+        )
 
-    def _average(self, i: int, j: int) -> float:
-        total, n_seen, is_linked = self._sums[i][j]
-        if not is_linked:
-            return -math.inf
-        n_pairs = len(self._members[i]) * len(self._members[j])
-        return (total + (n_pairs - n_seen) * self._unseen_weight) / n_pairs
 
-    def _conflict(self, i: int, j: int) -> bool:
-        one, other = self._marks[i], self._marks[j]
-        return any(other.get(kind, value) != value for kind, value in one.items())
+class Marks:
+    """Identities of one kind, by cluster: a code, UNKNOWN, or SEVERAL where people joined different ones."""
 
-    def _merge(self, i: int, j: int) -> None:
-        self._members[i] += self._members.pop(j)
-        self._marks[i] |= self._marks.pop(j)
-        moved = self._sums.pop(j)
-        for k, (total, n_seen, linked) in moved.items():
-            del self._sums[k][j]
-            if k != i:
-                known, n_known, is_linked = self._sums[i].get(k, (0.0, 0, False))
-                self._sums[i][k] = self._sums[k][i] = (known + total, n_known + n_seen, is_linked or linked)
-        for k in self._sums[i]:
-            first, second = min(i, k), max(i, k)
-            heapq.heappush(self._heap, (-self._average(first, second), first, second))
+    def __init__(self, codes: Rows) -> None:
+        self._codes = codes.copy()
+        self._sets: dict[int, frozenset[int]] = {}
+
+    def conflict(self, left: Rows, right: Rows) -> Mask:
+        """Where two clusters are known to be of different identities."""
+        one, other = self._codes[left], self._codes[right]
+        found = (one >= 0) & (other >= 0) & (one != other)
+        for at in np.flatnonzero(
+            ((one == SEVERAL) | (other == SEVERAL)) & (one != UNKNOWN) & (other != UNKNOWN)
+        ):
+            found[at] = not self._held(int(left[at])) & self._held(int(right[at]))
+        return np.asarray(found)
+
+    def merge(self, kept: Rows, gone: Rows) -> None:
+        """Cluster kept[i] takes over the identity of gone[i]; no cluster is in both."""
+        one, other = self._codes[kept], self._codes[gone]
+        differ = (one != UNKNOWN) & (other != UNKNOWN) & ((one != other) | (one == SEVERAL))
+        moved = (one == UNKNOWN) & (other == SEVERAL)
+        for at in np.flatnonzero(differ | moved):
+            held = self._held(int(kept[at])) | self._held(int(gone[at]))
+            self._sets[int(kept[at])] = held
+        self._codes[kept] = np.where(differ, SEVERAL, np.where(one == UNKNOWN, other, one))
+
+    def _held(self, cluster: int) -> frozenset[int]:
+        code = int(self._codes[cluster])
+        return self._sets[cluster] if code == SEVERAL else frozenset({code} - {UNKNOWN})
+
+
+def agglomerate(
+    n: int, edges: Edges, marks: Sequence[Marks], together: tuple[Rows, Rows], unseen_weight: float
+) -> Rows:
+    """The cluster of each of n members, named by its first member, by average linkage over match weights.
+
+    Two clusters merge where a link joins them, the average weight between their members is above 0 (a pair
+    never compared counts `unseen_weight`), none of their members are forbidden to meet and no mark conflicts.
+    Pairs in `together` are merged first, whatever speaks against it. Reciprocal nearest neighbours are merged
+    in rounds: average linkage is reducible, so that the order of merges does not matter (Murtagh, 1983).
+    """
+    labels, sizes = np.arange(n), np.ones(n, np.int64)
+    for one, other in zip(*together, strict=True):
+        pair = np.unique(labels[[one, other]])
+        if len(pair) == 2:
+            labels = _merge(labels, sizes, marks, pair[:1], pair[1:])
+    edges = edges.relabel(labels)
+    while True:
+        kept, gone = _reciprocal_neighbours(edges, sizes, marks, unseen_weight)
+        if len(kept) == 0:
+            return labels
+        merged = _merge(np.arange(n), sizes, marks, kept, gone)
+        labels, edges = merged[labels], edges.relabel(merged)
+
+
+def _merge(labels: Rows, sizes: Rows, marks: Sequence[Marks], kept: Rows, gone: Rows) -> Rows:
+    """Labels after gone[i] became part of kept[i], for clusters; sizes and marks follow in place."""
+    sizes[kept] += sizes[gone]
+    for mark in marks:
+        mark.merge(kept, gone)
+    becomes = np.arange(len(labels))
+    becomes[gone] = kept
+    return becomes[labels]
+
+
+def _reciprocal_neighbours(
+    edges: Edges, sizes: Rows, marks: Sequence[Marks], unseen_weight: float
+) -> tuple[Rows, Rows]:
+    """Pairs of clusters that are each other's best merge; ties go to the pair that comes first."""
+    n_pairs = sizes[edges.left] * sizes[edges.right]
+    average = (edges.weight + (n_pairs - edges.n_seen) * unseen_weight) / n_pairs
+    possible = edges.is_link & ~edges.is_forbidden & (average > 0)
+    for mark in marks:
+        possible &= ~mark.conflict(edges.left, edges.right)
+    at = np.flatnonzero(possible)
+    at = at[np.argsort(-average[at], kind="stable")][::-1]  # the best last, so that it is what stays
+    best = np.full(len(sizes), -1)
+    both = np.stack([edges.left[at], edges.right[at]], axis=1).ravel()
+    best[both] = np.repeat(at, 2)
+    chosen = np.unique(best[best >= 0])
+    mutual = chosen[(best[edges.left[chosen]] == chosen) & (best[edges.right[chosen]] == chosen)]
+    return edges.left[mutual], edges.right[mutual]

@@ -2,89 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from terag_pipelines.linking.block_rules import GROUPS, LADDERS, BlockingRule
 from terag_pipelines.linking.blocking_keys import build_key
+from terag_pipelines.linking.blocks import Blocks, Rows, make_blocks, sort_numbers, without_doubles
 from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_records
 from terag_pipelines.linking.model import CANDIDATE_PAIRS
+from terag_pipelines.linking.rule_choice import RuleChoice, RuleChoiceParams, choose_rules
 
-Rows = npt.NDArray[np.int64]
-RULE_BITS = 6  # up to 64 rules ride in the low bits of a pair's key
-
-
-@dataclass(frozen=True)
-class BlockingRule:
-    """Keys that two records must share, as a ladder from loose to tight.
-
-    The first rung whose pairs fit the budget is taken; blocks over the cap go on to the next rung.
-    `holds_identifier`: agreement says who someone is, so that partial records may take part.
-    `belongs_to_one`: no two parties have the value, so that in blocks over the cap each record is paired with
-    the next one, and one party with very many records is not lost.
-    """
-
-    rungs: tuple[tuple[str, ...], ...]
-    holds_identifier: bool = False
-    belongs_to_one: bool = False
-
-
-def _rule(*rungs: str, holds_identifier: bool = False, belongs_to_one: bool = False) -> BlockingRule:
-    return BlockingRule(tuple(tuple(rung.split("+")) for rung in rungs), holds_identifier, belongs_to_one)
-
-
-DEFAULT_RULES = (
-    _rule("iin", holds_identifier=True, belongs_to_one=True),
-    _rule("bin", holds_identifier=True, belongs_to_one=True),
-    _rule("identifier", holds_identifier=True),
-    _rule("phone", "phone+family_initial", "phone+given_start", holds_identifier=True),
-    _rule("email", "email+family_initial", holds_identifier=True),
-    _rule("name+birth_date"),
-    _rule("family+birth_date"),
-    _rule("given+birth_date"),
-    _rule("swappable_names", "swappable_names+birth_year", "swappable_names+birth_year+postcode"),
-    _rule("name", "name+birth_year", "name+locality", "name+postcode"),
-    _rule("organisation", "organisation+locality"),
-    _rule("organisation_start", "organisation_start+locality"),
-    _rule("organisation_word", "organisation_word+locality", "organisation_word+street"),
-    _rule("postcode+birth_date"),
-    _rule("street+house", "street+house+postcode", "street+house+family"),
-    _rule("swappable_starts+birth_year"),
-    _rule("given_start+family_start", "given_start+family_start+birth_year"),
-    _rule("family+postcode", "family+postcode+house", "family+postcode+street"),
-    _rule("given+postcode", "given+postcode+house", "given+postcode+street"),
-    _rule("birth_date", "birth_date+given_initial", "birth_date+given_start"),
-    _rule("birth_day+family", "birth_day+family+given_initial"),
-    _rule("birth_day+given", "birth_day+given+family_initial"),
-    _rule("family+birth_year", "family+birth_year+given_initial"),
-    _rule("given+birth_year", "given+birth_year+family_initial"),
-    _rule("address"),
-    _rule("email_local", "email_local+birth_year"),
-    _rule("family+locality", "family+locality+given_initial", "family+locality+birth_year"),
-    _rule("given+locality", "given+locality+family_initial", "given+locality+birth_year"),
-    _rule("family"),
-    _rule("given+street"),
-    _rule("family+street"),
-)
+RULE_BITS = 6  # up to 64 rungs ride in the low bits of a pair's key
+MOST_RUNGS = 1 << RULE_BITS
 
 
 @dataclass(frozen=True)
 class BlockingParams:
-    """How many pairs may be made.
+    """Which rules, and how many pairs they may make.
 
-    `pairs_per_record` bounds the pairs of all rules together (before doubles are removed),
-    `rule_pairs_per_record` those of one rule; neither binds below `free_pairs`. A rule that would have to
-    leave out more than `max_purged_share` of its records is skipped.
+    `rules` pins them; without, they are chosen from the data, and LADDERS follow as long as there are fewer
+    pairs than `free_pairs`, which cost next to nothing. `pairs_per_record` bounds the pairs of all rules
+    together (before doubles are removed), `rule_pairs_per_record` those of one rule; neither binds below
+    `free_pairs`. A rule that would have to leave out more than `max_purged_share` of its records is skipped.
+    With `across_datasets` only records of different data sets are paired.
     """
 
-    rules: tuple[BlockingRule, ...] = DEFAULT_RULES
+    rules: tuple[BlockingRule, ...] | None = None
     max_block_size: int = 100
-    pairs_per_record: float = 25.0
+    pairs_per_record: float = 8.0
     rule_pairs_per_record: float = 1.0
-    free_pairs: int = 20_000
+    free_pairs: int = 100_000
     max_purged_share: float = 0.9
+    across_datasets: bool = False
+    choice: RuleChoiceParams = field(default_factory=RuleChoiceParams)
 
 
 @dataclass(frozen=True)
@@ -102,12 +56,16 @@ class RungReport:
 
 @dataclass(frozen=True)
 class BlockingReport:
-    """What blocking did, rung by rung, and which rules took no part and why."""
+    """What blocking did, rung by rung, and which rules took no part and why.
+
+    `choice` says how the rules were chosen; None where they were pinned or the records too few to choose.
+    """
 
     n_records: int
     n_pairs: int
     rungs: tuple[RungReport, ...]
     skipped: tuple[tuple[str, str], ...]  # rule, reason
+    choice: RuleChoice | None = None
 
     @property
     def pairs_per_record(self) -> float:
@@ -162,34 +120,13 @@ def tabulate_pairs(records: EncodedRecords, pairs: PairIndex) -> pa.Table:
 def index_pairs(records: EncodedRecords, params: BlockingParams) -> PairIndex:
     """The candidate pairs as row numbers, for callers that hold the encoded records."""
     search = _Search(records, params)
-    for rule in params.rules:
+    choice = None if params.rules is not None else search.choose()
+    chosen = choice.rules if choice else params.rules or ()
+    for rule in chosen:
         search.apply(rule)
-    return search.finish()
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Rows ordered by block: block b is rows[starts[b] : starts[b] + sizes[b]]."""
-
-    rows: Rows
-    starts: Rows
-    sizes: Rows
-
-    def n_pairs(self, cap: int) -> int:
-        kept = self.sizes[self.sizes <= cap]
-        return int((kept * (kept - 1) // 2).sum())
-
-    def select(self, mask: npt.NDArray[np.bool_]) -> _Blocks:
-        keep = np.repeat(mask, self.sizes)
-        sizes = self.sizes[mask]
-        return _Blocks(self.rows[keep], np.cumsum(sizes) - sizes, sizes)
-
-    def cap_for(self, budget: int, most: int) -> int:
-        """The largest block size up to `most` whose blocks together keep within the budget."""
-        counts = np.bincount(self.sizes[self.sizes <= most], minlength=most + 1)
-        sizes = np.arange(len(counts))
-        within = np.cumsum(counts * (sizes * (sizes - 1) // 2)) <= budget
-        return int(np.flatnonzero(within).max(initial=0))
+    if params.rules is None:
+        search.spend_free_pairs([rule for rule in LADDERS if rule not in chosen])
+    return search.finish(choice)
 
 
 @dataclass
@@ -201,31 +138,58 @@ class _Search:
     found: list[Rows] = field(default_factory=list)
     rungs: list[RungReport] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    cache: dict[str, Codes | None] = field(default_factory=dict)
+    keys: dict[str, Codes | None] = field(default_factory=dict)
+    n_free: int | None = None  # pairs still free; None while rules have to be worth their pairs
+
+    def choose(self) -> RuleChoice | None:
+        """The rules that the records themselves speak for; None where they are too few to tell."""
+        names = [name for listed in GROUPS.values() for name in listed]
+        keys = {name: codes for name in names if (codes := self._key(name)) is not None}
+        return choose_rules(keys, len(self.records), self._budget(), self.params.choice) if keys else None
+
+    def spend_free_pairs(self, rules: Sequence[BlockingRule]) -> None:
+        """Adds the pairs of further rules until there are `free_pairs` different ones."""
+        pairs, n_seen = np.zeros(0, np.int64), 0
+        for rule in rules:
+            if sum(map(len, self.found)) > MOST_RUNGS * self.params.free_pairs:
+                return
+            pairs = np.unique(np.concatenate([pairs, *(keys >> RULE_BITS for keys in self.found[n_seen:])]))
+            n_seen, self.n_free = len(self.found), self.params.free_pairs - len(pairs)
+            if self.n_free <= 0:
+                return
+            self.apply(rule)
 
     def apply(self, rule: BlockingRule) -> None:
+        """Adds the pairs of one rule."""
         rungs = [rung for rung in rule.rungs if all(self._key(name) is not None for name in rung)]
         if not rungs:
-            self.skipped.append(("+".join(rule.rungs[0]), "the records lack a column"))
-            return
-        rows = np.arange(len(self.records), dtype=np.int64)
-        if not rule.holds_identifier:
-            rows = rows[~self.records.is_partial]
-        if rule.belongs_to_one:
-            self._chain("+".join(rungs[0]), self._block(rungs[0], rows))
+            self.skipped.append((rule.name, "the records lack a column"))
+        elif len(self.rungs) + len(rungs) > MOST_RUNGS:
+            self.skipped.append((rule.name, f"there are {MOST_RUNGS} rules already"))
+        elif rule.belongs_to_one:
+            self._chain(rule.name, self._block(rungs[0], self._rows_of(rule)))
         else:
-            self._climb(rungs, rows)
+            self._climb(rungs, self._rows_of(rule))
 
-    def _chain(self, name: str, blocks: _Blocks) -> None:
-        """All pairs of the blocks within the cap; in those over it only of each row with the next."""
-        over = blocks.sizes > blocks.cap_for(self._budget(), self.params.max_block_size)
-        all_pairs, next_ones = _pairs_within(blocks.select(~over)), _neighbours(blocks.select(over))
-        keys = self._pair_keys(*(np.concatenate(sides) for sides in zip(all_pairs, next_ones, strict=True)))
-        self._note(name, blocks, keys, np.zeros_like(over))
+    def _rows_of(self, rule: BlockingRule) -> Rows | None:
+        """The rows that take part; None for all."""
+        if rule.holds_identifier or not self.records.is_partial.any():
+            return None
+        return np.flatnonzero(~self.records.is_partial)
 
-    def _climb(self, rungs: list[tuple[str, ...]], rows: Rows) -> None:
+    def _chain(self, name: str, blocks: Blocks) -> None:
+        """All pairs of the blocks within the cap; in those over it only of each row with the next.
+
+        One party with very many records is not lost so: its number belongs to nobody else.
+        """
+        over = blocks.sizes > blocks.cap_for(self._budget_of_rule(), self.params.max_block_size)
+        parts = blocks.select(~over).pairs(), blocks.select(over).neighbours()
+        left, right = (np.concatenate(sides) for sides in zip(*parts, strict=True))
+        self._note(name, blocks, (left, right), np.zeros_like(over))
+
+    def _climb(self, rungs: list[tuple[str, ...]], rows: Rows | None) -> None:
         blocks = self._block(rungs[0], rows)
-        budget, most = self._budget(), self.params.max_block_size
+        budget, most = self._budget_of_rule(), self.params.max_block_size
         if blocks.n_pairs(most) > budget and len(rungs) > 1:
             self._climb(rungs[1:], rows)
             return
@@ -233,21 +197,26 @@ class _Search:
         if len(rungs) == 1 and blocks.sizes[over].sum() > self.params.max_purged_share * blocks.sizes.sum():
             self.skipped.append(("+".join(rungs[0]), "too many of its records are in blocks over the budget"))
             return
-        self._take("+".join(rungs[0]), blocks, over, is_last=len(rungs) == 1)
-        if over.any() and len(rungs) > 1:
+        is_last = len(rungs) == 1
+        purged = over if is_last else np.zeros_like(over)
+        self._note("+".join(rungs[0]), blocks, blocks.select(~over).pairs(), purged)
+        if over.any() and not is_last:
             self._climb(rungs[1:], np.unique(blocks.select(over).rows))
 
     def _budget(self) -> int:
-        n, spent = len(self.records), sum(len(keys) for keys in self.found)
-        one = max(self.params.rule_pairs_per_record * n, self.params.free_pairs / 2)
+        """Pairs that the rules still to come may make together."""
+        n, spent = len(self.records), sum(map(len, self.found))
         left = max(self.params.pairs_per_record * n, self.params.free_pairs) - spent
-        return int(max(min(one, left), 0))
+        return int(max(left if self.n_free is None else self.n_free, 0))
 
-    def _take(self, name: str, blocks: _Blocks, over: npt.NDArray[np.bool_], is_last: bool) -> None:
-        keys = self._pair_keys(*_pairs_within(blocks.select(~over)))
-        self._note(name, blocks, keys, over if is_last else np.zeros_like(over))
+    def _budget_of_rule(self) -> int:
+        one = max(self.params.rule_pairs_per_record * len(self.records), self.params.free_pairs / 5)
+        return int(min(one, self._budget()))
 
-    def _note(self, name: str, blocks: _Blocks, keys: Rows, purged: npt.NDArray[np.bool_]) -> None:
+    def _note(
+        self, name: str, blocks: Blocks, pairs: tuple[Rows, Rows], purged: npt.NDArray[np.bool_]
+    ) -> None:
+        keys = self._pair_keys(*pairs)
         report = RungReport(
             rule=name,
             n_blocks=len(blocks.sizes),
@@ -261,75 +230,43 @@ class _Search:
         self.rungs.append(report)
 
     def _key(self, name: str) -> Codes | None:
-        if name not in self.cache:
-            self.cache[name] = build_key(self.records, name)
-        return self.cache[name]
+        if name not in self.keys:
+            self.keys[name] = build_key(self.records, name)
+        return self.keys[name]
 
-    def _block(self, rung: tuple[str, ...], rows: Rows) -> _Blocks:
-        group = np.zeros(len(rows), np.int64)
-        for name in rung:
-            codes = self._key(name)
-            assert codes is not None  # noqa: S101 - apply() took only rungs whose keys exist
-            rows, group = _split_groups(rows, group, codes)
-        order = np.argsort(group)
-        rows, group = rows[order], group[order]
-        starts = np.flatnonzero(np.append(True, group[1:] != group[:-1])) if len(group) else rows
-        sizes = np.diff(np.append(starts, len(rows)))
-        return _Blocks(rows, starts, sizes).select(sizes > 1)
+    def _block(self, rung: tuple[str, ...], rows: Rows | None) -> Blocks:
+        return make_blocks([codes for name in rung if (codes := self._key(name)) is not None], rows)
 
     def _pair_keys(self, left: Rows, right: Rows) -> Rows:
-        """The distinct keys of pairs of rows, ordered; a person and an organisation are no pair."""
+        """A number for each distinct pair of rows; a person and an organisation are no pair."""
         kinds = self.records.party_types
-        unlike = (kinds[left] + kinds[right] == 1) | (left == right)  # person 0 and organisation 1
-        low, high = np.minimum(left, right)[~unlike], np.maximum(left, right)[~unlike]
-        return _without_doubles(np.sort(low * len(self.records) + high))
+        if (kinds == 0).any() and (kinds == 1).any():
+            alike = kinds[left] + kinds[right] != 1  # person 0 and organisation 1
+            left, right = left[alike], right[alike]
+        if self.params.across_datasets:
+            across = self.records.datasets[left] != self.records.datasets[right]
+            left, right = left[across], right[across]
+        apart = left != right
+        keys = np.minimum(left, right)[apart] * len(self.records) + np.maximum(left, right)[apart]
+        return without_doubles(sort_numbers(keys)) if self._may_repeat else keys
 
-    def finish(self) -> PairIndex:
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether a record may be in several blocks of one rule, so that a pair may be found twice."""
+        return any(codes is not None and codes.shape[1] > 1 for codes in self.keys.values())
+
+    def finish(self, choice: RuleChoice | None) -> PairIndex:
+        """All pairs, each once, with the rungs that found it."""
         n = max(len(self.records), 1)
-        keys = np.sort(np.concatenate(self.found)) if self.found else np.zeros(0, np.int64)
-        pair, rung = keys >> RULE_BITS, keys & ((1 << RULE_BITS) - 1)
+        keys = sort_numbers(np.concatenate(self.found)) if self.found else np.zeros(0, np.int64)
+        self.found.clear()
+        pair, rung = keys >> RULE_BITS, keys & (MOST_RUNGS - 1)
         first = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, np.int64)
         bits = np.uint64(1) << rung.astype(np.uint64)
         mask = np.bitwise_or.reduceat(bits, first) if len(first) else bits
-        new = np.bincount(
-            rung[first], minlength=len(self.rungs)
-        )  # keys are sorted: the first rung comes first
-        reports = tuple(
-            RungReport(**{**vars(report), "n_new_pairs": int(count)})
-            for report, count in zip(self.rungs, new, strict=True)
-        )
-        report = BlockingReport(len(self.records), len(first), reports, tuple(self.skipped))
-        left, right = (pair[first] // n).astype(np.int32), (pair[first] % n).astype(np.int32)
-        return PairIndex(left, right, mask, report)
-
-
-def _without_doubles(ordered: Rows) -> Rows:
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
-
-
-def _split_groups(rows: Rows, group: Rows, codes: Codes) -> tuple[Rows, Rows]:
-    """Groups split by one more key; a row with several values goes into several groups."""
-    slots = codes[rows]
-    at, slot = np.nonzero(slots >= 0)
-    values = slots[at, slot].astype(np.int64)
-    width, group = int(values.max(initial=0)) + 1, group[at]
-    if int(group.max(initial=0)) >= 2**62 // width:
-        group = np.unique(group, return_inverse=True)[1].astype(np.int64)
-    return rows[at], group * width + values
-
-
-def _neighbours(blocks: _Blocks) -> tuple[Rows, Rows]:
-    """Each row of a block with the next one, in the order of the rows."""
-    block = np.repeat(np.arange(len(blocks.sizes)), blocks.sizes)
-    rows = blocks.rows[np.lexsort((blocks.rows, block))]
-    at = np.flatnonzero(block[1:] == block[:-1])
-    return rows[at], rows[at + 1]
-
-
-def _pairs_within(blocks: _Blocks) -> tuple[Rows, Rows]:
-    """Every pair of rows that share a block."""
-    ends = np.repeat(blocks.starts + blocks.sizes, blocks.sizes)
-    after = ends - np.arange(len(blocks.rows)) - 1  # rows that follow within the block
-    left = np.repeat(np.arange(len(blocks.rows)), after)
-    offset = np.arange(len(left)) - np.repeat(np.cumsum(after) - after, after)
-    return blocks.rows[left], blocks.rows[left + 1 + offset]
+        # keys are sorted: the first rung that found a pair comes first
+        new = np.bincount(rung[first], minlength=len(self.rungs)).tolist()
+        rungs = tuple(replace(rung, n_new_pairs=n_new) for rung, n_new in zip(self.rungs, new, strict=True))
+        report = BlockingReport(len(self.records), len(first), rungs, tuple(self.skipped), choice)
+        left, right = np.divmod(pair[first], n)
+        return PairIndex(left.astype(np.int32), right.astype(np.int32), mask, report)

@@ -1,4 +1,8 @@
-"""Blocking keys: what two records must share to be compared, as integer codes per record."""
+"""Blocking keys: what two records must share to be compared, as integer codes per record.
+
+Keys are exact values, prefixes, sounds, parts of dates, and the rarest words of longer texts; all are made of
+the transliterated values of the records, so that spellings in Kazakh, Russian and Latin letters meet.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +60,7 @@ def _local_part(values: pa.Array) -> pa.Array:
 
 def _last_digits(values: pa.Array) -> pa.Array:
     """The last nine digits, which are the same with and without the country's code."""
-    return pc.replace_substring_regex(values, pattern=r"^.*?(\d{9})$", replacement=r"\1")
+    return pc.utf8_slice_codeunits(values, -9)
 
 
 def _unordered(left: Key, right: Key) -> Key:
@@ -73,22 +77,68 @@ def _unordered(left: Key, right: Key) -> Key:
     return build
 
 
-def _words(field: str) -> Key:
-    """Every word of four letters or more; a record goes into a block for each."""
+def _words(field: str, shortest: int = 3) -> Key:
+    """The rarest words of at least so many characters; a record goes into a block for each."""
 
     def build(records: EncodedRecords) -> Codes | None:
         column = records.columns.get(field)
         if column is None:
             return None
-        words = pl.DataFrame({"text": pl.from_arrow(column.values)}).with_row_index("code")
-        words = words.with_columns(pl.col("text").str.split(" ")).explode("text")
-        words = words.filter(pl.col("text").str.len_chars() >= 4).unique(
-            ["code", "text"], maintain_order=True
+        held = pl.DataFrame({"n": np.append(column.counts(), 0)}).with_row_index("code")
+        words = (
+            pl.DataFrame({"text": pl.from_arrow(column.values)}).with_row_index("code").join(held, on="code")
         )
+        words = words.with_columns(pl.col("text").str.split(" ")).explode("text").unique(["code", "text"])
+        words = words.with_columns(n=pl.col("n").sum().over("text"))
+        words = words.filter((pl.col("text").str.len_chars() >= shortest) & (pl.col("n") > 1))
+        words = words.sort("code", "n", "text")
         slots = encode_lists(words["code"].to_numpy(), words["text"].to_arrow(), len(column.values) + 1).codes
         return slots[column.first]
 
     return build
+
+
+_SOUNDS = (
+    ("[aeiouyhw]", ""),
+    ("[bp]", "b"),
+    ("[vf]", "f"),
+    ("[dt]", "d"),
+    ("[gkqc]", "k"),
+    ("[szx]", "s"),
+    ("[mn]", "n"),
+)
+
+
+def _sound(field: str) -> Key:
+    """The first letter and the consonants behind it, voiced and voiceless as one, doubled ones once.
+
+    In the manner of Russell's Soundex (US patent 1,261,167), without its cut to four signs.
+    """
+
+    def fold(values: pa.Array) -> pa.Array:
+        rest = pc.utf8_slice_codeunits(values, 1)
+        for letters, sound in _SOUNDS:
+            rest = pc.replace_substring_regex(rest, pattern=letters, replacement=sound)
+        for letter in "bdfjklnrs":
+            rest = pc.replace_substring_regex(rest, pattern=f"{letter}{{2,}}", replacement=letter)
+        folded = pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, 1), rest, "")
+        return pc.if_else(pc.greater_equal(pc.utf8_length(folded), 3), folded, pa.scalar(None, pa.string()))
+
+    return _derived(field, fold)
+
+
+def _names_beyond_parts(records: EncodedRecords) -> Codes | None:
+    """Whole names, where some record has a further name or one that is not in parts; else the parts do."""
+    names = [records.columns.get(name) for name in ("given_key", "family_key")]
+    in_parts = [name.first >= 0 for name in names if name is not None]
+    if in_parts and np.logical_or.reduce(in_parts).all() and "alias_keys" not in records.columns:
+        return None
+    return _whole("any_name")(records)
+
+
+def _address_without_parts(records: EncodedRecords) -> Codes | None:
+    """Whole addresses, where they are not in parts."""
+    return None if "street" in records.columns else _whole("address_key")(records)
 
 
 def compact(codes: npt.NDArray[np.int64]) -> Codes:
@@ -116,17 +166,17 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "phone": _derived("phones", _last_digits),
         "email": _whole("emails"),
         "email_local": _derived("emails", _local_part),
-        "name": _whole("any_name"),
+        "name": _names_beyond_parts,
         "given": _whole("given_key"),
         "family": _whole("family_key"),
         "given_initial": _prefix("given_key", 1),
         "given_start": _prefix("given_key", 3),
+        "given_sound": _sound("given_key"),
         "family_initial": _prefix("family_key", 1),
         "family_start": _prefix("family_key", 4),
+        "family_sound": _sound("family_key"),
         "swappable_names": _unordered(_whole("given_key"), _whole("family_key")),
         "swappable_starts": _joint_prefix(3),
-        "name_start": _prefix("name_key", 5),
-        "patronymic": _whole("patronymic_key"),
         "birth_date": _whole("birth_date"),
         "birth_year": _slice("birth_date", 0, 4),
         "birth_day": _slice("birth_date", 4, 8),
@@ -134,9 +184,11 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "locality": _whole("locality"),
         "street": _whole("street"),
         "house": _whole("house"),
-        "address": _whole("address_key"),
+        "address": _address_without_parts,
         "organisation": _whole("organisation_key"),
         "organisation_start": _prefix("organisation_key", 6),
         "organisation_word": _words("organisation_key"),
+        "organisation_sound": _sound("organisation_key"),
+        "description_word": _words("description"),
     }
 )

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.agglomeration import Agglomeration, Edge, Marks
+from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
 from terag_pipelines.linking.encoding import sort_records
-from terag_pipelines.linking.levels import IDENTIFYING
-from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
+from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
+from terag_pipelines.linking.levels import AGREED_IDENTIFIER
+from terag_pipelines.linking.roles import unit_of_organisation
+from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 UNIQUE_NUMBERS = ("iin", "bin")
-UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type")  # two different valid ones never share an entity
-COMPLETENESS = (
-    "given_name",
-    "family_name",
-    "patronymic",
-    "organisation_key",
-    "birth_date",
-    "sex",
-    "iin",
-    "bin",
-    "street",
-    "postcode",
-    "phones",
-    "emails",
-    "identifiers",
-)
+UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", "unit")  # two different ones never share an entity
 
 
 @dataclass(frozen=True)
@@ -61,7 +42,7 @@ class ClusterReport:
     n_components: int
     n_refined: int
     n_entities: int
-    n_forbidden_links: int  # different IIN or BIN, or a partial record linked on name alone
+    n_forbidden_links: int  # different IIN or BIN, a partial record linked on name alone, or by decision
     largest_entity: int
 
 
@@ -74,225 +55,224 @@ class ResolvedEntities:
     report: ClusterReport
 
 
+@dataclass(frozen=True)
+class Identities:
+    """What must not differ within an entity, codes by row, -1 where unknown; and who is known in part."""
+
+    unique: tuple[Rows, ...]  # in the order of UNIQUE_IDENTITIES
+    is_partial: Mask
+
+
+@dataclass(frozen=True)
+class DecidedRows:
+    """People's decisions as pairs of rows: those that are one entity, and those that are not."""
+
+    together: tuple[Rows, Rows]
+    apart: tuple[Rows, Rows]
+
+
 def resolve_entities(
-    records: pa.Table, links: pa.Table, pair_scores: pa.Table, params: ClusterParams = ClusterParams()
+    records: pa.Table,
+    links: pa.Table,
+    pair_scores: pa.Table,
+    params: ClusterParams = ClusterParams(),
+    decisions: pa.Table | None = None,
 ) -> ResolvedEntities:
     """Entities out of LINKS over ENTITY_RECORDS; PAIR_SCORES speak against doubtful merges.
 
     Connected components of the links; those with contradicting evidence, conflicting identities or few
     links are merged anew, best evidence first (average linkage). Few links are no reason where all members
     hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
-    valid IINs or BINs never share an entity, and a partial record joins one only by an identifier or a
-    contact.
+    valid IINs or BINs never share an entity, nor do a head office and its branch, and a partial record joins
+    one only by an identifier or a contact; but what people decided (PAIR_DECISIONS) holds exactly. Decisions
+    about records that are not among these have no effect.
 
-    Raises: LinkingError where a link names a record that is not there.
+    Raises: LinkingError where a link names a record that is not there, or decisions contradict each other.
     """
     ordered = sort_records(records)
-    found = _Links.of(ordered, links)
-    allowed = found.select(~_forbidden(ordered, found, links))
-    evidence = _Links.of(ordered, pair_scores)
-    components = label_components(ordered.num_rows, allowed)
-    suspicious = _suspicious(ordered, components, allowed, evidence, params)
-    labels = _refine(ordered, components, suspicious, (allowed, evidence), params)
-    first = _first_members(ordered, labels)
-    members = _tabulate_members(ordered, labels, first, allowed)
-    entities = _tabulate_entities(ordered, members)
+    scored = _rows_of_tables(ordered, links, pair_scores)
+    identities = identities_of(ordered)
+    labels, report = cluster_rows(ordered, identities, scored, params, decisions)
+    links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
+    members = tabulate_members(ordered, labels, ids_of_entities(ordered, labels), links_held)
+    return ResolvedEntities(tabulate_entities(ordered, members), members, report)
+
+
+def cluster_rows(
+    ordered: pa.Table,
+    identities: Identities,
+    scored: ScoredRows,
+    params: ClusterParams,
+    decisions: pa.Table | None = None,
+) -> tuple[Rows, ClusterReport]:
+    """The number of the entity of each row of sorted records, and what was done to find it."""
+    decided = _rows_of_decisions(ordered, decisions)
+    banned = scored.is_link & forbidden_links(identities, scored)
+    allowed = scored.is_link & ~banned
+    components = _label_components(ordered.num_rows, scored, allowed, decided)
+    suspicious = _suspicious(components, scored, allowed, identities, params)
+    for left, right in (decided.together, decided.apart):
+        suspicious[components[left[components[left] == components[right]]]] = True
+    labels = _refine(components, suspicious, (scored, allowed), identities, decided, params)
+    _check_decisions(ordered, labels, decided)
     report = ClusterReport(
         n_components=int(components.max(initial=-1)) + 1,
         n_refined=int(suspicious.sum()),
-        n_entities=entities.num_rows,
-        n_forbidden_links=len(found.left) - len(allowed.left),
+        n_entities=int(labels.max(initial=-1)) + 1,
+        n_forbidden_links=int(banned.sum()),
         largest_entity=int(np.bincount(labels).max(initial=0)),
     )
-    return ResolvedEntities(entities, members, report)
+    return labels, report
 
 
-@dataclass(frozen=True)
-class _Links:
-    """Scored pairs as rows of the sorted records."""
-
-    left: Rows
-    right: Rows
-    weight: Floats
-    probability: Floats
-
-    @classmethod
-    def of(cls, records: pa.Table, pairs: pa.Table) -> _Links:
-        ids = records["record_id"].combine_chunks()
-        left, right = (
-            pc.index_in(pairs[s], value_set=ids).fill_null(-1).to_numpy() for s in ("left_id", "right_id")
-        )
-        if (left < 0).any() or (right < 0).any():
-            raise LinkingError("a pair names a record_id that entity_records do not have")
-        column = "link_probability" if "link_probability" in pairs.column_names else "match_probability"
-        return cls(
-            left.astype(np.int64),
-            right.astype(np.int64),
-            pairs["match_weight"].to_numpy(),
-            pairs[column].to_numpy(),
-        )
-
-    def select(self, mask: Mask) -> _Links:
-        return _Links(self.left[mask], self.right[mask], self.weight[mask], self.probability[mask])
+def identities_of(ordered: pa.Table) -> Identities:
+    """The identities of sorted records."""
+    partial = ordered["is_partial"].fill_null(False).to_numpy().astype(bool)
+    of_unit = ordered.append_column("unit", unit_of_organisation(ordered))
+    return Identities(tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES), partial)
 
 
-def label_components(n: int, links: _Links) -> Rows:
-    """The number of the connected component of each row."""
-    ones = np.ones(len(links.left), np.int8)
-    graph = coo_matrix((ones, (links.left, links.right)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
-
-
-def _identities(records: pa.Table, column: str) -> pa.Array:
-    """The values that must not differ within an entity; null where they say nothing."""
-    values = records[column].combine_chunks()
-    return pc.if_else(pc.equal(values, "unknown"), pa.scalar(None, values.type), values)
+def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:
+    """Pairs of different identities, and pairs of a partial record that rest on its name alone."""
+    partial = identities.is_partial[scored.left] | identities.is_partial[scored.right]
+    forbidden = partial & ~scored.rests_on_identifier
+    for codes in identities.unique:
+        one, other = codes[scored.left], codes[scored.right]
+        forbidden |= (one >= 0) & (other >= 0) & (one != other)
+    return np.asarray(forbidden)
 
 
 def _codes(records: pa.Table, column: str) -> Rows:
-    values = _identities(records, column).dictionary_encode()
-    return np.asarray(values.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    values = records[column].combine_chunks()
+    known = pc.if_else(pc.equal(values, "unknown"), pa.scalar(None, values.type), values).dictionary_encode()
+    return np.asarray(known.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _forbidden(records: pa.Table, found: _Links, links: pa.Table) -> Mask:
-    """Links across different identities, and links of a partial record that rest on its name alone."""
-    forbidden = np.zeros(len(found.left), bool)
-    for column in UNIQUE_IDENTITIES:
-        codes = _codes(records, column)
-        one, other = codes[found.left], codes[found.right]
-        forbidden |= (one >= 0) & (other >= 0) & (one != other)
-    partial = records["is_partial"].fill_null(False).to_numpy().astype(bool)
-    agreement = "|".join(f"{field}:(?:same|shared)" for field in sorted(IDENTIFYING))
-    known = pc.match_substring_regex(links["pattern"], agreement).to_numpy().astype(bool)
-    return np.asarray(forbidden | ((partial[found.left] | partial[found.right]) & ~known))
+def _positions(records: pa.Table, ids: pa.ChunkedArray) -> Rows:
+    found = pc.index_in(ids, value_set=records["record_id"].combine_chunks()).fill_null(-1)
+    return np.asarray(found.to_numpy(), dtype=np.int64)
+
+
+def _rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -> ScoredRows:
+    left, right = (_positions(ordered, pair_scores[side]) for side in ("left_id", "right_id"))
+    linked = [_positions(ordered, links[side]) for side in ("left_id", "right_id")]
+    if min(side.min(initial=0) for side in (left, right, *linked)) < 0:
+        raise LinkingError("a pair names a record_id that entity_records do not have")
+    n = ordered.num_rows
+    order = np.argsort(linked[0] * n + linked[1])
+    keys = (linked[0] * n + linked[1])[order]
+    at = np.searchsorted(keys, left * n + right)
+    is_link = (
+        (at < len(keys)) & (keys[np.minimum(at, len(keys) - 1)] == left * n + right) if len(keys) else at < 0
+    )
+    probability = pair_scores["match_probability"].to_numpy().copy()
+    probability[is_link] = links["link_probability"].to_numpy()[order[at[is_link]]]
+    known = (
+        pc.match_substring_regex(pair_scores["pattern"], AGREED_IDENTIFIER.pattern).to_numpy().astype(bool)
+    )
+    return ScoredRows(left, right, pair_scores["match_weight"].to_numpy(), probability, is_link, known)
+
+
+def _rows_of_decisions(ordered: pa.Table, decisions: pa.Table | None) -> DecidedRows:
+    none = np.zeros(0, np.int64)
+    if decisions is None or decisions.num_rows == 0:
+        return DecidedRows((none, none), (none, none))
+    left, right = (_positions(ordered, decisions[side]) for side in ("left_id", "right_id"))
+    there, same = (left >= 0) & (right >= 0), decisions["is_match"].to_numpy().astype(bool)
+    together, apart = there & same, there & ~same
+    return DecidedRows((left[together], right[together]), (left[apart], right[apart]))
+
+
+def _label_components(n: int, scored: ScoredRows, allowed: Mask, decided: DecidedRows) -> Rows:
+    """The number of the connected component of each row."""
+    left = np.concatenate([scored.left[allowed], decided.together[0]])
+    right = np.concatenate([scored.right[allowed], decided.together[1]])
+    graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
 def _suspicious(
-    records: pa.Table, components: Rows, links: _Links, evidence: _Links, params: ClusterParams
+    components: Rows, scored: ScoredRows, allowed: Mask, identities: Identities, params: ClusterParams
 ) -> Mask:
     """Components of three or more with few links, evidence against a pair, or conflicting identities."""
     n = int(components.max(initial=-1)) + 1
     sizes = np.bincount(components, minlength=n)
-    possible = np.maximum(sizes * (sizes - 1) / 2, 1)
-    density = np.bincount(components[links.left], minlength=n) / possible
-    within = evidence.select(components[evidence.left] == components[evidence.right])
-    against = np.bincount(components[within.left], within.weight < 0, minlength=n) > 0
+    within = components[scored.left]
+    links = np.bincount(within[allowed], minlength=n)
+    sparse = links < params.least_density * sizes * (sizes - 1) / 2
+    negative = (scored.weight < 0) & (within == components[scored.right])
+    against = np.bincount(within[negative], minlength=n) > 0
     conflicting, same_number = np.zeros(n, bool), np.zeros(n, bool)
-    for column in UNIQUE_IDENTITIES:
-        codes = _codes(records, column)
-        known = codes >= 0
-        held = np.unique(components[known] * (codes.max(initial=0) + 1) + codes[known])
-        n_values = np.bincount(held // (codes.max(initial=0) + 1), minlength=n)
-        conflicting |= n_values > 1
-        if column in UNIQUE_NUMBERS:
-            same_number |= (n_values == 1) & (np.bincount(components[known], minlength=n) == sizes)
-    sparse = (density < params.least_density) & ~same_number
-    return (sizes > 2) & (sparse | against | conflicting)
+    for name, codes in zip(UNIQUE_IDENTITIES, identities.unique, strict=True):
+        n_known, differ = _spread(components, codes, n)
+        conflicting |= differ
+        if name in UNIQUE_NUMBERS:
+            same_number |= ~differ & (n_known == sizes)
+    return (sizes > 2) & ((sparse & ~same_number) | against | conflicting)
+
+
+def _spread(components: Rows, codes: Rows, n: int) -> tuple[Rows, Mask]:
+    """By component, how many rows have a code, and whether two of them differ."""
+    known = codes >= 0
+    held, values = components[known], codes[known]
+    example = np.full(n, -1)
+    example[held] = values
+    differ = np.bincount(held[example[held] != values], minlength=n) > 0
+    return np.bincount(held, minlength=n), differ
 
 
 def _refine(
-    records: pa.Table,
     components: Rows,
     suspicious: Mask,
-    pairs: tuple[_Links, _Links],
+    pairs: tuple[ScoredRows, Mask],
+    identities: Identities,
+    decided: DecidedRows,
     params: ClusterParams,
 ) -> Rows:
-    """Labels of clusters: components, but suspicious ones taken apart."""
+    """Labels of clusters, without gaps: components, but suspicious ones taken apart."""
+    rows = np.flatnonzero(suspicious[components])
+    if len(rows) == 0:
+        return components
+    place = np.full(len(components), -1)
+    place[rows] = np.arange(len(rows))
+    edges = _edges_within(components, place, pairs, decided, params)
+    marks = [Marks(codes[rows]) for codes in identities.unique]
+    together = place[decided.together[0]], place[decided.together[1]]
+    clusters = agglomerate(len(rows), edges, marks, together, params.unseen_weight)
     labels = components.copy()
-    following = int(components.max(initial=-1)) + 1
-    marks = _identity_marks(records, np.flatnonzero(suspicious[components])) if suspicious.any() else {}
-    for rows, edges in _edges_by_component(components, suspicious, pairs, params):
-        local = [marks.get(int(row), frozenset()) for row in rows]
-        for cluster in Agglomeration(local, edges, params.unseen_weight).run():
-            labels[rows[cluster]] = following
-            following += 1
+    labels[rows] = int(components.max()) + 1 + clusters
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
 
 
-def _identity_marks(records: pa.Table, rows: Rows) -> dict[int, Marks]:
-    marks: dict[int, set[tuple[str, str]]] = {}
-    for column in UNIQUE_IDENTITIES:
-        values = _identities(records, column).take(pa.array(rows)).to_pylist()
-        for row, value in zip(rows.tolist(), values, strict=True):
-            if value is not None:
-                marks.setdefault(row, set()).add((column, value))
-    return {row: frozenset(held) for row, held in marks.items()}
-
-
-def _edges_by_component(
-    components: Rows, suspicious: Mask, pairs: tuple[_Links, _Links], params: ClusterParams
-) -> list[tuple[Rows, list[Edge]]]:
-    """For each suspicious component its rows and its scored pairs, numbered within it."""
-    rows = np.flatnonzero(suspicious[components])
-    rows = rows[np.argsort(components[rows], kind="stable")]
-    groups, starts = np.unique(components[rows], return_index=True)
-    place = np.zeros(len(components), np.int64)
-    place[rows] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
-    links, evidence = pairs
-    n = len(components)
-    is_link = np.isin(evidence.left * n + evidence.right, links.left * n + links.right)
-    inside = (components[evidence.left] == components[evidence.right]) & suspicious[components[evidence.left]]
-    chosen = evidence.select(inside)
-    order = np.argsort(components[chosen.left], kind="stable")
-    weights = np.clip(chosen.weight, -params.max_weight, params.max_weight)[order].tolist()
-    left, right = place[chosen.left][order].tolist(), place[chosen.right][order].tolist()
-    bounds = np.searchsorted(components[chosen.left][order], np.append(groups, np.iinfo(np.int64).max))
-    edges = list(zip(left, right, weights, is_link[inside][order].tolist(), strict=True))
-    members = np.split(rows, starts[1:])
-    return (
-        [(member, edges[bounds[k] : bounds[k + 1]]) for k, member in enumerate(members)]
-        if len(groups)
-        else []
+def _edges_within(
+    components: Rows,
+    place: Rows,
+    pairs: tuple[ScoredRows, Mask],
+    decided: DecidedRows,
+    params: ClusterParams,
+) -> Edges:
+    """The scored pairs and the decisions inside the components whose rows have a place, by those places."""
+    scored, allowed = pairs
+    inside = (place[scored.left] >= 0) & (components[scored.left] == components[scored.right])
+    found = scored.select(inside)
+    left, right = decided.apart
+    near = (place[left] >= 0) & (components[left] == components[right])
+    n_apart = int(near.sum())
+    return Edges(
+        np.concatenate([place[found.left], place[left[near]]]),
+        np.concatenate([place[found.right], place[right[near]]]),
+        np.concatenate([np.clip(found.weight, -params.max_weight, params.max_weight), np.zeros(n_apart)]),
+        np.concatenate([np.ones(len(found.left), np.int64), np.zeros(n_apart, np.int64)]),
+        np.concatenate([allowed[inside], np.zeros(n_apart, bool)]),
+        np.concatenate([np.zeros(len(found.left), bool), np.ones(n_apart, bool)]),
     )
 
 
-def _first_members(records: pa.Table, labels: Rows) -> Rows:
-    """For each cluster the row of its earliest member: by first_seen, unknown last, then by record_id."""
-    seen = records["first_seen"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
-    order = np.lexsort((np.arange(len(labels)), seen, labels))
-    ordered = labels[order]
-    return order[np.append(True, ordered[1:] != ordered[:-1])] if len(labels) else order
-
-
-def name_entity(record_id: str) -> str:
-    """The canonical id of the entity whose earliest member this is."""
-    return "ent_" + blake2b(record_id.encode(), digest_size=8).hexdigest()
-
-
-def _tabulate_members(records: pa.Table, labels: Rows, first: Rows, links: _Links) -> pa.Table:
-    ids = pa.array(
-        [name_entity(i) for i in records["record_id"].take(pa.array(first)).to_pylist()], pa.string()
-    )
-    same = labels[links.left] == labels[links.right]
-    strongest = np.full(len(labels), np.nan)
-    for side in (links.left[same], links.right[same]):
-        np.fmax.at(strongest, side, links.probability[same])
-    return ENTITY_MEMBERS.from_columns(
-        record_id=records["record_id"].combine_chunks(),
-        entity_id=ids.take(pa.array(labels)),
-        link_probability=pa.array(strongest, from_pandas=True),
-    )
-
-
-def _tabulate_entities(records: pa.Table, members: pa.Table) -> pa.Table:
-    """One row for each entity: the name of the most complete record, the most common birth date."""
-    filled = [
-        pl.col(c).is_not_null() if c not in ("phones", "emails", "identifiers") else pl.col(c).list.len() > 0
-        for c in COMPLETENESS
-    ]
-    frame = pl.DataFrame(pl.from_arrow(records))
-    frame = frame.with_columns(pl.Series("entity_id", members["entity_id"].combine_chunks()))
-    frame = frame.with_columns(n_filled=pl.sum_horizontal(pl.concat_list(filled).list.sum().fill_null(0)))
-    frame = frame.sort("entity_id", "is_partial", -pl.col("n_filled").cast(pl.Int64), "record_id")
-    kinds = pl.col("party_type")
-    entities = frame.group_by("entity_id", maintain_order=True).agg(
-        party_type=kinds.filter(kinds != "unknown").first(),
-        display_name=pl.col("display_name").drop_nulls().first(),
-        birth_date=pl.col("birth_date").drop_nulls().mode().min(),
-        iin=pl.col("iin").drop_nulls().first(),
-        bin=pl.col("bin").drop_nulls().first(),
-        n_records=pl.len().cast(pl.Int64),
-        is_partial=pl.col("is_partial").fill_null(False).all(),
-        is_watchlist=pl.col("is_watchlist").fill_null(False).any(),
-    )
-    return ENTITIES.conform(entities.with_columns(pl.col("party_type").fill_null("unknown")).to_arrow())
+def _check_decisions(ordered: pa.Table, labels: Rows, decided: DecidedRows) -> None:
+    clash = np.flatnonzero(labels[decided.apart[0]] == labels[decided.apart[1]])
+    if len(clash):
+        one, other = (ordered["record_id"][int(side[clash[0]])].as_py() for side in decided.apart)
+        raise LinkingError(
+            f"decisions contradict each other: {one} and {other} were decided to be apart, "
+            f"but other decisions tie them together; undo one of them"
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import Codes, EncodedRecords
+from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
+    Texts,
     best_over_slots,
     closeness_of,
     contains,
@@ -40,14 +42,19 @@ def compare_phones(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
     column = records.columns.get("phones")
     if column is None:
         return {}
-    ends = pc.utf8_slice_codeunits(column.values, -9)
-    texts = np.asarray(ends.to_numpy(zero_copy_only=False), dtype=object)
+    texts = column.once("last digits", lambda: _last_digits(column))
 
     def closeness(one: Codes, other: Codes) -> Similarity:
         return closeness_of(edit_distance(one, other, texts))
 
     best = best_over_slots(column, left, right, closeness)
     return {"phone": grade("phone", best, ("shared", 10.0), ("typo", 8.0))}
+
+
+def _last_digits(column: Column) -> Texts:
+    """What is the same with and without the country's code."""
+    ends = pc.utf8_slice_codeunits(column.values, -9)
+    return np.asarray(ends.to_numpy(zero_copy_only=False), dtype=object)
 
 
 def compare_emails(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
@@ -59,9 +66,7 @@ def compare_emails(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
     if column is None:
         return {}
     texts = column.texts
-    mailboxes = pc.replace_substring_regex(column.values, pattern="@.*$", replacement="")
-    local = column.regroup(mailboxes)
-    own = column.flag(pc.invert(pc.is_in(mailboxes, value_set=pa.array(ROLE_MAILBOXES))))
+    local, own = column.once("mailboxes", lambda: _mailboxes(column))
 
     def closeness(left_codes: Codes, right_codes: Codes) -> Similarity:
         one, other = where_both(own[left_codes] & own[right_codes], left_codes, right_codes)
@@ -72,6 +77,13 @@ def compare_emails(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
     best = best_over_slots(column, left, right, closeness)
     levels = grade("email", best, ("shared", 1.0), ("same_local", 0.9985), ("similar", 0.92 * 0.99))
     return {"email": levels}
+
+
+def _mailboxes(column: Column) -> tuple[Codes, npt.NDArray[np.bool_]]:
+    """By code: what stands before the @, as a code of its own, and whether it belongs to someone."""
+    names = pc.replace_substring_regex(column.values, pattern="@.*$", replacement="")
+    role = pc.is_in(names, value_set=pa.array(ROLE_MAILBOXES))
+    return column.regroup(names), column.flag(pc.invert(role))
 
 
 # Address
@@ -132,8 +144,8 @@ def _street_agreement(records: EncodedRecords, left: Codes, right: Codes) -> Lev
         return None
     one, other, texts = column.first[left], column.first[right], column.texts
     alike = jaro_winkler(one, other, texts)
-    n_words = column.regroup(pc.count_substring(column.values, " "))
-    long = column.flag(pc.greater_equal(pc.utf8_length(column.values), 5))
+    n_words = column.once("n_words", lambda: column.regroup(pc.count_substring(column.values, " ")))
+    long = column.once("long", lambda: column.flag(pc.greater_equal(pc.utf8_length(column.values), 5)))
     longer = (alike >= 0) & (alike < 0.88) & (n_words[one] != n_words[other])
     at = np.flatnonzero(longer & long[one] & long[other])
     alike[at] = np.where(contains(one[at], other[at], texts) >= 0.92, 1.0, alike[at])

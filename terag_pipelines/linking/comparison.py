@@ -14,6 +14,7 @@ from terag_pipelines.linking.comparing_identities import (
     compare_sexes,
 )
 from terag_pipelines.linking.comparing_names import compare_names, compare_organisations, compare_patronymics
+from terag_pipelines.linking.comparing_texts import compare_descriptions
 from terag_pipelines.linking.encoding import Codes, EncodedRecords
 from terag_pipelines.linking.levels import FIELDS, Compared, Levels
 
@@ -30,6 +31,7 @@ COMPARISONS: tuple[Callable[[EncodedRecords, Codes, Codes], dict[str, Levels]], 
     compare_phones,
     compare_emails,
     compare_addresses,
+    compare_descriptions,
 )
 
 

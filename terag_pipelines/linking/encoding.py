@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.variants import GENERATION
 
 Codes = npt.NDArray[np.int32]
+Made = TypeVar("Made")
 
 MISSING = -1
 PARTY_TYPES = ("person", "organisation", "unknown")
@@ -33,6 +35,7 @@ SINGLE_FIELDS = (
     "locality",
     "postcode",
     "address_key",
+    "description",
 )
 LIST_FIELDS = ("identifiers", "phones", "emails", "alias_keys")
 MAX_VALUES = 6  # of one list field of one record; further ones take no part
@@ -48,6 +51,14 @@ class Column:
 
     codes: Codes
     values: pa.Array
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` made of the values when it was first asked for under this name."""
+        if name not in self.memo:
+            self.memo[name] = make()
+        made: Made = self.memo[name]
+        return made
 
     @property
     def first(self) -> Codes:
@@ -74,6 +85,32 @@ class Column:
         return np.bincount(held, minlength=len(self.values)).astype(np.int64)
 
 
+EMPTY = Column(np.zeros((0, 1), np.int32), pa.array([], pa.string()))
+
+
+class Columns(Mapping[str, Column]):
+    """The columns of encoded records by name, made when first asked for; those without a value are absent."""
+
+    def __init__(self, builders: Mapping[str, Callable[[], Column]]) -> None:
+        self._builders = builders
+        self._built: dict[str, Column | None] = {}
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._built:
+            column = self._builders[name]()
+            self._built[name] = column if len(column.values) else None
+        found = self._built[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._builders if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass(frozen=True)
 class EncodedRecords:
     """Records in the order of record_id, as codes. Fields without any value are left out of `columns`."""
@@ -81,6 +118,7 @@ class EncodedRecords:
     record_ids: pa.Array
     party_types: npt.NDArray[np.int8]  # index into PARTY_TYPES
     is_partial: npt.NDArray[np.bool_]
+    datasets: Codes  # (n_records,)
     columns: Mapping[str, Column]
 
     def __len__(self) -> int:
@@ -94,27 +132,72 @@ class EncodedRecords:
 
 def sort_records(records: pa.Table) -> pa.Table:
     """The records in the order of record_id, in one chunk: results never depend on the order of input."""
-    ids = records["record_id"].combine_chunks()
-    if len(ids) > 1 and not pc.all(pc.less(ids[:-1], ids[1:])).as_py():
+    if not pl.Series(values=records["record_id"]).is_sorted():
         records = records.sort_by("record_id")
     return records.combine_chunks()
 
 
 def encode_records(records: pa.Table) -> EncodedRecords:
     """Codes for every field that has a value anywhere. The records may come in any order."""
-    ordered = sort_records(records)
-    columns = {name: _encode_single(ordered[name]) for name in SINGLE_FIELDS}
-    columns |= _encode_names(ordered)
-    columns |= {name: _encode_lists(ordered[name]) for name in LIST_FIELDS}
-    columns["birth_date"] = _as_digits(columns["birth_date"])
-    columns["any_name"] = join_columns([columns["name_key"], columns["alias_keys"]])
+    return encode_sorted(sort_records(records))
+
+
+def encode_sorted(ordered: pa.Table) -> EncodedRecords:
+    """The same for records that sort_records gave; of ENTITY_RECORDS only record_id must be there."""
+    absent = [known for known in ENTITY_RECORDS.schema if known.name not in ordered.column_names]
+    for known in absent:
+        ordered = ordered.append_column(known, pa.nulls(ordered.num_rows, known.type))
     kinds = pc.index_in(ordered["party_type"], value_set=pa.array(PARTY_TYPES)).fill_null(2)
     return EncodedRecords(
         record_ids=_flat(ordered["record_id"]),
         party_types=kinds.to_numpy().astype(np.int8),
         is_partial=ordered["is_partial"].fill_null(False).to_numpy().astype(np.bool_),
-        columns={name: column for name, column in columns.items() if len(column.values)},
+        datasets=_dictionary(_flat(ordered["dataset"]))[0],
+        columns=_columns_of(ordered),
     )
+
+
+def _columns_of(records: pa.Table) -> Columns:
+    names = _Names(records)
+    builders: dict[str, Callable[[], Column]] = {
+        name: partial(_encode_single, records[name]) for name in SINGLE_FIELDS
+    }
+    builders |= {name: partial(_encode_lists, records[name]) for name in LIST_FIELDS}
+    builders |= {name: partial(names.part, name) for name in NAME_FIELDS}
+    builders["birth_date"] = lambda: _as_digits(_encode_single(records["birth_date"]))
+    builders["generation"] = names.generations
+    columns = Columns(builders)
+    builders["any_name"] = lambda: join_columns([columns.get(n, EMPTY) for n in ("name_key", "alias_keys")])
+    return columns
+
+
+class _Names:
+    """Given and family names in one vocabulary, the generation behind a family name apart."""
+
+    def __init__(self, records: pa.Table) -> None:
+        self._records = records
+
+    @cached_property
+    def _joint(self) -> Column:
+        return _encode_single(pa.concat_arrays([_flat(self._records[name]) for name in NAME_FIELDS]))
+
+    @cached_property
+    def _plain(self) -> Column:
+        return derive(self._joint, pc.replace_substring_regex(self._joint.values, GENERATION, ""))
+
+    def part(self, name: str) -> Column:
+        half = np.split(self._plain.codes, [self._records.num_rows])[NAME_FIELDS.index(name)]
+        return Column(half, self._plain.values if (half >= 0).any() else self._plain.values[:0])
+
+    def generations(self) -> Column:
+        family = Column(np.split(self._joint.codes, [self._records.num_rows])[1], self._joint.values)
+        return derive(family, _generations(self._joint.values))
+
+
+def distinct_keys(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Codes]:
+    """The distinct keys in order of appearance, and for each key its number among them."""
+    encoded = pa.array(keys).dictionary_encode()
+    return encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
 
 
 def derive(column: Column, derived: pa.Array) -> Column:
@@ -129,7 +212,8 @@ def join_columns(columns: Sequence[Column]) -> Column:
     slots = [
         np.append(codes[start:stop], np.int32(MISSING))[column.codes]
         for column, start, stop in zip(columns, bounds, bounds[1:], strict=False)
-    ]
+        if len(column.values)
+    ] or [columns[0].codes]
     return Column(np.hstack(slots), values)
 
 
@@ -152,17 +236,6 @@ def _dictionary(values: pa.Array) -> tuple[Codes, pa.Array]:
     ), encoded.dictionary
 
 
-def _encode_names(records: pa.Table) -> dict[str, Column]:
-    parts = [_flat(records[name]) for name in NAME_FIELDS]
-    joint = _encode_single(pa.concat_arrays(parts))
-    plain = derive(joint, pc.replace_substring_regex(joint.values, GENERATION, ""))
-    halves = np.split(plain.codes, [records.num_rows])
-    columns = {n: Column(half, plain.values) for n, half in zip(NAME_FIELDS, halves, strict=True)}
-    family = Column(np.split(joint.codes, [records.num_rows])[1], joint.values)
-    columns["generation"] = derive(family, _generations(joint.values))
-    return {name: column for name, column in columns.items() if (column.codes >= 0).any()}
-
-
 def _generations(names: pa.Array) -> pa.Array:
     """ "younger" or "older" for a name with Jr or Sr behind it, else null."""
     found = pc.extract_regex(names, GENERATION)
@@ -173,9 +246,20 @@ def _generations(names: pa.Array) -> pa.Array:
 
 
 def _encode_lists(column: pa.ChunkedArray) -> Column:
-    frame = pl.DataFrame({"v": pl.from_arrow(_flat(column))}).with_row_index("row").explode("v")
-    frame = frame.filter(pl.col("v").is_not_null() & (pl.col("v") != "")).unique(maintain_order=True)
-    return encode_lists(frame["row"].to_numpy(), frame["v"].to_arrow(), len(column))
+    lists = _flat(column)
+    rows, values = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
+    keep = pc.fill_null(pc.not_equal(values, ""), False)
+    rows, values = rows[keep.to_numpy(zero_copy_only=False)], values.filter(keep)
+    if len(rows) > 1 and (rows[1:] == rows[:-1]).any():
+        rows, values = _without_repeats(rows, values)
+    return encode_lists(rows, values, len(lists))
+
+
+def _without_repeats(rows: npt.NDArray[Any], values: pa.Array) -> tuple[npt.NDArray[Any], pa.Array]:
+    """Each value of a row once, where it came first."""
+    codes, distinct = _dictionary(values)
+    first = np.sort(np.unique(rows.astype(np.int64) * len(distinct) + codes, return_index=True)[1])
+    return rows[first], values.take(pa.array(first))
 
 
 def encode_lists(rows: npt.NDArray[Any], values: pa.Array, n_rows: int) -> Column:

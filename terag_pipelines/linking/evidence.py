@@ -10,30 +10,16 @@ candidate is mistaken for, and u of random pairs, measured beside it on four dat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from terag_pipelines.linking.levels import FIELD_BY_NAME, Compared, Levels
+from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels
+from terag_pipelines.linking.patterns import PatternCounts
 
 Floats = npt.NDArray[np.float64]
-BITS = 4  # of a pattern key for each field: up to 15 levels
-
-
-@dataclass(frozen=True)
-class PatternCounts:
-    """Distinct patterns of levels (n_patterns, n_fields), ordered, and how many pairs show each."""
-
-    fields: tuple[str, ...]
-    patterns: Levels
-    counts: Floats
-
-    @property
-    def n_pairs(self) -> float:
-        """How many pairs were counted."""
-        return float(self.counts.sum())
 
 
 @dataclass(frozen=True)
@@ -98,37 +84,6 @@ class FittedEvidence:
         for at, field in enumerate(self.fields):
             total += self.level_weights(field)[patterns[:, at]]
         return total
-
-
-def pattern_keys(compared: Compared) -> npt.NDArray[np.int64]:
-    """One integer for each pair that stands for its levels in all fields."""
-    arrays = list(compared.values())
-    keys = np.zeros(len(arrays[0]) if arrays else 0, np.int64)
-    for levels in arrays:
-        keys = (keys << BITS) | levels
-    return keys
-
-
-def unpack_keys(keys: npt.NDArray[np.int64], n_fields: int) -> Levels:
-    """The levels (n_keys, n_fields) that pattern keys stand for."""
-    shifts = BITS * np.arange(n_fields - 1, -1, -1)
-    return ((keys[:, None] >> shifts) & ((1 << BITS) - 1)).astype(np.int8)
-
-
-def count_patterns(fields: Sequence[str], keys: npt.NDArray[np.int64]) -> PatternCounts:
-    """Patterns and counts of one partition of pairs."""
-    distinct, counts = np.unique(keys, return_counts=True)
-    return PatternCounts(tuple(fields), unpack_keys(distinct, len(fields)), counts.astype(np.float64))
-
-
-def merge_counts(parts: Iterable[PatternCounts]) -> PatternCounts:
-    """The counts of several partitions together: fields must be the same."""
-    found = list(parts)
-    fields = found[0].fields
-    columns = {f: np.concatenate([part.patterns[:, i] for part in found]) for i, f in enumerate(fields)}
-    keys, which = np.unique(pattern_keys(columns), return_inverse=True)
-    counts = np.bincount(which, np.concatenate([part.counts for part in found]), minlength=len(keys))
-    return PatternCounts(fields, unpack_keys(keys, len(fields)), counts.astype(np.float64))
 
 
 def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams) -> FittedEvidence:

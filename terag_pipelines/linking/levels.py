@@ -7,6 +7,7 @@ among candidate pairs that do not match. The defaults decide where there are too
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -121,9 +122,19 @@ FIELDS = (
         ("part", 0.05, 0.10),
         ("different", 0.10, 0.75),
     ),
+    _field(
+        "description",
+        ("same", 0.25, 0.002),
+        ("close", 0.35, 0.01),
+        ("similar", 0.25, 0.05),
+        ("vague", 0.10, 0.20),
+        ("different", 0.05, 0.738),
+    ),
 )
 FIELD_BY_NAME: Mapping[str, Field] = MappingProxyType({field.name: field for field in FIELDS})
 IDENTIFYING = frozenset({"iin", "bin", "identifiers", "phone", "email"})
+AGREED_IDENTIFIER = re.compile("|".join(f"{field}:(?:same|shared)" for field in sorted(IDENTIFYING)))
+"""Found in the text of a pattern where an identifier or a contact agrees."""
 
 
 def rank(field: str, level: str) -> int:

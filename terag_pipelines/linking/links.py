@@ -33,14 +33,16 @@ def decide_links(
     pair_scores: pa.Table, calibrator: Calibrator | None = None, params: LinkParams = LinkParams()
 ) -> pa.Table:
     """LINKS: the pairs of PAIR_SCORES whose probability, calibrated where it can be, is high enough."""
-    raw = pair_scores["match_probability"].to_numpy()
-    probabilities = raw if calibrator is None else np.asarray(calibrator.apply(raw), dtype=np.float64)
+    probabilities = link_probabilities(pair_scores["match_probability"].to_numpy(), calibrator)
     keep = pa.array(probabilities >= params.threshold_probability)
-    n_links = int(np.count_nonzero(probabilities >= params.threshold_probability))
     table = pair_scores.append_column("link_probability", pa.array(probabilities)).filter(keep)
-    return LINKS.conform(
-        table.append_column("is_calibrated", pa.array([calibrator is not None] * n_links, pa.bool_()))
-    )
+    calibrated = pa.repeat(pa.scalar(calibrator is not None), table.num_rows)
+    return LINKS.conform(table.append_column("is_calibrated", calibrated))
+
+
+def link_probabilities(raw: Floats, calibrator: Calibrator | None) -> Floats:
+    """Match probabilities, calibrated where there is a calibrator."""
+    return raw if calibrator is None else np.asarray(calibrator.apply(raw), dtype=np.float64)
 
 
 def labelled_scores(

@@ -117,3 +117,37 @@ PAIR_DECISIONS = TableSchema(
     key=("left_id", "right_id"),
 )
 """What people decided in review; the decision that holds now, one for each pair."""
+
+ENTITY_CHANGES = TableSchema(
+    name="entity_changes",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),
+            ("change", TEXT),  # born, grew, shrank, merged, split, "taken over" (by into_ids), ended
+            ("from_ids", pa.list_(TEXT)),  # earlier entities whose records are here now
+            ("into_ids", pa.list_(TEXT)),  # entities that have records which were here
+            ("n_before", pa.int64()),  # records
+            ("n_after", pa.int64()),
+            ("cause", TEXT),  # "new record", "corrected record", "removed record", "evidence or decision"
+            ("left_id", TEXT),  # of a merger: the strongest link between records that were apart before
+            ("right_id", TEXT),
+        ]
+    ),
+    key=("entity_id",),
+)
+"""What became of the entities of an earlier run; those that stayed as they were are not listed."""
+
+ENTITY_ROLES = TableSchema(
+    name="entity_roles",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),
+            ("role", TEXT),  # "sole_trader_of" a person, "branch_of" an organisation
+            ("object_entity_id", TEXT),
+            ("basis", TEXT),  # what both share: "iin", "organisation_name"
+            ("record_id", TEXT),  # of entity_id, the first that shows it
+        ]
+    ),
+    key=("entity_id", "role", "object_entity_id"),
+)
+"""Entities that belong together without being one."""

@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
-from terag_pipelines.linking.blocking import BlockingParams, CandidatePairs, find_candidate_pairs
-from terag_pipelines.linking.clusters import ClusterParams, ResolvedEntities, resolve_entities
-from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links
+from terag_pipelines.linking.blocking import (
+    BlockingParams,
+    CandidatePairs,
+    PairIndex,
+    index_pairs,
+    tabulate_pairs,
+)
+from terag_pipelines.linking.clusters import (
+    ClusterParams,
+    ClusterReport,
+    ResolvedEntities,
+    cluster_rows,
+    forbidden_links,
+    identities_of,
+)
+from terag_pipelines.linking.encoding import EncodedRecords, encode_sorted, sort_records
+from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
+from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse, unchanged_records
+from terag_pipelines.linking.lineage import NamedEntities, name_entities
+from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
+from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
-from terag_pipelines.linking.scoring import PairScores, ScoringParams, score_pairs
+from terag_pipelines.linking.scored_rows import ScoredRows
+from terag_pipelines.linking.scoring import (
+    PairScores,
+    ScoredPairs,
+    ScoringParams,
+    score_compared,
+    tabulate_scores,
+    weights_to_probabilities,
+)
 
 
 @dataclass(frozen=True)
@@ -25,14 +53,76 @@ class LinkingParams:
 
 @dataclass(frozen=True)
 class LinkedRecords:
-    """What every stage gave; the qualities are None without labels."""
+    """What every stage gave. Tables are made when first asked for; `labels` is the entity of each row.
 
-    pairs: CandidatePairs
-    scores: PairScores
-    links: pa.Table
-    resolved: ResolvedEntities
-    blocking_quality: PairwiseQuality | None
-    quality: PairwiseQuality | None
+    The qualities are None without labels of the truth.
+    """
+
+    ordered: pa.Table  # ENTITY_RECORDS, sorted
+    encoded: EncodedRecords
+    index: PairIndex
+    scored: ScoredPairs
+    rows: ScoredRows
+    labels: np.ndarray[tuple[int], np.dtype[np.int64]]
+    cluster_report: ClusterReport
+    params: LinkingParams
+    calibrator: Calibrator | None
+    truth: pa.Table | None
+    earlier: EarlierRun | None
+    n_reused_pairs: int
+
+    @cached_property
+    def pairs(self) -> CandidatePairs:
+        """CANDIDATE_PAIRS, and how they were found."""
+        return CandidatePairs(tabulate_pairs(self.encoded, self.index), self.index.report)
+
+    @cached_property
+    def scores(self) -> PairScores:
+        """PAIR_SCORES, the LINK_MODEL behind them, and how its fit went."""
+        return tabulate_scores(self.pairs.table, self.scored)
+
+    @cached_property
+    def links(self) -> pa.Table:
+        """LINKS."""
+        return decide_links(self.scores.scores, self.calibrator, self.params.links)
+
+    @cached_property
+    def _links_held(self) -> ScoredRows:
+        allowed = self.rows.is_link & ~forbidden_links(identities_of(self.ordered), self.rows)
+        return self.rows.select(allowed)
+
+    @cached_property
+    def _named(self) -> NamedEntities:
+        if self.earlier is None:
+            return NamedEntities(ids_of_entities(self.ordered, self.labels), ENTITY_CHANGES.empty())
+        unchanged = unchanged_records(self.earlier.records, self.ordered)
+        return name_entities(self.ordered, self.labels, self.earlier.members, unchanged, self._links_held)
+
+    @cached_property
+    def members(self) -> pa.Table:
+        """ENTITY_MEMBERS."""
+        return tabulate_members(self.ordered, self.labels, self._named.ids, self._links_held)
+
+    @property
+    def changes(self) -> pa.Table:
+        """ENTITY_CHANGES since the earlier run; empty without one."""
+        return self._named.changes
+
+    @cached_property
+    def resolved(self) -> ResolvedEntities:
+        """ENTITIES and ENTITY_MEMBERS."""
+        entities = tabulate_entities(self.ordered, self.members)
+        return ResolvedEntities(entities, self.members, self.cluster_report)
+
+    @cached_property
+    def blocking_quality(self) -> PairwiseQuality | None:
+        """Candidate pairs against the truth."""
+        return None if self.truth is None else pair_quality(self.pairs.table, self.truth)
+
+    @cached_property
+    def quality(self) -> PairwiseQuality | None:
+        """Entities against the truth."""
+        return None if self.truth is None else pairwise_quality(self.members, self.truth)
 
 
 def link_records(
@@ -40,18 +130,48 @@ def link_records(
     labels: pa.Table | None = None,
     params: LinkingParams = LinkingParams(),
     calibrator: Calibrator | None = None,
+    decisions: pa.Table | None = None,
+    earlier: EarlierRun | None = None,
 ) -> LinkedRecords:
-    """ENTITY_RECORDS to entities. LABELS are only scored against."""
-    pairs = find_candidate_pairs(records, params.blocking)
-    scores = score_pairs(records, pairs.table, params.scoring)
-    links = decide_links(scores.scores, calibrator, params.links)
-    resolved = resolve_entities(records, links, scores.scores, params.clusters)
-    judged = labels is not None and labels.num_rows > 0
+    """ENTITY_RECORDS to entities. LABELS are only scored against; PAIR_DECISIONS hold exactly.
+
+    With an earlier run, pairs of records that did not change are not compared again and entities keep their
+    ids; who belongs together is the same as without it.
+
+    Raises: LinkingError where decisions contradict each other.
+    """
+    ordered = sort_records(records)
+    encoded = encode_sorted(ordered)
+    index = index_pairs(encoded, params.blocking)
+    reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
+    scored = score_compared(encoded, index.left, index.right, reused.compared, params.scoring)
+    rows = _as_rows(index, scored, calibrator, params.links)
+    labelled, report = cluster_rows(ordered, identities_of(ordered), rows, params.clusters, decisions)
     return LinkedRecords(
-        pairs=pairs,
-        scores=scores,
-        links=links,
-        resolved=resolved,
-        blocking_quality=pair_quality(pairs.table, labels) if judged else None,
-        quality=pairwise_quality(resolved.members, labels) if judged else None,
+        ordered=ordered,
+        encoded=encoded,
+        index=index,
+        scored=scored,
+        rows=rows,
+        labels=labelled,
+        cluster_report=report,
+        params=params,
+        calibrator=calibrator,
+        truth=labels if labels is not None and labels.num_rows else None,
+        earlier=earlier,
+        n_reused_pairs=reused.n_reused,
+    )
+
+
+def _as_rows(
+    index: PairIndex, scored: ScoredPairs, calibrator: Calibrator | None, params: LinkParams
+) -> ScoredRows:
+    probability = link_probabilities(weights_to_probabilities(scored.match_weights), calibrator)
+    return ScoredRows(
+        left=index.left.astype(np.int64),
+        right=index.right.astype(np.int64),
+        weight=scored.match_weights,
+        probability=probability,
+        is_link=probability >= params.threshold_probability,
+        rests_on_identifier=scored.compared.rests_on_identifier,
     )

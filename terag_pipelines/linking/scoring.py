@@ -1,8 +1,12 @@
-"""Scoring: candidate pairs to match weights and probabilities, with the model that gave them."""
+"""Scoring: candidate pairs to match weights and probabilities, with the model that gave them.
+
+Comparing is a pure function of the pairs, learning needs only counts of patterns, which add up over
+partitions, and weighing is a pure function again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,23 +17,20 @@ from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
 from terag_pipelines.linking.comparison import compare_pairs
 from terag_pipelines.linking.encoding import PARTY_TYPES, Codes, EncodedRecords, encode_records
-from terag_pipelines.linking.evidence import (
-    EvidenceDiagnostics,
-    EvidenceParams,
-    FittedEvidence,
-    PatternCounts,
-    count_patterns,
-    fit_evidence,
-    merge_counts,
-    pattern_keys,
-    unpack_keys,
-)
+from terag_pipelines.linking.evidence import EvidenceDiagnostics, EvidenceParams, FittedEvidence, fit_evidence
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
-from terag_pipelines.linking.similarity import find_distinct
+from terag_pipelines.linking.patterns import (
+    ComparedPairs,
+    PatternCounts,
+    count_patterns,
+    merge_counts,
+    pattern_keys,
+)
 
-Keys = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 PERSON, ORGANISATION = "person", "organisation"
+ORGANISATION_CODE = PARTY_TYPES.index(ORGANISATION)
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,16 @@ class PairScores:
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """Scores as arrays aligned with the pairs they were asked for."""
+    """Scores as arrays aligned with the pairs that were asked for, and the models that gave them."""
 
-    patterns: pa.Array  # text
-    match_weights: npt.NDArray[np.float64]
+    compared: ComparedPairs
+    match_weights: Floats
     models: tuple[FittedEvidence, ...]
+
+    @property
+    def patterns(self) -> pa.Array:
+        """The pattern of each pair, as text."""
+        return pa.array(self.compared.texts, pa.string()).take(pa.array(self.compared.which_pattern))
 
 
 def score_pairs(records: pa.Table, pairs: pa.Table, params: ScoringParams = ScoringParams()) -> PairScores:
@@ -100,25 +106,77 @@ def weights_to_probabilities(weights: npt.NDArray[np.float64]) -> npt.NDArray[np
 
 def score_rows(records: EncodedRecords, left: Codes, right: Codes, params: ScoringParams) -> ScoredPairs:
     """Scores of pairs of rows; persons and organisations have a model each."""
-    weights = np.zeros(len(left))
-    which_pattern = np.zeros(len(left), np.int64)
-    texts: list[str] = []
-    models = []
-    for party_type, at in _split_by_party(records, left, right):
-        compared = _fields_of(party_type, compare_pairs(records, left[at], right[at]))
-        keys = pattern_keys(compared) if compared else np.zeros(len(at), np.int64)
-        counts = count_patterns(tuple(compared), keys)
-        drawn = count_random_pairs(records, party_type, counts, params)
-        fitted = fit_evidence(party_type, merge_counts([counts, drawn]), params.evidence)
-        distinct, which = find_distinct(keys)
-        levels = unpack_keys(distinct, len(compared))
-        adjustment = adjust_weights(records, left[at], right[at], compared, params.adjustments)
-        weights[at] = fitted.pattern_weights(levels)[which] + adjustment
-        which_pattern[at] = which + len(texts)
-        texts += describe_patterns(fitted.fields, levels)
-        models.append(fitted)
-    patterns = pa.array(texts, pa.string()).take(pa.array(which_pattern))
-    return ScoredPairs(patterns, weights, tuple(models))
+    return score_compared(records, left, right, compare_rows(records, left, right), params)
+
+
+def score_compared(
+    records: EncodedRecords, left: Codes, right: Codes, compared: ComparedPairs, params: ScoringParams
+) -> ScoredPairs:
+    """The same for pairs that were compared before."""
+    models = fit_models(records, compared, params)
+    weights = weigh_pairs(records, (left, right), compared, models, params.adjustments)
+    return ScoredPairs(compared, weights, models)
+
+
+def compare_rows(records: EncodedRecords, left: Codes, right: Codes) -> ComparedPairs:
+    """The patterns of pairs of rows: a pure function of the pairs, partitions may be compared apart."""
+    kinds = records.party_types
+    is_organisation = (kinds[left] == ORGANISATION_CODE) | (kinds[right] == ORGANISATION_CODE)
+    keys = np.zeros(len(left), np.int64)
+    for party_type, mask in ((PERSON, ~is_organisation), (ORGANISATION, is_organisation)):
+        at = slice(None) if mask.all() else np.flatnonzero(mask)
+        if mask.any():
+            found = compare_pairs(records, left[at], right[at])
+            keys[at] = pattern_keys(_in_layout(party_type, found, int(mask.sum())))
+    return ComparedPairs(keys, is_organisation)
+
+
+def _in_layout(party_type: str, compared: Compared, n: int) -> Compared:
+    """Every field in its place; those that do not apply to the party type are missing."""
+    missing = np.zeros(n, np.int8)
+    return {
+        known.name: compared.get(known.name, missing) if party_type in known.party_types else missing
+        for known in FIELDS
+    }
+
+
+def fit_models(
+    records: EncodedRecords, compared: ComparedPairs, params: ScoringParams
+) -> tuple[FittedEvidence, ...]:
+    """The evidence of each party type that has pairs, learned from how often each pattern occurs."""
+    kinds = [(PERSON, False), (ORGANISATION, True)]
+    counted = [(party_type, compared.count(is_organisation)) for party_type, is_organisation in kinds]
+    return tuple(
+        fit_evidence(
+            party_type,
+            merge_counts([counts, count_random_pairs(records, party_type, counts, params)]).of_known_fields(),
+            params.evidence,
+        )
+        for party_type, counts in counted
+        if counts.n_pairs
+    )
+
+
+def weigh_pairs(
+    records: EncodedRecords,
+    pairs: tuple[Codes, Codes],
+    compared: ComparedPairs,
+    models: Sequence[FittedEvidence],
+    params: AdjustmentParams,
+) -> Floats:
+    """Match weights of compared pairs of rows, in bits: prior, levels, and what levels do not tell."""
+    weights = np.zeros(len(compared.keys))
+    for model in models:
+        mask = compared.is_organisation == (model.party_type == ORGANISATION)
+        at = slice(None) if mask.all() else np.flatnonzero(mask)
+        levels = compared.select(mask).known_levels()
+        total = np.full(int(mask.sum()), model.prior_weight)
+        for name in model.fields:
+            if name in levels:
+                total += model.level_weights(name)[levels[name]]
+        left, right = (side[at] for side in pairs)
+        weights[at] = total + adjust_weights(records, left, right, levels, params)
+    return weights
 
 
 def count_random_pairs(
@@ -137,32 +195,11 @@ def count_random_pairs(
     left, right = drawn[:, drawn[0] != drawn[1]]
     compared = compare_pairs(records, left, right)
     levels = {name: compared.get(name, np.zeros(len(left), np.int8)) for name in counts.fields}
-    found = count_patterns(counts.fields, pattern_keys(levels))
-    return replace(found, counts=found.counts * (n_wanted / max(n_draws, 1)))
-
-
-def _split_by_party(records: EncodedRecords, left: Codes, right: Codes) -> Iterator[tuple[str, Keys]]:
-    kinds = records.party_types
-    is_organisation = (kinds[left] == 1) | (kinds[right] == 1)
-    for party_type, mask in ((PERSON, ~is_organisation), (ORGANISATION, is_organisation)):
-        at = np.flatnonzero(mask)
-        if len(at):
-            yield party_type, at
-
-
-def _fields_of(party_type: str, compared: Compared) -> Compared:
-    """Fields that apply to the party type and are known for some pair."""
-    return {
-        name: levels
-        for name, levels in compared.items()
-        if party_type in FIELD_BY_NAME[name].party_types and levels.any()
+    known = {
+        f: v if party_type in FIELD_BY_NAME[f].party_types else np.zeros_like(v) for f, v in levels.items()
     }
-
-
-def describe_patterns(fields: tuple[str, ...], levels: npt.NDArray[np.int8]) -> list[str]:
-    """Texts such as "given_name:exact|birth_date:typo" for each row of levels, without missing fields."""
-    names = [["", *(f"{name}:{level.name}" for level in FIELD_BY_NAME[name].levels)] for name in fields]
-    return ["|".join(names[i][k] for i, k in enumerate(row) if k) for row in levels.tolist()]
+    found = count_patterns(counts.fields, pattern_keys(known))
+    return replace(found, counts=found.counts * (n_wanted / max(n_draws, 1)))
 
 
 def tabulate_model(fitted: FittedEvidence) -> pa.Table:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from terag_pipelines.linking.encoding import MISSING, Codes, Column
+from terag_pipelines.linking.encoding import MISSING, Codes, Column, distinct_keys
 
 Similarity = npt.NDArray[np.float32]
 Texts = npt.NDArray[np.object_]
@@ -65,12 +64,6 @@ def best_over_slots(
     return best
 
 
-def find_distinct(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The distinct keys in order of appearance, and for each key its number among them."""
-    encoded = pa.array(keys).dictionary_encode()
-    return encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
-
-
 def _of_distinct_pairs(
     left: Codes, right: Codes, texts: Texts, scorer: Callable[..., Any], when_equal: float
 ) -> Similarity:
@@ -81,7 +74,7 @@ def _of_distinct_pairs(
     if len(todo) == 0:
         return result
     low, high = np.minimum(left[todo], right[todo]), np.maximum(left[todo], right[todo])
-    distinct, which = find_distinct(low.astype(np.int64) * len(texts) + high)
+    distinct, which = distinct_keys(low.astype(np.int64) * len(texts) + high)
     first, second = texts[distinct // len(texts)], texts[distinct % len(texts)]
     scores = process.cpdist(first.tolist(), second.tolist(), scorer=scorer, dtype=np.float32)
     result[todo] = scores[which]

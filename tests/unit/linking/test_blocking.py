@@ -7,7 +7,8 @@ from datetime import date
 import numpy as np
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
-from terag_pipelines.linking.blocking import BlockingParams, BlockingRule, find_candidate_pairs
+from terag_pipelines.linking.block_rules import BlockingRule
+from terag_pipelines.linking.blocking import BlockingParams, find_candidate_pairs
 from tests.unit.linking.records import make_population, make_records
 
 BORN = date(1980, 3, 4)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.clusters import ResolvedEntities, name_entity, resolve_entities
+from terag_pipelines.linking.clusters import ResolvedEntities, resolve_entities
+from terag_pipelines.linking.entity_tables import name_entity
 from terag_pipelines.linking.model import LINKS, PAIR_SCORES
 from tests.unit.linking.records import make_links, make_records, make_scores
 

@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 from terag_pipelines.linking.encoding import encode_records
-from terag_pipelines.linking.evidence import (
-    EvidenceParams,
-    PatternCounts,
-    count_patterns,
-    fit_evidence,
-    merge_counts,
-    pattern_keys,
-)
+from terag_pipelines.linking.evidence import EvidenceParams, fit_evidence
 from terag_pipelines.linking.levels import FIELD_BY_NAME
+from terag_pipelines.linking.patterns import PatternCounts, count_patterns, merge_counts, pattern_keys
 from terag_pipelines.linking.scoring import ScoringParams, count_random_pairs
 from tests.unit.linking.records import make_population
 

@@ -1,0 +1,197 @@
+"""Entities over time: an entity keeps its id through growth, mergers and splits, and every change is logged.
+
+The survivor of a merger is the entity with the earliest member, of a split the part that holds the earliest
+member; every other part is born anew. An id in use is never given to another entity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from terag_pipelines.linking.entity_tables import first_members, name_entity
+from terag_pipelines.linking.model import ENTITY_CHANGES
+from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
+
+
+@dataclass(frozen=True)
+class NamedEntities:
+    """The canonical id of each entity (by its number), and what happened to entities: ENTITY_CHANGES."""
+
+    ids: pa.Array
+    changes: pa.Table
+
+
+def name_entities(
+    ordered: pa.Table, labels: Rows, earlier: pa.Table, unchanged: Mask, links: ScoredRows
+) -> NamedEntities:
+    """Ids for the entities of sorted records, taken over from ENTITY_MEMBERS of an earlier run.
+
+    `unchanged` says which records are as they were, `links` are those that tie the entities together now.
+    """
+    members = _members_now(ordered, labels, unchanged).join(
+        _members_before(earlier), on="record_id", how="full", coalesce=True
+    )
+    heirs = _find_heirs(members)
+    ids = _fill_ids(ordered, labels, heirs)
+    changes = _describe_changes(members, ids, _joining_links(ordered, labels, links))
+    return NamedEntities(pa.array(ids, pa.string()), changes)
+
+
+def _members_now(ordered: pa.Table, labels: Rows, unchanged: Mask) -> pl.DataFrame:
+    seen = ordered["first_seen"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    return pl.DataFrame(
+        {
+            "record_id": pl.Series(values=ordered["record_id"]),
+            "entity": labels,
+            "seen": seen,
+            "unchanged": unchanged,
+        }
+    )
+
+
+def _members_before(earlier: pa.Table) -> pl.DataFrame:
+    columns = {name: pl.Series(values=earlier[name]) for name in ("record_id", "entity_id")}
+    return pl.DataFrame(columns).rename({"entity_id": "before"})
+
+
+def _find_heirs(members: pl.DataFrame) -> pl.DataFrame:
+    """Which entity takes over which earlier id: columns entity and before, each at most once.
+
+    An earlier entity lives on where its earliest member is; of several in one, the one with the earliest.
+    """
+    both = members.drop_nulls(["entity", "before"]).sort("seen", "record_id")
+    survivors = both.unique("before", keep="first", maintain_order=True)
+    return survivors.unique("entity", keep="first", maintain_order=True).select("entity", "before")
+
+
+def _fill_ids(ordered: pa.Table, labels: Rows, heirs: pl.DataFrame) -> list[str]:
+    first = ordered["record_id"].combine_chunks().take(pa.array(first_members(ordered, labels))).to_pylist()
+    inherited: dict[int, str] = dict(zip(heirs["entity"].to_list(), heirs["before"].to_list(), strict=True))
+    in_use = set(inherited.values())
+    return [inherited.get(at) or _free_name(record, in_use) for at, record in enumerate(first)]
+
+
+def _free_name(record_id: str, in_use: set[str]) -> str:
+    """The id after the earliest member, with a number behind it where another entity bears that id."""
+    name, nth = name_entity(record_id), 1
+    while name in in_use:
+        nth += 1
+        name = name_entity(f"{record_id}#{nth}")
+    in_use.add(name)
+    return name
+
+
+def _joining_links(ordered: pa.Table, labels: Rows, links: ScoredRows) -> pl.DataFrame:
+    """The links within entities, strongest first."""
+    ids = ordered["record_id"].combine_chunks()
+    frame = pl.DataFrame(
+        {
+            "entity": labels[links.left],
+            "left_id": pl.Series(values=ids.take(pa.array(links.left))),
+            "right_id": pl.Series(values=ids.take(pa.array(links.right))),
+            "probability": links.probability,
+        }
+    )
+    return frame.filter(labels[links.left] == labels[links.right])
+
+
+def _describe_changes(members: pl.DataFrame, ids: list[str], links: pl.DataFrame) -> pa.Table:
+    """One row for each entity that was born, grew, shrank, took over others, fell apart or ended."""
+    named = pl.DataFrame({"entity": np.arange(len(ids)), "entity_id": ids})
+    frame = members.join(named, on="entity", how="left")
+    now = (
+        frame.drop_nulls("entity_id")
+        .group_by("entity_id", "entity")
+        .agg(
+            n_after=pl.len(),
+            sources=pl.col("before").drop_nulls().unique().sort(),
+            n_new=pl.col("before").is_null().sum(),
+            n_corrected=(pl.col("before").is_not_null() & ~pl.col("unchanged")).sum(),
+        )
+    )
+    before = (
+        frame.drop_nulls("before")
+        .group_by("before")
+        .agg(
+            n_before=pl.len(),
+            parts=pl.col("entity_id").drop_nulls().unique().sort(),
+            n_removed=pl.col("entity_id").is_null().sum(),
+        )
+    )
+    changed = now.join(before, left_on="entity_id", right_on="before", how="full", coalesce=True)
+    changed = changed.with_columns(
+        pl.col("n_before", "n_after", "n_new", "n_corrected", "n_removed").fill_null(0)
+    )
+    changed = changed.with_columns(
+        sources=pl.col("sources").fill_null([]).list.set_difference(pl.concat_list("entity_id")),
+        parts=pl.col("parts").fill_null([]).list.set_difference(pl.concat_list("entity_id")),
+    )
+    changed = changed.with_columns(change=_kind_of_change()).drop_nulls("change")
+    ties = _ties_between(members, links)
+    changed = changed.join(ties, on="entity", how="left")
+    return ENTITY_CHANGES.conform(
+        changed.select(
+            "entity_id",
+            "change",
+            from_ids=pl.col("sources").list.sort(),
+            into_ids=pl.col("parts").list.sort(),
+            n_before=pl.col("n_before").cast(pl.Int64),
+            n_after=pl.col("n_after").cast(pl.Int64),
+            cause=_cause(),
+            left_id=pl.when(pl.col("change") == "merged").then("left_id"),
+            right_id=pl.when(pl.col("change") == "merged").then("right_id"),
+        ).to_arrow()
+    )
+
+
+def _kind_of_change() -> pl.Expr:
+    n_before, n_after = pl.col("n_before"), pl.col("n_after")
+    return (
+        pl.when(n_before == 0)
+        .then(pl.lit("born"))
+        .when((n_after == 0) & (pl.col("parts").list.len() > 0))
+        .then(pl.lit("taken over"))
+        .when(n_after == 0)
+        .then(pl.lit("ended"))
+        .when(pl.col("sources").list.len() > 0)
+        .then(pl.lit("merged"))
+        .when(pl.col("parts").list.len() > 0)
+        .then(pl.lit("split"))
+        .when(n_after > n_before)
+        .then(pl.lit("grew"))
+        .when(n_after < n_before)
+        .then(pl.lit("shrank"))
+        .when(pl.col("n_new") > 0)
+        .then(pl.lit("grew"))
+    )
+
+
+def _cause() -> pl.Expr:
+    """What the records themselves did; where they did nothing, what is known about others or decided."""
+    return (
+        pl.when(pl.col("n_removed") > 0)
+        .then(pl.lit("removed record"))
+        .when(pl.col("n_corrected") > 0)
+        .then(pl.lit("corrected record"))
+        .when(pl.col("n_new") > 0)
+        .then(pl.lit("new record"))
+        .otherwise(pl.lit("evidence or decision"))
+    )
+
+
+def _ties_between(members: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """By entity, the strongest link between records that were not of one entity before."""
+    before = members.select("record_id", "before")
+    tied = links.join(
+        before.rename({"record_id": "left_id", "before": "left_before"}), on="left_id", how="left"
+    )
+    tied = tied.join(
+        before.rename({"record_id": "right_id", "before": "right_before"}), on="right_id", how="left"
+    )
+    tied = tied.filter(pl.col("left_before").ne_missing(pl.col("right_before")))
+    tied = tied.sort("probability", "left_id", "right_id", descending=[True, False, False])
+    return tied.unique("entity", keep="first", maintain_order=True).select("entity", "left_id", "right_id")

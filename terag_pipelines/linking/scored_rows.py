@@ -1,0 +1,28 @@
+"""Scored pairs by the rows of their records: what clusters are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Scored pairs of rows: what speaks for and against, which of them are links."""
+
+    left: Rows
+    right: Rows
+    weight: Floats
+    probability: Floats
+    is_link: Mask
+    rests_on_identifier: Mask
+
+    def select(self, mask: Mask) -> ScoredRows:
+        """The pairs under the mask."""
+        return ScoredRows(*(values[mask] for values in vars(self).values()))
