@@ -5,9 +5,14 @@ from collections.abc import Sequence
 import dagster as dg
 import pyarrow as pa
 
+from assets.metadata import described, picture, rows_as_markdown
 from resources.expectations import Expectation, ExpectationOutcome, validate
 from terag_pipelines.entities.vocabulary import PARTY_HOLDS
+from terag_pipelines.linking.parity import ParityParams, measure_parity, say_parity
+from terag_pipelines.linking.parity_pictures import draw_parity
+from terag_pipelines.linking.quality import LinkCalibration, link_calibration
 
+MAX_ECE = 0.1  # of calibrated links, beyond what chance does with so few labels
 IDENTIFIED = "ExpectColumnValuesToNotBeNull"
 UNIQUE = "ExpectColumnValuesToBeUnique"
 AMONG = "ExpectColumnValuesToBeInSet"
@@ -93,3 +98,47 @@ accounts_check = _make_check("accounts", SUITES["accounts"])
 transfers_check = _make_check("transfers", SUITES["transfers"])
 labels_check = _make_check("labels", SUITES["labels"])
 usage_events_check = _make_check("usage_events", SUITES["usage_events"])
+
+
+@dg.asset_check(
+    asset="links",
+    additional_ins={"labels": dg.AssetIn("labels")},
+    blocking=True,
+    description=f"Calibrated links are right as often as they say: ECE at most {MAX_ECE} beyond chance.",
+)
+def links_are_calibrated(links: pa.Table, labels: pa.Table) -> dg.AssetCheckResult:
+    """Judged by truth labels; links that are marked uncalibrated claim nothing and pass."""
+    found = link_calibration(links, labels)
+    figures = described(ece=found.ece, ece_by_chance=found.chance_ece, share_right=found.share_right)
+    return dg.AssetCheckResult(
+        passed=found.is_within(MAX_ECE),
+        description=_say_calibration(found),
+        metadata={"n_labelled": found.n_labelled, "is_calibrated": found.is_calibrated} | figures,
+    )
+
+
+def _say_calibration(found: LinkCalibration) -> str:
+    marked = "calibrated" if found.is_calibrated else "marked uncalibrated"
+    if found.ece is None:
+        return f"links are {marked}; no truth label judges one of them"
+    by_chance = f"{found.chance_ece:.3f} by chance"
+    return f"links are {marked}; ECE {found.ece:.3f} over {found.n_labelled:,} of them, {by_chance}"
+
+
+@dg.asset_check(
+    asset="entity_members",
+    additional_ins={"entity_records": dg.AssetIn("entity_records"), "labels": dg.AssetIn("labels")},
+    description=(
+        "Name parity: no script, name origin or region is merged or missed surely more than "
+        f"{ParityParams().max_factor:g} times as often as the rest."
+    ),
+)
+def name_parity(entity_members: pa.Table, entity_records: pa.Table, labels: pa.Table) -> dg.AssetCheckResult:
+    """Judged by truth labels; it warns and blocks nothing."""
+    rates = measure_parity(entity_records, entity_members, labels)
+    return dg.AssetCheckResult(
+        passed=not any(rate.is_worse for rate in rates),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=say_parity(rates),
+        metadata={"groups": rows_as_markdown(rates), "picture": picture(draw_parity(rates))},
+    )

@@ -6,11 +6,13 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.groups import LINKING, out
-from assets.metadata import picture, rows_as_markdown, score
+from assets.metadata import drawing, picture, rows_as_markdown, score
 from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
+from terag_pipelines.linking.explanation_pictures import draw_examples
+from terag_pipelines.linking.golden import count_golden, make_golden_records
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
@@ -49,12 +51,14 @@ def scored_pairs(
 ) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
     """Compares the candidate pairs field by field and weighs the evidence (Fellegi-Sunter, by EM)."""
     scored = score_pairs(entity_records, candidate_pairs)
+    drawn = draw_examples(entity_records, scored.scores, scored.model)
+    examples = {name.lower().replace(" ", "_"): drawing(svg) for name, svg in drawn.items()}
     metadata = {
         "how_em_went": rows_as_markdown(scored.diagnostics),
         "missed_by_blocking": rows_as_markdown([estimate_recall(candidate_pairs, scored.scores)]),
     }
     return (
-        dg.Output(scored.scores, metadata=metadata),
+        dg.Output(scored.scores, metadata=metadata | examples),
         dg.Output(scored.model),
     )
 
@@ -88,6 +92,13 @@ def entity_roles(entity_records: pa.Table, entity_members: pa.Table) -> dg.Outpu
     """Entities that belong together without being one: sole traders and their owners, branches and heads."""
     found = find_roles(entity_records, entity_members)
     return dg.Output(found, metadata={"roles": rows_as_markdown(count_roles(found))})
+
+
+@dg.asset(**LINKING)
+def golden_records(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
+    """The value to trust of each field of each entity, where it comes from, and how many records disagree."""
+    made = make_golden_records(entity_records, entity_members)
+    return dg.Output(made, metadata={"fields": rows_as_markdown(count_golden(made))})
 
 
 def tell_choice(report: BlockingReport) -> str:

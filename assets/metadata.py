@@ -16,6 +16,13 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
+def drawing(svg: str) -> dg.MarkdownMetadataValue:
+    """An SVG picture, shown in the asset's page."""
+    return dg.MetadataValue.md(
+        f"![picture](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+    )
+
+
 def score(text: str) -> dg.TextMetadataValue:
     """How well the asset did against the truth that the source carries; the run's summary shows it."""
     return dg.MetadataValue.text(text)

@@ -23,6 +23,11 @@ def make_owner_folder(folder: Path) -> Path:
 def write_owner_file(path: Path, content: str | bytes) -> None:
     """Writes a file of mode 0600 under a temporary name, flushes it to disk and renames it."""
     make_owner_folder(path.parent)
+    write_private_file(path, content)
+
+
+def write_private_file(path: Path, content: str | bytes) -> None:
+    """As write_owner_file, into a folder that is there and stays as open as it is."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -32,6 +32,8 @@ from terag_pipelines.linking.auto_linker import (
 from terag_pipelines.linking.links import LinkParams
 from terag_pipelines.linking.pipeline import LinkingParams
 
+REPORT = "report.html"
+
 
 @dataclass(frozen=True)
 class LinkRequest:
@@ -63,7 +65,7 @@ def link_files(request: LinkRequest) -> AutoLinked:
         linked = linker.link_records(_read_loose(linker, names, request), given, (names[0][0], names[1][0]))
     else:
         linked = linker.link_records(_read_sources(linker, request), given)
-    write_result_folder(request.out, _tables(linked), {MARK: as_json(linked) + "\n"})
+    write_result_folder(request.out, _tables(linked), {MARK: as_json(linked) + "\n", REPORT: linked.report()})
     return linked
 
 

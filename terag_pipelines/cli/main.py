@@ -148,6 +148,59 @@ def doctor(as_json: bool) -> None:
 
 
 @main.group()
+def explain() -> None:
+    """Why records are linked, or are not."""
+
+
+LINKED = click.option(
+    "--dir", "folder", type=FOLDER, help="What `terag link` wrote; else the promoted batch."
+)
+PAGE = click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a self-contained page, readable by its owner only: it holds personal values.",
+)
+
+
+@explain.command("pair")
+@click.argument("left")
+@click.argument("right")
+@LINKED
+@JSON
+@PAGE
+def explain_pair(left: str, right: str, folder: Path | None, as_json: bool, page: Path | None) -> None:
+    """Why two records are one, or are not: what each field says, in bits."""
+    from terag_pipelines.cli.explain import show_pair
+
+    show_pair(left, right, folder, as_json, page)
+
+
+@explain.command("entity")
+@click.argument("entity_id", metavar="ID")
+@LINKED
+@JSON
+@PAGE
+def explain_entity(entity_id: str, folder: Path | None, as_json: bool, page: Path | None) -> None:
+    """Why these records are one entity, and what would split it."""
+    from terag_pipelines.cli.explain import show_entity
+
+    show_entity(entity_id, folder, as_json, page)
+
+
+@explain.command("record")
+@click.argument("record_id", metavar="ID")
+@LINKED
+@JSON
+@PAGE
+def explain_record(record_id: str, folder: Path | None, as_json: bool, page: Path | None) -> None:
+    """Why a record joined what it joined, and what kept the nearest others away."""
+    from terag_pipelines.cli.explain import show_record
+
+    show_record(record_id, folder, as_json, page)
+
+
+@main.group()
 def demo() -> None:
     """The demo bank: made from a seed, with the truth known."""
 

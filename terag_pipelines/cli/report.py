@@ -11,7 +11,7 @@ from resources.owner_files import write_owner_file
 from terag_pipelines.cli.running import AssetResult, JobResult
 from terag_pipelines.cli.summary import StageSummary
 
-PICTURE = re.compile(r"!\[[^\]]*\]\((data:image/png;base64,[A-Za-z0-9+/=]+)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\((data:image/(?:png|svg\+xml);base64,[A-Za-z0-9+/=]+)\)")
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1f2937; max-width: 72rem;

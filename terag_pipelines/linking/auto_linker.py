@@ -22,22 +22,20 @@ from terag_pipelines.entities.ingestion import FileCounts, ingest
 from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
 from terag_pipelines.entities.raw_files import RawFile
 from terag_pipelines.errors import LinkingError, UnreadableFileError
-from terag_pipelines.linking.blocking import CandidatePairs, find_candidate_pairs
-from terag_pipelines.linking.clusters import ResolvedEntities, resolve_entities
+from terag_pipelines.linking.blocking import CandidatePairs
+from terag_pipelines.linking.clusters import ResolvedEntities
 from terag_pipelines.linking.given_pairs import (
     JudgedPairs,
     KnownRecords,
-    apply_decisions,
-    check_decisions,
-    cross_pairs,
     judge_pairs,
     read_decisions,
     read_labels,
 )
-from terag_pipelines.linking.links import decide_links, labelled_scores
-from terag_pipelines.linking.pipeline import LinkingParams
+from terag_pipelines.linking.links import labelled_scores
+from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calibrate_links, link_records
 from terag_pipelines.linking.quality import pairwise_quality
-from terag_pipelines.linking.scoring import PairScores, score_pairs
+from terag_pipelines.linking.report import ReportParams, render_report
+from terag_pipelines.linking.scoring import PairScores
 
 if TYPE_CHECKING:
     from terag_pipelines.calibration.fit import Calibration, CalibrationParams
@@ -98,13 +96,34 @@ class AutoLinked:
     """
 
     source: SourceRecords
-    pairs: CandidatePairs
-    scores: PairScores
-    links: pa.Table
-    resolved: ResolvedEntities
-    threshold_probability: float
+    linked: LinkedRecords
     calibration: Calibration | None = None
     quality: JudgedPairs | None = None
+
+    @property
+    def pairs(self) -> CandidatePairs:
+        """CANDIDATE_PAIRS, and how blocking found them."""
+        return self.linked.pairs
+
+    @property
+    def scores(self) -> PairScores:
+        """PAIR_SCORES, the LINK_MODEL behind them, and how its fit went."""
+        return self.linked.scores
+
+    @property
+    def links(self) -> pa.Table:
+        """LINKS: the pairs that were linked."""
+        return self.linked.links
+
+    @property
+    def resolved(self) -> ResolvedEntities:
+        """Entities, members, and what clustering did."""
+        return self.linked.resolved
+
+    @property
+    def threshold_probability(self) -> float:
+        """The probability from which a pair is linked."""
+        return self.linked.params.links.threshold_probability
 
     @property
     def records(self) -> pa.Table:
@@ -124,6 +143,19 @@ class AutoLinked:
         return joined.select(
             ["record_id", "entity_id", "dataset", "native_id", "link_probability"]
         ).combine_chunks()
+
+    def report(self) -> str:
+        """One HTML page that needs nothing but itself; it shows names and other personal values."""
+        sources = self.source.readings.sources if self.source.readings else ()
+        return render_report(
+            self.linked,
+            self.records,
+            {one.spec.name: one.columns for one in sources},
+            _warnings(self),
+            self.linked.calibrator,
+            self.linked.encoded,
+            ReportParams(threshold_probability=self.threshold_probability),
+        )
 
     def summary(self) -> dict[str, Any]:
         """What happened, as plain values for JSON; no personal values and no times in it."""
@@ -182,26 +214,14 @@ class AutoLinker:
         known = KnownRecords(source.records, *(across or ()))
         labels = None if given.labels is None else read_labels(given.labels, known, given.names[0])
         decisions = read_decisions(known, given.must, given.cannot, given.names[1:])
-        pairs = self._find_pairs(source.records, across)
-        scores = score_pairs(source.records, pairs.table, self.params.linking.scoring)
-        calibration = None if labels is None else self._calibrate(scores.scores, labels)
-        fitted = calibration.fitted if calibration else None
-        links = decide_links(scores.scores, fitted, self.params.linking.links)
-        links, weighed = apply_decisions(links, scores.scores, decisions)
-        resolved = resolve_entities(source.records, links, weighed, self.params.linking.clusters)
-        check_decisions(resolved.members, decisions)
-        return AutoLinked(
-            source, pairs, scores, links, resolved, self.params.linking.links.threshold_probability,
-            calibration, None if labels is None else _judge(resolved.members, labels),
-        )  # fmt: skip
-
-    def _find_pairs(self, records: pa.Table, across: tuple[str, str] | None) -> CandidatePairs:
-        found = find_candidate_pairs(records, self.params.linking.blocking)
-        return (
-            found
-            if across is None
-            else CandidatePairs(cross_pairs(found.table, records, across[0]), found.report)
+        linked = link_records(
+            source.records, params=self.params.linking, decisions=decisions, across=across and across[0]
         )
+        calibration = None if labels is None else self._calibrate(linked.scores.scores, labels)
+        if calibration and calibration.fitted:
+            linked = calibrate_links(linked, calibration.fitted, decisions)
+        quality = None if labels is None else _judge(linked.members, labels)
+        return AutoLinked(source, linked, calibration, quality)
 
     def _calibrate(self, scores: pa.Table, labels: pa.Table) -> Calibration:
         from terag_pipelines.calibration.fit import fit_calibrator  # slow to import, and rarely needed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ from terag_pipelines.linking.model import PAIR_DECISIONS
 YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "да", "иә"))
 NO = frozenset(("0", "0.0", "false", "f", "no", "n", "нет", "жоқ"))
 GIVEN_BY = "given"
-DECIDED_WEIGHT = 100.0  # bits
 
 
 @dataclass(frozen=True)
@@ -172,59 +170,3 @@ def _rates(found: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> tuple[
     n_right, n_found, n_true = int((found & truth).sum()), int(found.sum()), int(truth.sum())
     f1 = 2 * n_right / (n_found + n_true) if n_found + n_true else 1.0
     return n_right / n_found if n_found else 1.0, n_right / n_true if n_true else 1.0, f1
-
-
-def apply_decisions(
-    links: pa.Table, scores: pa.Table, decisions: pa.Table | None
-) -> tuple[pa.Table, pa.Table]:
-    """LINKS and PAIR_SCORES in which what was decided is as good as certain."""
-    if decisions is None or not decisions.num_rows:
-        return links, scores
-    decided = pl.DataFrame(decisions).select(
-        "left_id",
-        "right_id",
-        "is_match",
-        pattern=pl.lit(""),
-        match_weight=pl.when("is_match").then(DECIDED_WEIGHT).otherwise(-DECIDED_WEIGHT),
-        match_probability=pl.col("is_match").cast(pl.Float64),
-        link_probability=pl.lit(1.0),
-        is_calibrated=pl.lit(False),
-    )
-    return _replaced(links, decided, decided.filter("is_match")), _replaced(scores, decided, decided)
-
-
-def _replaced(pairs: pa.Table, decided: pl.DataFrame, put: pl.DataFrame) -> pa.Table:
-    """The pairs with `put` in the place of all that were decided."""
-    frame = pl.DataFrame(pairs)
-    rest = frame.join(decided, on=["left_id", "right_id"], how="anti")
-    return (
-        pl.concat([rest, put.select(rest.columns)]).sort("left_id", "right_id").to_arrow().cast(pairs.schema)
-    )
-
-
-def check_decisions(members: pa.Table, decisions: pa.Table | None) -> None:
-    """Raises: LinkingError where a decision does not hold in ENTITY_MEMBERS."""
-    if decisions is None or not decisions.num_rows:
-        return
-    ids, entities = one_array(members["record_id"]), one_array(members["entity_id"])
-    left, right = (
-        entities.take(pc.index_in(one_array(decisions[side]), value_set=ids))
-        for side in ("left_id", "right_id")
-    )
-    broken = np.asarray(pc.not_equal(pc.equal(left, right), one_array(decisions["is_match"])), np.bool_)
-    if broken.any():
-        raise LinkingError(
-            f"{int(broken.sum())} of {len(broken)} decisions cannot be kept: they contradict each other, or "
-            "records of different IIN, BIN or kind must be linked"
-        )
-
-
-def cross_pairs(pairs: pa.Table, records: pa.Table, dataset: str) -> pa.Table:
-    """CANDIDATE_PAIRS with exactly one record of the dataset."""
-    ids = one_array(records["record_id"])
-    inside = np.asarray(pc.equal(one_array(records["dataset"]), dataset), np.bool_)
-    left, right = (inside[pc.index_in(one_array(pairs[side]), value_set=ids).to_numpy()] for side in _ENDS)
-    return pairs.filter(pa.array(left != right))
-
-
-_ENDS: Sequence[str] = ("left_id", "right_id")

@@ -103,6 +103,24 @@ ENTITY_MEMBERS = TableSchema(
     key=("record_id",),
 )
 
+GOLDEN_RECORDS = TableSchema(
+    name="golden_records",
+    schema=pa.schema(
+        [
+            ("entity_id", TEXT),
+            ("field", TEXT),  # of ENTITY_RECORDS, or "former_family_name", "other_family_name"
+            ("value", TEXT),  # dates as YYYY-MM-DD; a list has one row for each value
+            ("record_id", TEXT),  # the member that it comes from
+            ("rule", TEXT),  # why this one: "most_frequent", ...
+            ("n_agreeing", pa.int64()),  # members that hold it, in any spelling with the same key
+            ("n_conflicting", pa.int64()),  # members that hold another value
+        ]
+    ),
+    key=("entity_id", "field", "value"),
+    personal=frozenset({"value"}),
+)
+"""The value to trust of each field of each entity, with where it comes from."""
+
 PAIR_DECISIONS = TableSchema(
     name="pair_decisions",
     schema=pa.schema(

@@ -1,14 +1,12 @@
-"""Pictures of linking: what blocking found, how match weights fall apart, why a pair weighs what it does."""
+"""Pictures of linking: what blocking found, how match weights fall apart."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.blocking import BlockingReport
-from terag_pipelines.pictures import ACCENT, ALARM, INK, MUTED, SECOND, new_picture, png
+from terag_pipelines.pictures import ACCENT, INK, MUTED, new_picture, png
 
 WIDEST_WEIGHT = 40.0  # bits; weights beyond it are drawn at the edge
 
@@ -48,50 +46,4 @@ def draw_weights(pair_scores: pa.Table, links: pa.Table) -> bytes:
     axes.set_xlabel("match weight, bits (0: as likely as not)", fontsize=8, color=INK)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.legend(frameon=False, fontsize=8)
-    return png(figure)
-
-
-def explain_weight(pair: pa.Table, model: pa.Table, party_type: str) -> list[tuple[str, float]]:
-    """The match weight of one row of PAIR_SCORES or LINKS as named parts that add up to it, in bits.
-
-    The prior, one part for each level in its pattern, and what term frequencies and the like add.
-
-    Raises: NotFoundError where the model does not know a level of the pattern.
-    """
-    known = model.filter(pc.equal(model["party_type"], party_type))
-    names = zip(known["field"].to_pylist(), known["level"].to_pylist(), strict=True)
-    weight_of = dict(zip(names, known["match_weight"].to_pylist(), strict=True))
-    pattern = pair["pattern"][0].as_py()
-    levels = [tuple(part.split(":")) for part in pattern.split("|") if part]
-    try:
-        parts = [("prior", weight_of["prior", "match"])]
-        parts += [(f"{field}: {level}", weight_of[field, level]) for field, level in levels]
-    except KeyError as error:
-        raise NotFoundError(f"the link model of {party_type} has no {error}") from error
-    rest = pair["match_weight"][0].as_py() - sum(weight for _, weight in parts)
-    return [*parts, ("how common the values are", rest)] if abs(rest) > 1e-9 else parts
-
-
-def draw_waterfall(parts: list[tuple[str, float]]) -> bytes:
-    """The parts of one match weight, each starting where the one above it ends, and their sum. PNG."""
-    weights = np.array([weight for _, weight in parts])
-    total = float(weights.sum())
-    starts = np.append(0.0, np.cumsum(weights)[:-1])
-    probability = 1 / (1 + 2.0**-total)
-    title = f"Match weight {total:+.1f} bits, probability {probability:.3f}"
-    figure, axes = new_picture(title, height_inches=1.2 + 0.27 * len(parts))
-    places = np.arange(len(parts) + 1)
-    colours = [ACCENT if weight >= 0 else ALARM for weight in weights]
-    axes.barh(places[:-1], weights, left=starts, height=0.7, color=colours)
-    axes.barh(places[-1:], [total], height=0.7, color=SECOND)
-    for place, start, weight in zip(places, [*starts, 0.0], [*weights, total], strict=True):
-        axes.annotate(
-            f" {weight:+.1f} ", (max(start, start + weight), place), va="center", fontsize=7, color=INK
-        )
-    axes.set_yticks(places, [*(name for name, _ in parts), "together"], fontsize=8, color=INK)
-    axes.set_ylim(len(parts) + 0.6, -0.6)
-    axes.margins(x=0.12)
-    axes.axvline(0, color=INK, linewidth=0.8)
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel("bits", fontsize=8, color=INK)
     return png(figure)

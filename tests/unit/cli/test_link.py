@@ -49,6 +49,9 @@ def test_files_and_summary(clients: Path, tmp_path: Path) -> None:
     summary = json.loads(told.stdout)
     assert summary == json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert {path.stem for path in out.glob("*.parquet")} == OUTPUTS
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "фамилия" in report
+    assert "<script src" not in report
     entities = pq.read_table(out / "entities.parquet").to_pylist()
     assert [row["record_id"] for row in entities] == [f"clients:{n}" for n in (1, 2, 3, 4)]
     assert entities[0]["entity_id"] == entities[1]["entity_id"]

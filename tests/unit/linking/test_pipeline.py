@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
-from terag_pipelines.linking.pictures import draw_blocking, draw_waterfall, draw_weights, explain_weight
+from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.pipeline import link_records
 from terag_pipelines.linking.quality import pair_quality, pairwise_quality
 from terag_pipelines.tables import digest
@@ -82,10 +82,3 @@ def test_pictures_are_drawn_for_much_and_for_nothing() -> None:
         linked = link_records(records)
         assert draw_blocking(linked.pairs.report).startswith(PNG)
         assert draw_weights(linked.scores.scores, linked.links).startswith(PNG)
-
-
-def test_a_waterfall_is_drawn() -> None:
-    linked = link_records(make_population(200, seed=2)[0])
-    assert draw_waterfall(explain_weight(linked.links.slice(0, 1), linked.scores.model, "person")).startswith(
-        PNG
-    )

@@ -13,7 +13,6 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.blocking import find_candidate_pairs
 from terag_pipelines.linking.model import CANDIDATE_PAIRS
-from terag_pipelines.linking.pictures import explain_weight
 from terag_pipelines.linking.scoring import PairScores, score_pairs
 from tests.unit.linking.records import make_population, make_records
 
@@ -84,14 +83,6 @@ def test_persons_and_organisations_have_a_model_each() -> None:
 def test_absent_fields_drop_out() -> None:
     model = scores_of(make_population(100, seed=2)[0]).model
     assert {"iin", "email", "patronymic"}.isdisjoint(model["field"].to_pylist())
-
-
-def test_the_parts_of_a_weight_add_up_to_it() -> None:
-    scored = scores_of(make_population(300, seed=3)[0])
-    for at in (0, scored.scores.num_rows // 2, scored.scores.num_rows - 1):
-        pair = scored.scores.slice(at, 1)
-        parts = explain_weight(pair, scored.model, "person")
-        assert sum(weight for _, weight in parts) == pytest.approx(pair["match_weight"][0].as_py())
 
 
 def test_the_order_of_records_and_pairs_does_not_matter() -> None:

@@ -1,0 +1,61 @@
+"""What `terag link` wrote: a folder of Parquet tables, read back to be explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.errors import IncompleteBatchError, SchemaMismatchError, UnreadableFileError
+from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, infer_threshold
+from terag_pipelines.linking.links import LinkParams
+from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
+
+LINK_COLUMNS = {
+    "left": "left_id",
+    "right": "right_id",
+    "probability": "link_probability",
+    "calibrated": "is_calibrated",
+}
+"""Short names of links.parquet, and what the platform's own tables call the same."""
+
+
+def read_linked_folder(folder: Path) -> LinkedBatch:
+    """The records, scores, model, links and entities of one `terag link`.
+
+    Raises: IncompleteBatchError where a file is missing, UnreadableFileError where one is no Parquet,
+    SchemaMismatchError where one lacks a column.
+    """
+    links = _read(folder, "links")
+    links = links.rename_columns([LINK_COLUMNS.get(name, name) for name in links.column_names])
+    _require(links, "links", "left_id", "right_id", "match_weight", "link_probability", "is_calibrated")
+    members = _read(folder, "entities")
+    _require(members, "entities", "record_id", "entity_id")
+    scores = PAIR_SCORES.conform(_read(folder, "pair_scores"))
+    return LinkedBatch(
+        records=ENTITY_RECORDS.conform(_read(folder, "records")),
+        scores=scores,
+        model=LINK_MODEL.conform(_read(folder, "link_model")),
+        links=links,
+        members=members,
+        params=ExplanationParams(links=LinkParams(infer_threshold(scores, links, None))),
+    )
+
+
+def _read(folder: Path, table: str) -> pa.Table:
+    path = folder / f"{table}.parquet"
+    if not path.is_file():
+        raise IncompleteBatchError(
+            f"{folder} has no {path.name}; --dir names a folder that `terag link` wrote"
+        )
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise UnreadableFileError(f"{path} is no readable Parquet file") from error
+
+
+def _require(table: pa.Table, name: str, *columns: str) -> None:
+    if missing := sorted(set(columns) - set(table.column_names)):
+        raise SchemaMismatchError(f"{name}.parquet lacks {missing}")

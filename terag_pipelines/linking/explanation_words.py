@@ -1,0 +1,194 @@
+"""The words of explanations: fields, levels and shares as a person reads them. No personal values in any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+FIELD_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "iin": "IIN",
+        "bin": "BIN",
+        "email": "e-mail",
+        "phone": "telephone",
+        "identifiers": "documents",
+        "names": "both names",
+        "organisation_name": "organisation",
+    }
+)
+
+TRANSLITERATED = (
+    "exact, transliterated"  # no level of its own: what "exact" is for values that look different
+)
+_SAME_OR_NOT = {"same": "the same", "different": "different"}
+_NAME = {
+    "exact": "the same",
+    "close": "spelled nearly the same",
+    "nickname": "known forms of one name",
+    "swapped": "changed places with the family name",
+    "initial": "one is an initial, which agrees",
+    TRANSLITERATED: "the same once transliterated",
+    "subset": "all words of one are among those of the other",
+    "similar": "somewhat alike",
+    "different": "different",
+}
+LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "given_name": _NAME,
+        "family_name": _NAME,
+        "patronymic": _NAME,
+        "full_name": _NAME,
+        "organisation_name": _NAME,
+        "birth_date": {
+            "exact": "the same day",
+            "swapped": "day and month in the other order",
+            "typo": "one slip of the keyboard apart",
+            "near": "two slips of the keyboard apart",
+            "different": "different",
+        },
+        "generation": {
+            "same": "both junior or both senior",
+            "different": "one is junior, the other senior",
+        },
+        "sex": _SAME_OR_NOT,
+        "bin": _SAME_OR_NOT,
+        "iin": _SAME_OR_NOT | {"typo": "one slip of the keyboard apart"},
+        "identifiers": {
+            "shared": "one in common",
+            "typo": "the same but for a slip or two",
+            "different": "of one kind, but with different numbers",
+        },
+        "phone": {
+            "shared": "a number in common",
+            "typo": "the same but for a slip or two",
+            "different": "no number in common",
+        },
+        "email": {
+            "shared": "an address in common",
+            "same_local": "the same name at another host",
+            "similar": "nearly the same",
+            "different": "no address in common",
+        },
+        "description": {
+            "same": "nearly the same words",
+            "close": "much the same",
+            "similar": "much in common",
+            "vague": "something in common",
+            "different": "nothing in common",
+        },
+        "address": {
+            "whole": "the same, as far as both are known",
+            "most": "the same in most parts",
+            "area": "the one part known of both is the same",
+            "part": "the same in one part only",
+            "different": "different",
+        },
+    }
+)
+ACROSS_SCRIPTS = "not comparable across these scripts"
+NOT_COMPARABLE: Mapping[str, str] = MappingProxyType(
+    {
+        "identifiers": "documents of different kinds",
+        "email": "a mailbox of a role, such as info@, is no one's own",
+        "address": "no part of it is known of both",
+    }
+)
+NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
+KEY_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "iin": "IIN",
+        "bin": "BIN",
+        "identifier": "document",
+        "phone": "telephone",
+        "email": "e-mail",
+        "email_local": "e-mail name",
+        "name": "full name",
+        "given": "given name",
+        "family": "family name",
+        "given_initial": "first letter of the given name",
+        "given_sound": "sound of the given name",
+        "family_sound": "sound of the family name",
+        "organisation_sound": "sound of the organisation name",
+        "description_word": "a rare word of the description",
+        "given_start": "start of the given name",
+        "family_initial": "first letter of the family name",
+        "family_start": "start of the family name",
+        "swappable_names": "given and family name in either order",
+        "swappable_starts": "starts of both names in either order",
+        "name_start": "start of the full name",
+        "birth_year": "year of birth",
+        "birth_day": "day and month of birth",
+        "organisation": "organisation name",
+        "organisation_start": "start of the organisation name",
+        "organisation_word": "a word of the organisation name",
+    }
+)
+
+
+def title_field(field: str) -> str:
+    """What a person calls a compared field."""
+    return FIELD_TITLES.get(field, field.replace("_", " "))
+
+
+def title_rule(rule: str) -> str:
+    """What a person calls a blocking rule such as "family+birth_year"."""
+    return " + ".join(KEY_TITLES.get(key, key.replace("_", " ")) for key in rule.split("+"))
+
+
+def say_missing(field: str, is_known: tuple[bool, bool], stand_in: str) -> str:
+    """Why a field says nothing, neither for nor against; `stand_in` is the name field that speaks for it."""
+    if not all(is_known):
+        return "known of one only" if any(is_known) else "not known"
+    if field in ("given_name", "family_name", "full_name") and stand_in not in ("", field):
+        whole = field == "full_name"
+        return "compared part by part" if whole else f"counted with the {title_field(stand_in)}"
+    return NOT_COMPARABLE.get(field, ACROSS_SCRIPTS if field in NAMES else "not comparable")
+
+
+def say_level(field: str, level: str) -> str:
+    """What a level of agreement says."""
+    return LEVEL_PHRASES.get(field, {}).get(level, level.replace("_", " "))
+
+
+def say_share(probability: float) -> str:
+    """A share as people say it: "83%" where it is large, "1 in 30" where it is small."""
+    if probability >= 0.995:
+        return f"{min(probability, 0.9999):.2%}"
+    if probability >= 0.1:
+        return f"{probability:.0%}"
+    n = 1 / max(probability, 1e-9)
+    digits = len(str(int(n)))
+    return f"1 in {round(n, -max(digits - 2, 0)):,.0f}"
+
+
+def say_bits(bits: float) -> str:
+    """A weight, signed; nothing is ever "-0.0"."""
+    return f"{round(bits, 1) + 0.0:+.1f}"
+
+
+def say_weight(bits: float) -> str:
+    """A weight with its unit."""
+    return f"{say_bits(bits)} bits"
+
+
+def say_probability(probability: float) -> str:
+    """A probability that never reads as certain: .9999 and .0001 are the ends."""
+    if probability > 0.9999:
+        return "over 0.9999"
+    return f"{probability:.4f}" if probability >= 0.0001 else "under 0.0001"
+
+
+def say_adjustment(field: str, bits: float) -> str:
+    """Why a weight was adjusted, and by how much; "" where it was not."""
+    if abs(bits) < 0.05:
+        return ""
+    if field in ("phone", "email", "identifiers"):
+        reason = "many records share it"
+    else:
+        reason = "the value is rare" if bits > 0 else "the value is common"
+    return f"{reason}: {say_weight(bits)}"
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 link", "2 links"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
