@@ -31,6 +31,7 @@ from terag_pipelines.linking.auto_linker import (
 )
 from terag_pipelines.linking.links import LinkParams
 from terag_pipelines.linking.pipeline import LinkingParams
+from terag_pipelines.linking.spec import read_linking
 
 REPORT = "report.html"
 
@@ -137,17 +138,26 @@ def _check(request: LinkRequest) -> None:
 
 
 def _linking_params(request: LinkRequest) -> LinkingParams:
-    return (
-        LinkingParams() if request.threshold is None else LinkingParams(links=LinkParams(request.threshold))
-    )
+    """What the manifest says where there is one; --threshold goes before it."""
+    folder = _source_folder(request)
+    params = LinkingParams() if folder is None else read_linking(SourceFolder(folder).manifest().linking)
+    return params if request.threshold is None else replace(params, links=LinkParams(request.threshold))
+
+
+def _source_folder(request: LinkRequest) -> Path | None:
+    """The folder with a manifest that was asked for, if one was."""
+    is_one = len(request.sources) == 1 and (request.sources[0] / MANIFEST_NAME).is_file()
+    return request.sources[0] if is_one else None
 
 
 def _read_sources(linker: AutoLinker, request: LinkRequest) -> SourceRecords:
-    first = request.sources[0]
-    if len(request.sources) == 1 and (first / MANIFEST_NAME).is_file():
+    folder = _source_folder(request)
+    if folder is not None:
         if request.reading.fields:
-            raise ConfigurationError(f"{first}: its manifest says what columns are; --field goes without one")
-        return _read_manifest(first)
+            raise ConfigurationError(
+                f"{folder}: its manifest says what columns are; --field goes without one"
+            )
+        return _read_manifest(folder)
     return _read_loose(linker, _dataset_names(request.sources), request)
 
 

@@ -114,12 +114,13 @@ def test_two_files_are_linked_to_each_other(clients: Path, tmp_path: Path) -> No
 def test_a_source_folder_is_read_by_its_manifest(clients: Path, tmp_path: Path) -> None:
     (tmp_path / "source.yaml").write_text(
         "name: s\nfiles:\n- {name: p, path: clients.csv, holds: people, csv: {delimiter: ';'},"
-        " fields: {id: id, family_name: фамилия}}\n",
+        " fields: {id: id, family_name: фамилия}}\nlinking: {threshold: 0.9}\n",
         encoding="utf-8",
     )
     out = tmp_path / "out"
     assert link(tmp_path, "--out", out).exit_code == 0
     assert pq.read_table(out / "records.parquet")["record_id"].to_pylist() == ["p:1", "p:2", "p:3", "p:4"]
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["threshold_probability"] == 0.9
 
 
 def test_labels_and_decisions_are_files(
