@@ -8,6 +8,7 @@ import pyarrow as pa
 from assets.metadata import described, picture, rows_as_markdown
 from resources.expectations import Expectation, ExpectationOutcome, validate
 from terag_pipelines.entities.vocabulary import PARTY_HOLDS
+from terag_pipelines.linking.decisions import settle_decisions
 from terag_pipelines.linking.parity import ParityParams, measure_parity, say_parity
 from terag_pipelines.linking.parity_pictures import draw_parity
 from terag_pipelines.linking.quality import LinkCalibration, link_calibration
@@ -92,6 +93,21 @@ def parties_are_there(entity_records: pa.Table, source_files: pa.Table) -> dg.As
     empty = bool(named) and not entity_records.num_rows
     told = f"no row of {', '.join(named)} can be used" if empty else f"{entity_records.num_rows:,} records"
     return dg.AssetCheckResult(passed=not empty, description=told, metadata={"files": named})
+
+
+@dg.asset_check(
+    asset="pair_decisions",
+    description="No two records are decided different that other decisions make the same.",
+)
+def decisions_agree(pair_decisions: pa.Table) -> dg.AssetCheckResult:
+    """Where some contradict, the batch goes on without those that would merge; people are told which."""
+    clashes = [str(clash) for clash in settle_decisions(pair_decisions).clashes]
+    return dg.AssetCheckResult(
+        passed=not clashes,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(clashes) or f"{pair_decisions.num_rows:,} decisions agree",
+        metadata={"clashes": clashes},
+    )
 
 
 accounts_check = _make_check("accounts", SUITES["accounts"])

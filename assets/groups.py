@@ -24,6 +24,7 @@ def group(
 
 SOURCES = group("sources", "data", "parquet")
 LINKING = group("linking", "data", "parquet")
+REVIEW = group("review", "risk", "mongodb", "parquet")
 CALIBRATION = group("calibration", "risk", "scikitlearn", "parquet")
 GRAPH = group("graph", "platform", "neo4j")
 RINGS = group("rings", "risk", "parquet")

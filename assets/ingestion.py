@@ -26,7 +26,10 @@ DESCRIPTIONS = {
 }
 
 
-@dg.multi_asset(outs={schema.name: out(SOURCES, text) for schema, text in DESCRIPTIONS.items()})
+# The decisions in force are part of what names a batch, so they come before its first table.
+@dg.multi_asset(
+    outs={schema.name: out(SOURCES, text) for schema, text in DESCRIPTIONS.items()}, deps=["pair_decisions"]
+)
 def source_tables(source: SourceResource) -> Iterator[dg.Output[pa.Table]]:
     """Reads the source folder once and gives each of its tables; bad rows go to quarantine."""
     found = source.open().ingest()

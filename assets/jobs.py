@@ -49,11 +49,11 @@ def new_source_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReq
         yield dg.SkipReason(f"no folder with a source.yaml under {settings().home / 'sources'}")
     for folder in (manifest.parent for manifest in manifests):
         try:
-            batch = SourceResource(folder=str(folder)).batch_id()
+            version = SourceResource(folder=str(folder)).version()
         except SourceError as error:
             context.log.warning("the source %s is left out: %s", folder.name, error)
         else:
-            yield dg.RunRequest(run_key=f"{folder.name}:{batch}", run_config=run_config(folder, None))
+            yield dg.RunRequest(run_key=f"{folder.name}:{version}", run_config=run_config(folder, None))
 
 
 def run_config(folder: Path, root: Path | None) -> dict[str, Any]:

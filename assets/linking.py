@@ -11,8 +11,10 @@ from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
+from terag_pipelines.linking.decisions import hold_decisions
 from terag_pipelines.linking.explanation_pictures import draw_examples
 from terag_pipelines.linking.golden import count_golden, make_golden_records
+from terag_pipelines.linking.lineage import count_changes
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
@@ -75,16 +77,35 @@ def links(pair_scores: pa.Table, link_calibrators: pa.Table, source: SourceResou
     outs={
         "entities": out(LINKING, "Persons and companies, each made of the records that are linked."),
         "entity_members": out(LINKING, "Which record belongs to which entity, and how surely."),
+        "entity_changes": out(
+            LINKING,
+            "What became of the entities of the source's last batch: born, grown, merged, split, ended.",
+        ),
     }
 )
 def resolved_entities(
-    entity_records: pa.Table, links: pa.Table, pair_scores: pa.Table, labels: pa.Table
-) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
-    """Groups linked records into entities, without chaining over weak bridges."""
-    resolved = resolve_entities(entity_records, links, pair_scores)
+    entity_records: pa.Table,
+    links: pa.Table,
+    pair_scores: pa.Table,
+    pair_decisions: pa.Table,
+    labels: pa.Table,
+    source: SourceResource,
+) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table], dg.Output[pa.Table]]:
+    """Groups linked records into entities as people decided; ids stay from batch to batch."""
+    held = hold_decisions(pair_decisions, entity_records)
+    earlier = source.registry().earlier()
+    resolved = resolve_entities(entity_records, links, pair_scores, decisions=held.table, earlier=earlier)
     quality = pairwise_quality(resolved.members, labels)
-    metadata = told_quality(quality) | {"clusters": rows_as_markdown([resolved.report])}
-    return dg.Output(resolved.entities, metadata=metadata), dg.Output(resolved.members)
+    metadata = told_quality(quality) | {
+        "clusters": rows_as_markdown([resolved.report]),
+        "decisions": str(held),
+    }
+    changed = {"changes": rows_as_markdown(count_changes(resolved.changes))}
+    return (
+        dg.Output(resolved.entities, metadata=metadata),
+        dg.Output(resolved.members),
+        dg.Output(resolved.changes, metadata=changed),
+    )
 
 
 @dg.asset(**LINKING)

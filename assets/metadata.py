@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -35,7 +36,15 @@ def described(**values: Any) -> dict[str, Any]:
 
 def rows_as_markdown(rows: "Iterable[DataclassInstance]") -> dg.MarkdownMetadataValue:
     """Dataclasses of one type as a table, one row each."""
-    values = [asdict(row) for row in rows]
+    return _as_markdown([asdict(row) for row in rows])
+
+
+def table_as_markdown(table: pa.Table) -> dg.MarkdownMetadataValue:
+    """All rows of a small table without personal columns."""
+    return _as_markdown(table.to_pylist())
+
+
+def _as_markdown(values: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
     if not values:
         return dg.MetadataValue.md("nothing")
     lines = ["| " + " | ".join(values[0]) + " |", "|" + " --- |" * len(values[0])]

@@ -2,13 +2,15 @@
 
 import dagster as dg
 
-from assets import calibration, graph, ingestion, linking, rings, twins
+from assets import calibration, graph, ingestion, linking, reviews, rings, twins
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
 from resources.parquet_lake import ParquetLake, PromotedShelf
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.graph.ports import GraphStore
+from terag_pipelines.linking.model import ENTITY_MEMBERS
 
-MODULES = (ingestion, linking, graph, rings, calibration, twins)
+MODULES = (reviews, ingestion, linking, graph, rings, calibration, twins)
 
 
 def upstream_keys() -> list[dg.AssetKey]:
@@ -27,6 +29,8 @@ def promoted_batch(
         promoted = promote_both(store, lake.open(), source.batch_id(), shelf)
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))
+    records, members = (lake.open().read(shelf, schema) for schema in (ENTITY_RECORDS, ENTITY_MEMBERS))
+    source.registry().note(source.open().content_digest(), records, members)
     return dg.MaterializeResult(
         metadata={"batch": shelf, "rows": len(promoted.digests), "note": f"{shelf} is served"}
     )

@@ -1,4 +1,4 @@
-"""Which batch a source belongs to: a hash of its content, the parameters in its manifest, and the code."""
+"""Which batch a source belongs to: a hash of its content, its parameters, decisions on it, and the code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ def code_digest() -> str:
     return sha.hexdigest()
 
 
-def batch_id(content_digest: str) -> str:
-    """The batch of a source: 16 hexadecimal digits, the same for the same content and code."""
-    return hashlib.sha256(f"{content_digest}:{code_digest()}".encode()).hexdigest()[:16]
+def batch_id(content_digest: str, decisions_digest: str = "", entities_digest: str = "") -> str:
+    """The batch of a source: 16 hexadecimal digits, the same for the same content, decisions and code.
+
+    `entities_digest` is of the entities whose ids it takes over.
+    """
+    named = f"{content_digest}:{decisions_digest}:{entities_digest}:{code_digest()}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def _counts(path: Path) -> bool:

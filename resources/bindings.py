@@ -15,8 +15,10 @@ import pyarrow as pa
 
 from resources.batch_identity import batch_id
 from resources.embedded import EmbeddedStores
+from resources.entity_registry import EntityRegistry
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
+from resources.mongo_reviews import MongoReviews
 from resources.neo4j_graph import Neo4jGraph
 from resources.owner_files import make_owner_folder, write_owner_file
 from resources.parquet_lake import ParquetLake, StoredTable
@@ -30,9 +32,12 @@ from terag_pipelines.billing.core import BillingCore
 from terag_pipelines.billing.invoices import Invoice
 from terag_pipelines.errors import RenderingError
 from terag_pipelines.graph.load_plan import LoadPlanParams
+from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.tables import TableSchema
 
 N_PREVIEW_ROWS = 5
+DECISIONS_SHELF = "decisions"
+"""Where the lake keeps the decisions that the current batch is made with."""
 
 
 @cache
@@ -56,7 +61,16 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return f"batch-{self.batch_id()}"
 
     def batch_id(self) -> str:
-        """The batch: a hash of the source's content, its parameters and the code."""
+        """The batch: a hash of content, parameters, decisions in force, entities taken over, and code."""
+        return batch_id(self.open().content_digest(), _decisions_in_force(), self.registry().digest())
+
+    def registry(self) -> EntityRegistry:
+        """The entities of this source's last batch, whose ids the next one takes over."""
+        lake = ParquetLake(make_owner_folder(settings().lake_folder))
+        return EntityRegistry(lake, self.open().manifest().name)
+
+    def version(self) -> str:
+        """What a source was when it was looked at: as `batch_id`, whatever people decided since."""
         return batch_id(self.open().content_digest())
 
 
@@ -67,12 +81,22 @@ def _opened_source(folder: str | None, root: str | None) -> SourceFolder:
     return SourceFolder(chosen, at)
 
 
+def _decisions_in_force() -> str:
+    """Digest of the decisions that the last refresh began with; "" where there were none."""
+    stored = ParquetLake(settings().lake_folder).stored(DECISIONS_SHELF, PAIR_DECISIONS.name)
+    return stored.digest if stored and stored.n_rows else ""
+
+
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The Parquet lake under TERAG_HOME."""
 
     def open(self) -> ParquetLake:
         """The lake's adapter; its folder is for the owner only, since it holds clients' names and numbers."""
         return ParquetLake(make_owner_folder(settings().lake_folder))
+
+    def put_in_force(self, decisions: pa.Table) -> None:
+        """Makes PAIR_DECISIONS part of what names a batch: from now on that is the batch they are used in."""
+        self.open().write(DECISIONS_SHELF, PAIR_DECISIONS, decisions)
 
 
 class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -98,6 +122,19 @@ class BillingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         database = connect_documents(settings(), EmbeddedStores(settings()).start())
         try:
             yield MongoBilling(database)
+        finally:
+            database.client.close()
+
+
+class ReviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """MongoDB, where people's decisions on pairs are kept."""
+
+    @contextmanager
+    def open(self) -> Iterator[MongoReviews]:
+        """The review log's adapter. Raises: StoreUnavailableError."""
+        database = connect_documents(settings(), EmbeddedStores(settings()).start())
+        try:
+            yield MongoReviews(database)
         finally:
             database.client.close()
 

@@ -11,7 +11,7 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import IncompleteBatchError, SchemaMismatchError, UnreadableFileError
 from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, infer_threshold
 from terag_pipelines.linking.links import LinkParams
-from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
+from terag_pipelines.linking.model import CANDIDATE_PAIRS, LINK_MODEL, PAIR_SCORES
 
 LINK_COLUMNS = {
     "left": "left_id",
@@ -23,7 +23,7 @@ LINK_COLUMNS = {
 
 
 def read_linked_folder(folder: Path) -> LinkedBatch:
-    """The records, scores, model, links and entities of one `terag link`.
+    """What one `terag link` wrote; candidate pairs only where they are there.
 
     Raises: IncompleteBatchError where a file is missing, UnreadableFileError where one is no Parquet,
     SchemaMismatchError where one lacks a column.
@@ -33,6 +33,7 @@ def read_linked_folder(folder: Path) -> LinkedBatch:
     _require(links, "links", "left_id", "right_id", "match_weight", "link_probability", "is_calibrated")
     members = _read(folder, "entities")
     _require(members, "entities", "record_id", "entity_id")
+    has_rules = (folder / "candidate_pairs.parquet").is_file()
     scores = PAIR_SCORES.conform(_read(folder, "pair_scores"))
     return LinkedBatch(
         records=ENTITY_RECORDS.conform(_read(folder, "records")),
@@ -40,6 +41,7 @@ def read_linked_folder(folder: Path) -> LinkedBatch:
         model=LINK_MODEL.conform(_read(folder, "link_model")),
         links=links,
         members=members,
+        candidates=CANDIDATE_PAIRS.conform(_read(folder, "candidate_pairs")) if has_rules else None,
         params=ExplanationParams(links=LinkParams(infer_threshold(scores, links, None))),
     )
 

@@ -4,7 +4,7 @@
     <home>/lake/<shelf>/<table>.json         its digest, size and checksum; a table without it does not exist
     <home>/lake/promoted.json                which shelf readers are served from
 
-A shelf is a batch ("batch-<id>") or a month ("month-2026-10").
+A shelf is a batch ("batch-<id>"), a month ("month-2026-10"), or "decisions": those in force (ADR 0003).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ParquetLake:
         """
         rows = schema.conform(table)
         content = digest(rows)
-        present = self._sidecar(shelf, schema.name)
+        present = self.stored(shelf, schema.name)
         if present and present.digest == content and self._is_whole(shelf, present):
             return present
         path = self._path(shelf, schema.name)
@@ -88,10 +88,15 @@ class ParquetLake:
 
     def describe(self, shelf: str, table: str) -> StoredTable:
         """Digest and size of a table, without reading it. Raises: IncompleteBatchError."""
-        stored = self._sidecar(shelf, table)
+        stored = self.stored(shelf, table)
         if stored is None:
             raise IncompleteBatchError(f"{shelf} has no table {table}; materialise that asset first")
         return stored
+
+    def stored(self, shelf: str, table: str) -> StoredTable | None:
+        """Digest and size of a table, without reading it; None where the shelf has no such table."""
+        found = _read_json(self._folder / shelf / f"{table}.json")
+        return StoredTable(**found) if found else None
 
     def digests(self, shelf: str) -> dict[str, str]:
         """Digest of every table on a shelf, by table name."""
@@ -150,10 +155,6 @@ class ParquetLake:
 
     def _path(self, shelf: str, table: str) -> Path:
         return self._folder / shelf / f"{table}.parquet"
-
-    def _sidecar(self, shelf: str, table: str) -> StoredTable | None:
-        found = _read_json(self._folder / shelf / f"{table}.json")
-        return StoredTable(**found) if found else None
 
     def _is_whole(self, shelf: str, stored: StoredTable) -> bool:
         path = self._path(shelf, stored.table)

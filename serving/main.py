@@ -12,6 +12,7 @@ from resources.embedded import EmbeddedStores
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_keys import MongoKeys
+from resources.mongo_reviews import MongoReviews
 from resources.neo4j_graph import Neo4jGraph
 from resources.parquet_lake import ParquetLake
 from resources.promoted_tables import PromotedTables
@@ -53,6 +54,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             invoices=BillingCore(MongoBilling(database)),
             render_invoice=printer.render,
             pepper=api_key_pepper(settings),
+            reviews=MongoReviews(database),
         )
     database.client.close()
 

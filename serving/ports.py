@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from terag_pipelines.billing.invoices import Invoice
 from terag_pipelines.graph.ports import EntityView
+from terag_pipelines.linking.ports import ReviewLog
 from terag_pipelines.security.api_keys import ApiKeyRecord
 from terag_pipelines.tables import TableSchema
 
@@ -56,7 +57,7 @@ class InvoiceReader(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything that the service reads from."""
+    """Everything that the service reads from, and the log it writes decisions to."""
 
     graph: GraphReader
     tables: TableReader
@@ -64,3 +65,4 @@ class Ports:
     invoices: InvoiceReader
     render_invoice: Callable[[Invoice], bytes]
     pepper: bytes
+    reviews: ReviewLog

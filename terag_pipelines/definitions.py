@@ -13,6 +13,7 @@ from assets import (
     jobs,
     linking,
     promotion,
+    reviews,
     rings,
     tuning,
     twins,
@@ -23,6 +24,7 @@ from resources.bindings import (
     LakeIOManager,
     LakeResource,
     PrinterResource,
+    ReviewResource,
     SourceResource,
 )
 
@@ -35,7 +37,7 @@ LAKE = LakeResource()
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [ingestion, linking, graph, rings, calibration, twins, promotion, tuning, billing]
+        [reviews, ingestion, linking, graph, rings, calibration, twins, promotion, tuning, billing]
     ),
     asset_checks=dg.load_asset_checks_from_modules([checks]),
     jobs=jobs.JOBS,
@@ -47,6 +49,7 @@ defs = dg.Definitions(
         "io_manager": LakeIOManager(source=SOURCE, lake=LAKE),
         "graph": GraphResource(),
         "billing": BillingResource(),
+        "reviews": ReviewResource(),
         "printer": PrinterResource(),
     },
     executor=dg.in_process_executor,

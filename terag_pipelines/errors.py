@@ -16,6 +16,9 @@ TeragError
 │   ├── StoreUnavailableError       no answer in time
 │   └── EmbeddedStoreError          the embedded store could not be installed, started or stopped
 ├── LinkingError                    records cannot be compared (no usable field, EM not identified)
+│   ├── DecisionError               a decision on a pair is not one: the pair, the name or the note cannot be
+│   ├── DecisionClashError          a decision contradicts others that stand: the message names them
+│   └── DecisionReusedError         a decision id came again with another decision
 ├── RingError                       a graph cannot be partitioned as asked
 ├── CalibrationError                labels are too few or of one class only
 ├── TwinError                       an effect cannot be answered
@@ -97,6 +100,18 @@ class EmbeddedStoreError(StoreError):
 
 class LinkingError(TeragError):
     """Records cannot be compared."""
+
+
+class DecisionError(LinkingError):
+    """A decision on a pair of records is not one."""
+
+
+class DecisionClashError(LinkingError):
+    """A decision contradicts others that stand."""
+
+
+class DecisionReusedError(LinkingError):
+    """A decision id came again with another decision; the first stays."""
 
 
 class RingError(TeragError):

@@ -41,6 +41,7 @@ from terag_pipelines.linking.model import (
 )
 
 N_REASONS = 3
+MAX_INDENT = 12  # steps of a tree in the terminal
 
 
 class Explanation(Protocol):
@@ -156,8 +157,9 @@ def _print_entity(told: EntityExplanation, out: Console) -> None:
         table.add_row(*(_printable(str(cell)) for cell in cells))
     out.print(table)
     for edge in told.tree:
-        _say(out, f"{'  ' * edge.depth}{edge.child_id} to {edge.parent_id} {say_weight(edge.weight)}")
-        _say(out, f"{'  ' * edge.depth}  {reasons_line(edge.pair, N_REASONS)}")
+        indent = "  " * min(edge.depth, MAX_INDENT)
+        _say(out, f"{indent}{edge.child_id} to {edge.parent_id} {say_weight(edge.weight)}")
+        _say(out, f"{indent}  {reasons_line(edge.pair, N_REASONS)}")
     for weak in told.weakest:
         _say(out, weak.sentence)
     if told.cut:

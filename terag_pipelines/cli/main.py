@@ -258,5 +258,79 @@ def revoke_key(key_id: str) -> None:
     console.print(f"{key_id} is revoked")
 
 
+@main.group()
+def review() -> None:
+    """Decide the pairs of records most worth a person's look; a decision takes effect with the next run."""
+
+
+BY = click.option("--by", required=True, help="Who decides.")
+LEFT, RIGHT = (click.argument(side) for side in ("left", "right"))
+
+
+@review.command("list")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, at most.")
+@JSON
+def list_reviews(limit: int, as_json: bool) -> None:
+    """List the open questions, the most worth a look first."""
+    from terag_pipelines.cli.review import print_queue
+
+    print_queue(limit, as_json, _output())
+
+
+@review.command("show")
+@LEFT
+@RIGHT
+@JSON
+def show_review(left: str, right: str, as_json: bool) -> None:
+    """Show two records side by side, how they compare, and what was decided. Shows personal data."""
+    from terag_pipelines.cli.review import print_pair
+
+    print_pair((left, right), as_json, _output())
+
+
+@review.command("decide")
+@LEFT
+@RIGHT
+@click.option("--same", "outcome", flag_value="same", help="They are one person or company.")
+@click.option("--different", "outcome", flag_value="different", help="They are two.")
+@BY
+@click.option("--note", help="Why, for whoever looks at it later; no names, please.")
+@JSON
+def decide_review(
+    left: str, right: str, outcome: str | None, by: str, note: str | None, as_json: bool
+) -> None:
+    """Decide whether two records are the same person or company: --same or --different."""
+    from terag_pipelines.cli.review import decide
+
+    if outcome is None:
+        raise click.UsageError("say which: --same or --different")
+    decide((left, right), outcome == "same", by, note, as_json, _output())
+
+
+@review.command("undo")
+@LEFT
+@RIGHT
+@BY
+@JSON
+def undo_review(left: str, right: str, by: str, as_json: bool) -> None:
+    """Take back the decision that stands on a pair; the one before it, if any, stands again."""
+    from terag_pipelines.cli.review import undo
+
+    undo((left, right), by, as_json, _output())
+
+
+@review.command("history")
+@click.argument("pair", nargs=-1, metavar="[LEFT RIGHT]")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, at most.")
+@JSON
+def review_history(pair: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List what was ever decided, of one pair or of all, the last first."""
+    from terag_pipelines.cli.review import print_history
+
+    if len(pair) not in (0, 2):
+        raise click.UsageError("give both records of a pair, or none")
+    print_history(pair[:2] or None, limit, as_json, _output())  # type: ignore[arg-type]  # none or two
+
+
 if __name__ == "__main__":
     main()

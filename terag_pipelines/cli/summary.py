@@ -39,7 +39,12 @@ STAGES = (
             "quarantined_rows",
         ),
     ),
-    Stage("Link", ("entity_records",), ("candidate_pairs", "links", "entities")),
+    Stage(
+        "Link",
+        ("entity_records", "pair_decisions"),
+        ("candidate_pairs", "links", "entities", "review_queue"),
+        ("pair_decisions",),
+    ),
     Stage("Calibrate", ("labels",), (), ("link_calibrators", "ring_calibrators")),
     Stage("Load graph", ("entities", "accounts", "transfers"), (), ("graph_load",)),
     Stage(

@@ -13,8 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
 from terag_pipelines.linking.encoding import sort_records
-from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
+from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
+from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER
+from terag_pipelines.linking.lineage import name_entities
 from terag_pipelines.linking.roles import unit_of_organisation
 from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
 
@@ -48,10 +50,14 @@ class ClusterReport:
 
 @dataclass(frozen=True)
 class ResolvedEntities:
-    """ENTITIES and ENTITY_MEMBERS: every record belongs to exactly one entity."""
+    """ENTITIES and ENTITY_MEMBERS: every record belongs to exactly one entity.
+
+    `changes` are ENTITY_CHANGES since the earlier run; none without one.
+    """
 
     entities: pa.Table
     members: pa.Table
+    changes: pa.Table
     report: ClusterReport
 
 
@@ -77,6 +83,7 @@ def resolve_entities(
     pair_scores: pa.Table,
     params: ClusterParams = ClusterParams(),
     decisions: pa.Table | None = None,
+    earlier: EarlierEntities | None = None,
 ) -> ResolvedEntities:
     """Entities out of LINKS over ENTITY_RECORDS; PAIR_SCORES speak against doubtful merges.
 
@@ -85,7 +92,8 @@ def resolve_entities(
     hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
     valid IINs or BINs never share an entity, nor do a head office and its branch, and a partial record joins
     one only by an identifier or a contact; but what people decided (PAIR_DECISIONS) holds exactly. Decisions
-    about records that are not among these have no effect.
+    about records that are not among these have no effect. Entities keep the ids that they had in the earlier
+    run.
 
     Raises: LinkingError where a link names a record that is not there, or decisions contradict each other.
     """
@@ -94,8 +102,9 @@ def resolve_entities(
     identities = identities_of(ordered)
     labels, report = cluster_rows(ordered, identities, scored, params, decisions)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
-    members = tabulate_members(ordered, labels, ids_of_entities(ordered, labels), links_held)
-    return ResolvedEntities(tabulate_entities(ordered, members), members, report)
+    named = name_entities(ordered, labels, earlier, links_held)
+    members = tabulate_members(ordered, labels, named.ids, links_held)
+    return ResolvedEntities(tabulate_entities(ordered, members), members, named.changes, report)
 
 
 def cluster_rows(

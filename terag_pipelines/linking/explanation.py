@@ -16,15 +16,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.block_rules import LADDERS
-from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES
+from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, identities_of
 from terag_pipelines.linking.comparison import compare_pairs
 from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_records, sort_records
 from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (
+    FORBIDDEN,
     NAMES,
     TRANSLITERATED,
     say_adjustment,
@@ -36,7 +38,6 @@ from terag_pipelines.linking.explanation_words import (
 )
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, IDENTIFYING, Compared
 from terag_pipelines.linking.links import Calibrator, LinkParams, link_probabilities
-from terag_pipelines.linking.roles import unit_of_organisation
 from terag_pipelines.linking.scoring import ORGANISATION, PERSON, weights_to_probabilities
 
 Floats = npt.NDArray[np.float64]
@@ -398,25 +399,11 @@ def _both_names_differ(bits: float) -> FieldEvidence:
     return FieldEvidence("names", (), (), "different", None, None, 0.0, bits, f"{told}: {say_weight(bits)}")
 
 
-_DIFFERENT = {
-    "party_type": "one is a person, the other an organisation",
-    "unit": "one is a head office, the other a branch",
-}
-
-
-def _unit_of(row: Mapping[str, Any]) -> str | None:
-    columns = {name: pa.array([row.get(name)], pa.string()) for name in ("bin", "legal_form")}
-    unit: str | None = unit_of_organisation(pa.table(columns))[0].as_py()
-    return unit
-
-
 def forbidden_because(left: Mapping[str, Any], right: Mapping[str, Any], evidence: WeighedPair) -> str:
     """The identity rule that keeps two rows of ENTITY_RECORDS out of one entity; "" where there is none."""
-    for column in UNIQUE_IDENTITIES:
-        one, other = (_unit_of(row) if column == "unit" else row[column] for row in (left, right))
-        if one and other and "unknown" not in (one, other) and one != other:
-            return _DIFFERENT.get(column) or f"they have two different valid {title_field(column)}s"
+    held = identities_of(pa.Table.from_pylist([dict(left), dict(right)], ENTITY_RECORDS.schema))
+    for column, (one, other) in zip(UNIQUE_IDENTITIES, held.unique, strict=True):
+        if one >= 0 and other >= 0 and one != other:
+            return FORBIDDEN.get(column, f"they have two different {title_field(column)}s")
     agrees = any(part.field in IDENTIFYING and part.level in ("same", "shared") for part in evidence.known)
-    if (left["is_partial"] or right["is_partial"]) and not agrees:
-        return "one is a partial record (a name and an account), which joins by an identifier or contact only"
-    return ""
+    return FORBIDDEN["partial"] if held.is_partial.any() and not agrees else ""

@@ -94,6 +94,16 @@ NOT_COMPARABLE: Mapping[str, str] = MappingProxyType(
     }
 )
 NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
+FORBIDDEN: Mapping[str, str] = MappingProxyType(
+    {
+        "iin": "they have two different valid IINs",
+        "bin": "they have two different valid BINs",
+        "party_type": "one is a person, the other an organisation",
+        "unit": "one is a head office, the other a branch",
+        "partial": "one is a partial record (a name and an account), joined by identifiers and contacts only",
+    }
+)
+"""Why two records must not share an entity, by the identity in which they differ."""
 KEY_TITLES: Mapping[str, str] = MappingProxyType(
     {
         "iin": "IIN",

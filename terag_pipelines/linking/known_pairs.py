@@ -20,12 +20,18 @@ _WHOLE_CORPUS = "description"  # words weigh by how rare they are among all reco
 
 
 @dataclass(frozen=True)
-class EarlierRun:
-    """What an earlier run left: with it a later one compares only what is new, and ids stay."""
+class EarlierEntities:
+    """The entities of an earlier run: a later one takes over their ids."""
 
     records: pa.Table  # ENTITY_RECORDS
-    pair_scores: pa.Table  # PAIR_SCORES
     members: pa.Table  # ENTITY_MEMBERS
+
+
+@dataclass(frozen=True)
+class EarlierRun(EarlierEntities):
+    """What an earlier run left: with it a later one compares only what is new, and ids stay."""
+
+    pair_scores: pa.Table  # PAIR_SCORES
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.linking.entity_tables import first_members, name_entity
+from terag_pipelines.linking.entity_tables import first_members, ids_of_entities, name_entity
+from terag_pipelines.linking.known_pairs import EarlierEntities, unchanged_records
 from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
 
@@ -26,14 +27,17 @@ class NamedEntities:
 
 
 def name_entities(
-    ordered: pa.Table, labels: Rows, earlier: pa.Table, unchanged: Mask, links: ScoredRows
+    ordered: pa.Table, labels: Rows, earlier: EarlierEntities | None, links: ScoredRows
 ) -> NamedEntities:
-    """Ids for the entities of sorted records, taken over from ENTITY_MEMBERS of an earlier run.
+    """Ids for the entities of sorted records, taken over from an earlier run where there was one.
 
-    `unchanged` says which records are as they were, `links` are those that tie the entities together now.
+    `links` are those that tie the entities together now.
     """
+    if earlier is None:
+        return NamedEntities(ids_of_entities(ordered, labels), ENTITY_CHANGES.empty())
+    unchanged = unchanged_records(earlier.records, ordered)
     members = _members_now(ordered, labels, unchanged).join(
-        _members_before(earlier), on="record_id", how="full", coalesce=True
+        _members_before(earlier.members), on="record_id", how="full", coalesce=True
     )
     heirs = _find_heirs(members)
     ids = _fill_ids(ordered, labels, heirs)
@@ -195,3 +199,18 @@ def _ties_between(members: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     tied = tied.filter(pl.col("left_before").ne_missing(pl.col("right_before")))
     tied = tied.sort("probability", "left_id", "right_id", descending=[True, False, False])
     return tied.unique("entity", keep="first", maintain_order=True).select("entity", "left_id", "right_id")
+
+
+@dataclass(frozen=True)
+class ChangeCount:
+    """How many entities changed in one way, and why."""
+
+    change: str
+    cause: str
+    n_entities: int
+
+
+def count_changes(changes: pa.Table) -> list[ChangeCount]:
+    """ENTITY_CHANGES by kind and cause."""
+    counts = pl.DataFrame(pl.from_arrow(changes)).group_by("change", "cause").len().sort("change", "cause")
+    return [ChangeCount(*row) for row in counts.rows()]

@@ -169,3 +169,46 @@ ENTITY_ROLES = TableSchema(
     key=("entity_id", "role", "object_entity_id"),
 )
 """Entities that belong together without being one."""
+
+REVIEW_ENTRIES = TableSchema(
+    name="review_entries",
+    schema=pa.schema(
+        [
+            ("left_id", TEXT),  # record_id; left_id < right_id
+            ("right_id", TEXT),
+            ("position", pa.int64()),  # 1 is the pair's first entry; the store counts, not a clock
+            ("decision_id", TEXT),
+            ("is_match", pa.bool_()),  # null in an undo
+            ("undoes", TEXT),  # the decision_id that an undo takes back; null in a decision
+            ("decided_by", TEXT),
+            ("decided_at", INSTANT),
+            ("note", TEXT),
+        ]
+    ),
+    key=("left_id", "right_id", "position"),
+    personal=frozenset({"note"}),  # free text: a person may have written a name into it
+)
+"""The log of review: every decision and every undo, none ever changed or removed."""
+
+REVIEW_QUEUE = TableSchema(
+    name="review_queue",
+    schema=pa.schema(
+        [
+            ("left_id", TEXT),  # record_id; left_id < right_id
+            ("right_id", TEXT),
+            ("rank", pa.int64()),  # 1 is the pair most worth a look
+            ("left_entity_id", TEXT),
+            ("right_entity_id", TEXT),
+            ("link_probability", pa.float64()),  # calibrated where is_calibrated, else match_probability
+            ("is_calibrated", pa.bool_()),
+            ("match_weight", pa.float64()),
+            ("pattern", TEXT),
+            ("question", TEXT),  # reviews.QUESTIONS: what the decision is about
+            ("uncertainty_bits", pa.float64()),  # 0 to 1
+            ("impact", pa.int64()),  # pairs of records that come together or fall apart
+            ("priority", pa.float64()),  # uncertainty times impact
+            ("reason", TEXT),  # in words, without any value of the records
+        ]
+    ),
+    key=("left_id", "right_id"),
+)

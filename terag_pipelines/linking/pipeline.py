@@ -25,11 +25,10 @@ from terag_pipelines.linking.clusters import (
     identities_of,
 )
 from terag_pipelines.linking.encoding import EncodedRecords, encode_sorted, sort_records
-from terag_pipelines.linking.entity_tables import ids_of_entities, tabulate_entities, tabulate_members
-from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse, unchanged_records
+from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
+from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse
 from terag_pipelines.linking.lineage import NamedEntities, name_entities
 from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
-from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
 from terag_pipelines.linking.scored_rows import ScoredRows
 from terag_pipelines.linking.scoring import (
@@ -94,10 +93,7 @@ class LinkedRecords:
 
     @cached_property
     def _named(self) -> NamedEntities:
-        if self.earlier is None:
-            return NamedEntities(ids_of_entities(self.ordered, self.labels), ENTITY_CHANGES.empty())
-        unchanged = unchanged_records(self.earlier.records, self.ordered)
-        return name_entities(self.ordered, self.labels, self.earlier.members, unchanged, self._links_held)
+        return name_entities(self.ordered, self.labels, self.earlier, self._links_held)
 
     @cached_property
     def members(self) -> pa.Table:
@@ -113,7 +109,7 @@ class LinkedRecords:
     def resolved(self) -> ResolvedEntities:
         """ENTITIES and ENTITY_MEMBERS."""
         entities = tabulate_entities(self.ordered, self.members)
-        return ResolvedEntities(entities, self.members, self.cluster_report)
+        return ResolvedEntities(entities, self.members, self.changes, self.cluster_report)
 
     @cached_property
     def blocking_quality(self) -> PairwiseQuality | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.linking.blocking import BlockingReport, CandidatePairs
+from terag_pipelines.linking.blocking import CandidatePairs
 from terag_pipelines.linking.clusters import ResolvedEntities
 from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.evidence import EvidenceDiagnostics
@@ -30,6 +30,7 @@ from terag_pipelines.linking.explanation_words import (
 )
 from terag_pipelines.linking.levels import FIELD_BY_NAME
 from terag_pipelines.linking.links import Calibrator, LinkParams
+from terag_pipelines.linking.recall import estimate_recall
 from terag_pipelines.linking.scoring import PairScores
 from terag_pipelines.linking.web_pages import heading, page, paragraph, plain, share_bar, table, text
 
@@ -103,7 +104,7 @@ def render_report(
         _counts(linked, records, params),
         _warnings(warnings),
         _readings(readings or {}),
-        _blocking(linked.pairs.report),
+        _blocking(linked),
         _histogram(linked.scores.scores, linked.links),
         _fits(linked.scores.diagnostics),
         _model(linked.scores.model),
@@ -144,7 +145,8 @@ def _readings(readings: Mapping[str, Sequence[ColumnRead]]) -> str:
     return "\n".join([heading("How the columns were read"), *parts]) if parts else ""
 
 
-def _blocking(report: BlockingReport) -> str:
+def _blocking(linked: LinkedTables) -> str:
+    report = linked.pairs.report
     most = max((rung.n_pairs for rung in report.rungs), default=0)
     rows = [
         (
@@ -167,9 +169,23 @@ def _blocking(report: BlockingReport) -> str:
             heading("Which pairs were compared"),
             table(head, rows, numeric=(2, 3, 4, 5, 6)),
             paragraph(told, "quiet"),
+            paragraph(_say_recall(linked), "quiet"),
             rules if skipped else "",
         ]
     )
+
+
+def _say_recall(linked: LinkedTables) -> str:
+    """Where the rules come from, and how many matches they may have missed."""
+    choice = linked.pairs.report.choice
+    told = "The rules were pinned, or the records too few to choose from."
+    if choice is not None:
+        learned = f"The rules were learned from {choice.n_examples:,} pairs that agree beyond chance"
+        told = f"{learned}, to find {choice.expected_recall:.1%} of matches."
+    found = estimate_recall(linked.pairs.table, linked.scores.scores)
+    if not found.n_found:
+        return told
+    return f"{told} By capture and recapture among them, at most {found.recall_at_most:.1%} were found."
 
 
 # Match weights

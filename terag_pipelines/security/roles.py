@@ -13,6 +13,7 @@ class Permission(StrEnum):
     READ_ENTITIES = "read_entities"
     READ_RINGS = "read_rings"
     ASK_WHAT_IF = "ask_what_if"
+    DECIDE_PAIRS = "decide_pairs"
     READ_INVOICES = "read_invoices"
 
 
@@ -25,7 +26,14 @@ class Role(StrEnum):
 
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.ANALYST: frozenset({Permission.READ_ENTITIES, Permission.READ_RINGS, Permission.ASK_WHAT_IF}),
+    Role.ANALYST: frozenset(
+        {
+            Permission.READ_ENTITIES,
+            Permission.READ_RINGS,
+            Permission.ASK_WHAT_IF,
+            Permission.DECIDE_PAIRS,
+        }
+    ),
     Role.BILLING: frozenset({Permission.READ_INVOICES}),
     Role.ADMIN: frozenset(Permission),
 }

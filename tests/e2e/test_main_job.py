@@ -18,12 +18,14 @@ from tests.e2e.installation import TERAG, Installation, make_bank
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
 STEPS = [
+    "pair decisions",
     "source tables",
     "candidate pairs",
     "scored pairs",
     "link calibrators",
     "links",
     "resolved entities",
+    "review queue",
     "graph load",
     "ring scores",
     "ring calibrators",

@@ -23,6 +23,7 @@ from terag_pipelines.security.api_keys import ApiKeyRecord, make_api_key
 from terag_pipelines.security.roles import Role
 from terag_pipelines.tables import TableSchema
 from terag_pipelines.twin.model import CLIENT_TWINS, TWIN_EFFECTS
+from tests.unit.linking.memory_reviews import MemoryReviews
 
 PEPPER = b"a pepper of thirty-two bytes ...."
 RECORD = RecordView("people:1", "people", "Айгүл Сәрсенова", "person", 0.98)
@@ -115,7 +116,9 @@ class FakeInvoices:
 
 @pytest.fixture
 def ports() -> Ports:
-    return Ports(FakeGraph(), FakeTables(), FakeKeys(), FakeInvoices(), lambda _: b"%PDF-1.7", PEPPER)
+    return Ports(
+        FakeGraph(), FakeTables(), FakeKeys(), FakeInvoices(), lambda _: b"%PDF-1.7", PEPPER, MemoryReviews()
+    )
 
 
 @pytest.fixture

@@ -64,6 +64,16 @@ def test_a_pair_as_json_adds_up(linked: Path) -> None:
     assert total == pytest.approx(waterfall["match_weight"])
 
 
+def test_blocking_rules_are_named_where_they_are_known(linked: Path, tmp_path: Path) -> None:
+    pair = first_link(linked)
+    assert json.loads(call(linked, "pair", *pair, "--json").output)["rules"] is None
+    pairs = link_records(make_population(300, seed=5)[0]).pairs.table
+    for file in linked.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    pq.write_table(pairs, tmp_path / "candidate_pairs.parquet")
+    assert json.loads(call(tmp_path, "pair", *pair, "--json").output)["rules"]
+
+
 @pytest.mark.parametrize("what", ["pair", "entity", "record"])
 def test_everything_is_told_to_a_person_too(linked: Path, what: str) -> None:
     left, right = first_link(linked)

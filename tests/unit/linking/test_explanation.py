@@ -137,6 +137,19 @@ def test_a_person_and_a_company_are_never_one() -> None:
     assert explain_pair(batch, "r:000000", "r:000001").decision == "forbidden"
 
 
+def test_a_head_office_and_its_branch_are_never_one() -> None:
+    firm = {"party_type": "organisation", "organisation_key": "altyn", "phones": ["+77010000001"]}
+    batch = batch_of(make_records([firm | {"bin": "990140000005"}, firm | {"legal_form": "branch"}]))
+    told = explain_pair(batch, "r:000000", "r:000001")
+    assert (told.decision, told.reason) == ("forbidden", "one is a head office, the other a branch")
+
+
+def test_a_partial_record_joins_by_an_identifier_only() -> None:
+    anna = {"given_key": "anna", "family_key": "kim"}
+    batch = batch_of(make_records([anna, anna | {"is_partial": True}]))
+    assert "partial record" in explain_pair(batch, "r:000000", "r:000001").reason
+
+
 def test_what_a_person_decided_comes_first(people: LinkedBatch) -> None:
     left, right = pairs_of(people.links)[0]
     decided = PAIR_DECISIONS.from_columns(
