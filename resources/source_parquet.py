@@ -42,7 +42,15 @@ def _read(path: Path, name: str, limits: ReadLimits) -> RawFile:
         _check_claims(file, name, limits)
         dictionaries = _text_columns(file)
     with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
-        return _checked(file.read(use_threads=False), name, limits)
+        return _checked(_read_by_column(file), name, limits)
+
+
+def _read_by_column(file: Any) -> pa.Table:
+    """The whole file, one column after another, so that what was read but not yet decoded stays small."""
+    names = file.schema_arrow.names
+    if not names or any("." in column for column in names):  # a point would mean a part of a nested column
+        return file.read()
+    return pa.table({column: file.read(columns=[column])[column] for column in names})
 
 
 def _what_is_wrong(path: Path) -> str:

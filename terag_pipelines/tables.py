@@ -46,7 +46,7 @@ class TableSchema:
             cast = table.select(self._column_order(table)).cast(self._schema_of(table))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise SchemaMismatchError(f"table {self.name}: {error}") from error
-        ordered = cast.sort_by([(column, "ascending") for column in self.key]) if self.key else cast
+        ordered = cast if self._is_ordered(cast) else cast.sort_by([(name, "ascending") for name in self.key])
         self._check_key(ordered)
         return ordered.combine_chunks()
 
@@ -82,6 +82,13 @@ class TableSchema:
             raise SchemaMismatchError(f"table {self.name} lacks {missing}; it has {sorted(given)}")
         if (unknown := sorted(given - declared)) and self.extra is None:
             raise SchemaMismatchError(f"table {self.name} has undeclared columns {unknown}")
+
+    def _is_ordered(self, table: pa.Table) -> bool:
+        """Whether there is nothing to sort: no key, or one whose values ascend already."""
+        if len(self.key) != 1 or table.num_rows < 2:
+            return not self.key
+        column = _one_chunk(table[self.key[0]])
+        return bool(pc.all(pc.fill_null(pc.less(column[:-1], column[1:]), False)).as_py())
 
     def _check_key(self, ordered: pa.Table) -> None:
         if absent := [name for name in self.key if ordered[name].null_count]:

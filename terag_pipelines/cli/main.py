@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -67,6 +68,47 @@ def run(source: Path | None, root: Path | None, month: str | None, as_json: bool
     else:
         outcome.print(_output())
     sys.exit(0 if outcome.is_success else 1)
+
+
+FILE = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("sources", nargs=-1, type=FILE)
+@click.option("--left", type=FILE, help="Link the records of this file with those of --right only.")
+@click.option("--right", type=FILE, help="See --left.")
+@click.option("--out", type=FILE, required=True, help="Folder to write; earlier results there are replaced.")
+@click.option(
+    "--field", "fields", multiple=True, metavar="COLUMN=FIELD", help="What a column is, or 'ignore'."
+)
+@click.option("--holds", type=click.Choice(["people", "organisations", "parties"]), help="What the rows are.")
+@click.option(
+    "--country", metavar="XX", help="Two-letter code: where numbers without a country code are from."
+)
+@click.option("--date-order", type=click.Choice(["dmy", "mdy"]), help="Of dates such as 03/04/2024.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of text files, such as windows-1251.")
+@click.option("--max-bad-share", type=click.FloatRange(0, 1), default=0.05, show_default=True,
+              help="Stop where more of a file's rows cannot be read.")  # fmt: skip
+@click.option("--labels", type=FILE, help="Columns left, right, is_match; or record_id, entity.")
+@click.option("--must-link", type=FILE, help="Pairs that share an entity: columns left, right.")
+@click.option("--cannot-link", type=FILE, help="Pairs that do not: columns left, right.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a pair is linked.")
+@JSON
+def link(out: Path, fields: tuple[str, ...], as_json: bool, **asked: Any) -> None:
+    """Link the records of SOURCES: files, or one folder with a source.yaml. Needs no store.
+
+    How each column was read is told, with the reason. See docs/how-to/link.md.
+    """
+    from terag_pipelines.cli import link as linking
+    from terag_pipelines.entities.column_types import ReadingParams
+
+    names = ("holds", "country", "date_order", "max_bad_share")
+    reading = ReadingParams(linking.parse_fields(fields), **{name: asked.pop(name) for name in names})
+    linked = linking.link_files(linking.LinkRequest(out=out, reading=reading, **asked))
+    if as_json:
+        click.echo(linking.as_json(linked))
+    else:
+        linking.print_summary(linked, out, _output())
 
 
 @main.command()

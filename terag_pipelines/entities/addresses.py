@@ -7,8 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import polars as pl
+import pyarrow as pa
+
+from terag_pipelines.entities.distinct import as_coded, as_series, as_texts, convert_coded, recode
 from terag_pipelines.entities.places import LONGEST_TOWN_NAME, TOWN_OF
-from terag_pipelines.entities.transliteration import latin_letters, name_key, token_key
+from terag_pipelines.entities.transliteration import latin_letters, name_key, name_keys, token_key, token_keys
 
 _KINDS = {
     "": "ул улица улицасы көшесі көше к-сі көш st str street strasse",
@@ -54,6 +58,12 @@ _TOWN_MARKERS = frozenset(map(_key_of, _TOWN_WORDS.split()))
 _HYPHENATED = [word for words in _KINDS.values() for word in words.split() if "-" in word]
 _HYPHENATED_KEYS = [token_key(word).replace(" ", "-") for word in _HYPHENATED]
 _HYPHENATED_WORD = re.compile(rf"\b({'|'.join(_HYPHENATED_KEYS)})(?!\w)")
+_PLAIN_STREET = r"^[A-Za-z]{2,}(?: [A-Za-z]{2,})+$"
+_ANY_MARKER = "|".join(sorted(_MARKERS))
+_HAS_MARKER = rf"\b(?:{_ANY_MARKER})\b"
+_TOWN_STARTS = "|".join(sorted({town.split()[0] for town in TOWN_OF}))
+# A marker or a district anywhere, a kind of street that is not last, a town in front.
+_SAYS_MORE = rf"\b(?:{_ANY_MARKER}|shagin\w*)\b|\b(?:{'|'.join(sorted(_KIND_OF))}) |^(?:{_TOWN_STARTS})\b"
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,72 @@ def split_address(text: str) -> Address:
     street, house = _street_and_house([segment for segment in segments if segment.tokens])
     town = next((" ".join(segment.town) for segment in segments if segment.town), None)
     return Address(street, house, town, " ".join(tokens) or None)
+
+
+def split_addresses(texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
+    """Street, house, town and key of each text as `split_address` gives them, as dictionary arrays.
+
+    Plain names of streets, such as 'giblin street', are split as a column.
+    """
+    encoded = as_coded(texts)
+    distinct = as_series(encoded.dictionary)
+    streets = _plain_streets(distinct)
+    rest = streets.is_null().arg_true()
+    slow = [split_address(text) for text in distinct.gather(rest)]
+    nothing = pl.repeat(None, len(distinct), dtype=pl.String, eager=True)
+    parts = (
+        (streets, [address.street for address in slow]),
+        (nothing, [address.house for address in slow]),
+        (nothing, [address.locality for address in slow]),
+        (streets, [address.key for address in slow]),
+    )
+    filled = (known.scatter(rest, pl.Series(found, dtype=pl.String)) for known, found in parts)
+    street, house, locality, key = (recode(as_texts(column), encoded.indices) for column in filled)
+    return street, house, locality, key
+
+
+def _plain_streets(texts: pl.Series) -> pl.Series:
+    """The key of texts of two or more words in ASCII letters, the last of which may be a kind of street.
+
+    Null for all others, and where a word says more: a town, a house, a kind that stands in front.
+    """
+    is_plain = (texts.str.contains(_PLAIN_STREET)).fill_null(False)
+    keys = as_series(token_keys(as_texts(texts.filter(is_plain))))
+    says_more = keys.str.contains(_SAYS_MORE) | ~keys.str.contains(" ", literal=True)
+    last = keys.str.extract(r"(\S+)$")
+    kind = last.replace_strict(list(_KIND_OF), list(_KIND_OF.values()), default=None, return_dtype=pl.String)
+    named = keys.str.strip_suffix(" " + last)
+    placed = pl.select(
+        pl.when(kind.is_null()).then(keys).when(kind == "").then(named).otherwise(named + " " + kind)
+    ).to_series()
+    found = placed.set(says_more, None)
+    return pl.repeat(None, len(texts), dtype=pl.String, eager=True).scatter(is_plain.arg_true(), found)
+
+
+def place_keys(texts: pa.Array) -> pa.Array:
+    """`place_key` of each text, as a dictionary array."""
+    return convert_coded(texts, lambda distinct: as_texts(_distinct_place_keys(as_series(distinct))))
+
+
+def _distinct_place_keys(texts: pl.Series) -> pl.Series:
+    keys = as_series(name_keys(as_texts(texts)))
+    plain = keys.replace_strict(list(TOWN_OF), list(TOWN_OF.values()), default=keys, return_dtype=pl.String)
+    marked = (keys.str.contains(_HAS_MARKER) | (keys == "")).fill_null(False).arg_true()
+    return plain.scatter(
+        marked, pl.Series([place_key(text) for text in texts.gather(marked)], dtype=pl.String)
+    )
+
+
+def house_numbers(texts: pa.Array) -> pa.Array:
+    """`house_number` of each text, as a dictionary array."""
+    return convert_coded(texts, lambda distinct: as_texts(_distinct_house_numbers(as_series(distinct))))
+
+
+def _distinct_house_numbers(texts: pl.Series) -> pl.Series:
+    rest = (~texts.str.contains(r"^[0-9]{1,4}$")).fill_null(False).arg_true()
+    return texts.scatter(
+        rest, pl.Series([house_number(text) for text in texts.gather(rest)], dtype=pl.String)
+    )
 
 
 def place_key(text: str) -> str | None:

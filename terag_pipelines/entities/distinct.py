@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Value = TypeVar("Value")
 
@@ -14,6 +16,8 @@ Value = TypeVar("Value")
 def one_array(column: Any) -> pa.Array:
     """A column as one contiguous Arrow array."""
     if isinstance(column, pa.ChunkedArray):
+        if column.num_chunks == 1:
+            return column.chunk(0)
         combined = column.combine_chunks()
         return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
     return column
@@ -54,3 +58,44 @@ def as_series(values: Any) -> pl.Series:
 def as_texts(series: pl.Series) -> pa.Array:
     """A polars text series as an Arrow string array."""
     return one_array(series.to_arrow()).cast(pa.string())
+
+
+def recode(dictionary: Any, indices: Any) -> pa.DictionaryArray:
+    """A dictionary array out of values, of which some may be null, and the place of each row's value."""
+    values = one_array(dictionary).cast(pa.string())
+    if values.null_count:
+        there = np.asarray(values.is_valid(), np.bool_)
+        places = pa.array(np.cumsum(there, dtype=np.int32) - 1, pa.int32(), mask=~there)
+        values, indices = values.drop_null(), places.take(indices)
+    return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), values)
+
+
+def as_coded(values: Any) -> pa.DictionaryArray:
+    """Texts as a dictionary array whose values are not null."""
+    if not pa.types.is_dictionary(values.type):
+        return values.cast(pa.string()).dictionary_encode()
+    return recode(values.dictionary, values.indices)
+
+
+def as_plain(values: Any) -> pa.Array:
+    """Texts written out, from a dictionary array or as they are."""
+    return values.dictionary.take(values.indices) if pa.types.is_dictionary(values.type) else values
+
+
+def convert_coded(values: Any, convert: Callable[[pa.Array], pa.Array]) -> pa.DictionaryArray:
+    """A conversion of whole columns applied to the distinct texts; the result is a dictionary array."""
+    coded = as_coded(values)
+    return recode(convert(coded.dictionary), coded.indices)
+
+
+def first_of(*columns: Any) -> Any:
+    """The first value of each row that is not null; columns that add nothing cost nothing."""
+    chosen = columns[0]
+    for column in columns[1:]:
+        if chosen.null_count and column.null_count < len(column):
+            chosen = column if chosen.null_count == len(chosen) else _filled(chosen, column)
+    return chosen
+
+
+def _filled(column: Any, other: Any) -> Any:
+    return one_array(pc.coalesce(as_plain(column), as_plain(other)))

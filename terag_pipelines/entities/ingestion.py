@@ -133,6 +133,8 @@ def _take_in(intake: _Intake, schema: TableSchema, spec: FileSpec, normalise: No
     raw = intake.read(spec)
     check_columns(spec, raw)
     raw = _without_skipped(intake.manifest, spec, raw)
+    if schema is model.ENTITY_RECORDS:
+        raw = _in_order_of_ids(intake.manifest, spec, raw)
     ledger = FaultLedger(spec, raw)
     table = normalise(MappedRows(spec, raw, intake.manifest, ledger), intake.known)
     ledger.check_share()
@@ -154,6 +156,18 @@ def _without_skipped(manifest: Manifest, spec: FileSpec, raw: RawFile) -> RawFil
     for name in spec.skip_where_blank:
         keep &= np.asarray(rows.texts(name).is_valid(), np.bool_)
     return raw.keep(keep)
+
+
+def _in_order_of_ids(manifest: Manifest, spec: FileSpec, raw: RawFile) -> RawFile:
+    """The rows in the order that their records will have: few columns are moved now instead of many later.
+
+    Rows of one id stay in their order, for the first of them counts.
+    """
+    ids = as_series(MappedRows(spec, raw, manifest, FaultLedger(spec, raw)).texts("id")).cast(pl.String)
+    if ids.is_sorted():
+        return raw
+    ordered = pl.DataFrame({"id": ids}).with_row_index("place").sort("id", maintain_order=True)
+    return raw.in_order(ordered["place"].to_numpy().astype(np.int64))
 
 
 def _add_outside_parties(intake: _Intake) -> None:

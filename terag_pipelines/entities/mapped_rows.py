@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities import dates
 from terag_pipelines.entities.amounts import amounts_from_numbers, amounts_from_texts
-from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct, one_array
+from terag_pipelines.entities.distinct import as_coded, as_plain, as_series, as_texts, map_distinct, one_array
 from terag_pipelines.entities.manifests import FieldSource, FileSpec, Manifest
 from terag_pipelines.entities.quarantine import FaultLedger, Mask
 from terag_pipelines.entities.raw_files import RawFile
-from terag_pipelines.entities.texts import clean_texts
+from terag_pipelines.entities.texts import clean_coded, clean_texts
 from terag_pipelines.entities.vocabulary import EPOCH_UNITS, STEP_UNITS
 from terag_pipelines.errors import MissingColumnError
 
@@ -41,7 +41,11 @@ class Flat:
 
     def lists(self, n_rows: int) -> pa.Array:
         """list<string> per row: its distinct values in ascending order; empty lists where there are none."""
-        frame = pl.DataFrame({"position": self.positions, "value": as_series(self.values)})
+        if bool((np.diff(self.positions) > 0).all()):  # one value a row
+            there = self.keep(~is_null(self.values))
+            offsets = np.searchsorted(there.positions, np.arange(n_rows + 1))
+            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_plain(there.values))
+        frame = pl.DataFrame({"position": self.positions, "value": as_series(as_plain(self.values))})
         ordered = frame.drop_nulls().unique().sort("position", "value")
         offsets = np.searchsorted(ordered["position"].to_numpy(), np.arange(n_rows + 1))
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_texts(ordered["value"]))
@@ -59,6 +63,7 @@ class MappedRows:
     raw: RawFile
     manifest: Manifest
     ledger: FaultLedger
+    coded_texts: dict[str, pa.DictionaryArray] = field(default_factory=dict, repr=False)
 
     @property
     def n(self) -> int:
@@ -68,6 +73,11 @@ class MappedRows:
     def has(self, name: str) -> bool:
         """Whether the manifest maps the field."""
         return name in self.spec.fields
+
+    def may_have_several(self, name: str) -> bool:
+        """Whether a row may have more than one value of the field."""
+        sources = self.spec.fields.get(name, ())
+        return len(sources) > 1 or any(is_list(self._column(source)) for source in sources)
 
     def blank(self) -> pa.Array:
         """A text column of nulls."""
@@ -79,7 +89,7 @@ class MappedRows:
         Null where absent.
         """
         columns = [self._column(source) for source in self.spec.fields.get(name, ())]
-        if len(columns) == 1 and not _is_list(columns[0]):
+        if len(columns) == 1 and not is_list(columns[0]):
             return columns[0]
         cleaned = [clean_texts(as_text_column(column)) for column in columns]
         return one_array(pc.coalesce(*cleaned)) if cleaned else self.blank()
@@ -94,6 +104,14 @@ class MappedRows:
             return clean_texts(as_text_column(self.first(name)))
         return one_array(pc.coalesce(*(self._reference(source) for source in sources)))
 
+    def coded(self, name: str) -> pa.DictionaryArray:
+        """`texts` as a dictionary array (n,) of distinct values, read once."""
+        if name not in self.coded_texts:
+            is_plain = not any(source.dataset for source in self.spec.fields.get(name, ()))
+            read = clean_coded(as_text_column(self.first(name))) if is_plain else as_coded(self.texts(name))
+            self.coded_texts[name] = read
+        return self.coded_texts[name]
+
     def required_texts(self, name: str) -> pa.Array:
         """Cleaned texts; rows without one are left out."""
         texts = self.texts(name)
@@ -105,8 +123,10 @@ class MappedRows:
         parts = [self._flat(self._column(source)) for source in self.spec.fields.get(name, ())]
         if not parts:
             return Flat(np.empty(0, np.int64), pa.array([], pa.string()))
+        if len(parts) == 1:
+            return parts[0]
         positions = np.concatenate([part.positions for part in parts])
-        values = pa.concat_arrays([part.values for part in parts])
+        values = pa.concat_arrays([as_plain(part.values) for part in parts])
         order = np.argsort(positions, kind="stable")
         return Flat(positions[order], values.take(pa.array(order)))
 
@@ -116,7 +136,7 @@ class MappedRows:
         if is_day_or_instant(column.type):
             days, given = dates.days_of(column), column
         else:
-            given = clean_texts(as_text_column(column))
+            given = self.coded(name)
             days = dates.read_days(given, self._formats(name), self.manifest.date_order)
         self.ledger.lose_field(_lost(given, days), name, "is no date that exists")
         return days
@@ -219,11 +239,11 @@ class MappedRows:
         return one_array(pc.binary_join_element_wise(*pieces, ""))
 
     def _flat(self, column: Any) -> Flat:
-        if _is_list(column):
+        if is_list(column):
             positions = np.asarray(pc.list_parent_indices(column), np.int64)
             values = clean_texts(as_text_column(pc.list_flatten(column)))
         else:
-            positions, values = np.arange(self.n), clean_texts(as_text_column(column))
+            positions, values = np.arange(self.n), clean_coded(as_text_column(column))
         valid = ~is_null(values)
         return Flat(positions, values).keep(valid)
 
@@ -263,7 +283,7 @@ def as_text_column(column: Any) -> Any:
             if pa.types.is_string(column.type.value_type)
             else as_text_column(column.dictionary_decode())
         )
-    if _is_list(column):
+    if is_list(column):
         return _first_texts(column)
     if pa.types.is_floating(column.type):
         return _text_of_floats(column)
@@ -315,7 +335,8 @@ def _text_of_floats(column: Any) -> Any:
     return pc.if_else(pa.array(given), column.cast(pa.string()), NO_TEXT)
 
 
-def _is_list(column: Any) -> bool:
+def is_list(column: Any) -> bool:
+    """Whether a column has lists of values."""
     return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 
 
@@ -334,7 +355,7 @@ def _first_texts(lists: Any) -> Any:
 
 
 def _matched(column: Any, expression: str) -> Any:
-    if not _is_list(column):
+    if not is_list(column):
         return as_texts(as_series(as_text_column(column)).cast(pl.String).str.extract(expression, 1))
     items = as_series(as_text_column(pc.list_flatten(column))).cast(pl.String).str.extract(expression, 1)
     return pa.ListArray.from_arrays(_offsets(column), as_texts(items))

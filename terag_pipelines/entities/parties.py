@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,16 +10,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.entities.addresses import house_number, place_key, plain_postcode, split_address
+from terag_pipelines.entities.addresses import house_numbers, place_keys, plain_postcode, split_addresses
 from terag_pipelines.entities.countries import country_code
 from terag_pipelines.entities.distinct import (
+    as_coded,
+    as_plain,
     as_series,
     as_texts,
+    convert_coded,
+    convert_distinct,
+    first_of,
     map_distinct,
     map_distinct_fields,
     one_array,
+    recode,
 )
-from terag_pipelines.entities.emails import plain_email
+from terag_pipelines.entities.emails import plain_emails
 from terag_pipelines.entities.identifiers import plain_identifier, read_bins, read_iins
 from terag_pipelines.entities.known_ids import earlier_rows
 from terag_pipelines.entities.mapped_rows import (
@@ -38,13 +45,12 @@ from terag_pipelines.entities.names import (
     split_given_names,
     split_organisation_name,
 )
-from terag_pipelines.entities.payments import kept
 from terag_pipelines.entities.phones import phone_numbers
 from terag_pipelines.entities.quarantine import Mask
-from terag_pipelines.entities.transliteration import name_key, token_key
+from terag_pipelines.entities.transliteration import name_key, name_keys, token_key, token_keys
 from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
 
-_PARTY_WORDS = words_of(
+PARTY_WORDS = words_of(
     {
         "person": "person, individual, natural, p, физ, фл, физическое лицо, жеке тұлға",
         "organisation": "organisation, organization, company, legal, entity, business, "
@@ -105,8 +111,8 @@ def _add_ids(draft: _Draft) -> None:
     draft.columns |= {
         "native_id": native,
         "record_id": pc.binary_join_element_wise(f"{rows.spec.name}:", native, ""),
-        "dataset": _constant(rows, rows.spec.name),
-        "file": _constant(rows, rows.spec.path),
+        "dataset": _coded_constant(rows, rows.spec.name),
+        "file": _coded_constant(rows, rows.spec.path),
         "row": pa.array(rows.raw.rows),
         "is_partial": pa.array(np.zeros(rows.n, np.bool_)),
         "is_watchlist": pa.array(np.full(rows.n, rows.spec.holds == "watchlist")),
@@ -117,7 +123,10 @@ def _add_ids(draft: _Draft) -> None:
 def _add_types(draft: _Draft) -> None:
     rows = draft.rows
     known = _TYPE_OF_HOLDS.get(rows.spec.holds) or rows.spec.party_type
-    told = rows.words("party_type", _PARTY_WORDS, "is neither a person nor an organisation")
+    if known and not rows.has("party_type"):
+        draft.columns["party_type"] = _coded_constant(rows, known)
+        return
+    told = rows.words("party_type", PARTY_WORDS, "is neither a person nor an organisation")
     given = pc.coalesce(told, _constant(rows, known))
     organised = ~is_null(rows.texts("organisation_name"))
     personal = np.zeros(rows.n, np.bool_)
@@ -132,17 +141,17 @@ def _add_types(draft: _Draft) -> None:
 def _add_names(draft: _Draft) -> None:
     rows, columns = draft.rows, draft.columns
     is_organisation = as_mask(pc.equal(columns["party_type"], "organisation"))
-    whole, organisation = rows.texts("full_name"), rows.texts("organisation_name")
-    parts = _person_parts(rows, pc.if_else(pa.array(is_organisation), NO_TEXT, whole))
-    company = one_array(pc.if_else(pa.array(is_organisation), pc.coalesce(organisation, whole), NO_TEXT))
+    whole, organisation = rows.coded("full_name"), rows.coded("organisation_name")
+    parts = _person_parts(rows, _only(whole, ~is_organisation))
+    company = _only(first_of(organisation, whole), is_organisation)
+    keys = tuple(convert_coded(part, _name_keys) for part in parts)
     columns |= dict(zip(("given_name", "family_name", "patronymic"), parts, strict=True))
-    columns |= dict(zip(("given_key", "family_key", "patronymic_key"), map(_name_keys, parts), strict=True))
-    organisation_key, legal_form = map_distinct_fields(company, split_organisation_name, 2)
+    columns |= dict(zip(("given_key", "family_key", "patronymic_key"), keys, strict=True))
+    organisation_key, legal_form = _fields_of(company, split_organisation_name, 2)
     columns |= {"organisation_key": organisation_key, "legal_form": legal_form}
-    columns["name_key"] = one_array(
-        pc.coalesce(sorted_tokens(organisation_key), _person_name_keys(parts, whole))
-    )
-    columns["display_name"] = one_array(pc.coalesce(company, whole, _joined(parts[0], parts[2], parts[1])))
+    person_keys = _person_name_keys(keys, whole)
+    columns["name_key"] = as_plain(first_of(convert_coded(organisation_key, sorted_tokens), person_keys))
+    columns["display_name"] = first_of(company, whole, _joined(parts[0], parts[2], parts[1]))
     columns["alias_keys"] = _alias_keys(rows, columns["name_key"])
 
 
@@ -151,17 +160,29 @@ def _person_parts(rows: MappedRows, whole: pa.Array) -> tuple[pa.Array, pa.Array
 
     A full name fills them only where neither of the first two is given.
     """
-    given, family, patronymic = rows.texts("given_name"), rows.texts("family_name"), rows.texts("patronymic")
-    needs_split = is_null(given) & is_null(family)
-    split = map_distinct_fields(pc.if_else(pa.array(needs_split), whole, NO_TEXT), _full_name_parts, 3)
-    given_only, behind = map_distinct_fields(
-        pc.if_else(pc.is_null(patronymic), given, NO_TEXT), _given_parts, 2
-    )
+    given, family, patronymic = rows.coded("given_name"), rows.coded("family_name"), rows.coded("patronymic")
+    split = _fields_of(_only(whole, is_null(given) & is_null(family)), _full_name_parts, 3)
+    given_only, behind = _fields_of(_only(given, is_null(patronymic)), _given_parts, 2)
     return (
-        one_array(pc.coalesce(given_only, given, split[0])),
-        one_array(pc.coalesce(family, split[1])),
-        one_array(pc.coalesce(patronymic, behind, split[2])),
+        first_of(given_only, given, split[0]),
+        first_of(family, split[1]),
+        first_of(patronymic, behind, split[2]),
     )
+
+
+def _only(values: pa.Array, mask: Mask) -> pa.DictionaryArray:
+    """The texts where `mask` holds, null elsewhere."""
+    if mask.all():
+        return as_coded(values)
+    return as_coded(pc.if_else(pa.array(mask), as_plain(values), NO_TEXT))
+
+
+def _fields_of(
+    values: pa.DictionaryArray, convert: Callable[[str], Sequence[str | None]], n_fields: int
+) -> tuple[pa.DictionaryArray, ...]:
+    """Each distinct text converted to `n_fields` texts, a dictionary array for each."""
+    fields = map_distinct_fields(values.dictionary, convert, n_fields)
+    return tuple(recode(column, values.indices) for column in fields)
 
 
 def _full_name_parts(text: str) -> tuple[str | None, str | None, str | None]:
@@ -170,30 +191,48 @@ def _full_name_parts(text: str) -> tuple[str | None, str | None, str | None]:
 
 
 def _given_parts(text: str) -> tuple[str | None, str | None]:
+    if " " not in text:
+        return text, None
     name: PersonName = split_given_names(text)
     return name.given, name.patronymic
 
 
 def _name_keys(names: pa.Array) -> pa.Array:
-    return map_distinct(names, lambda text: name_key(text) or None)
+    keys = name_keys(names)
+    return one_array(pc.if_else(pc.equal(keys, ""), NO_TEXT, keys))
 
 
-def _person_name_keys(parts: tuple[pa.Array, ...], whole: pa.Array) -> pa.Array:
+def _person_name_keys(keys: tuple[pa.Array, ...], whole: pa.Array) -> pa.Array:
     """All tokens of the parts' keys, of the whole name where it has no parts."""
-    return sorted_tokens(pc.coalesce(_joined(*map(_name_keys, parts)), _name_keys(whole)))
+    return sorted_tokens(first_of(_joined(*keys), convert_coded(whole, _name_keys)))
 
 
 def sorted_tokens(texts: pa.Array) -> pa.Array:
     """The tokens of each text in ascending order, joined by one space."""
-    return as_texts(as_series(texts).cast(pl.String).str.split(" ").list.sort().list.join(" "))
+    series = as_series(as_plain(texts))
+    n_spaces = series.str.count_matches(" ", literal=True).fill_null(0)
+    ordered = series.scatter((n_spaces == 1).arg_true(), _sorted_pairs(series.filter(n_spaces == 1)))
+    many = n_spaces > 1
+    if not many.any():
+        return as_texts(ordered)
+    slow = convert_distinct(
+        as_texts(series.filter(many)), lambda names: names.str.split(" ").list.sort().list.join(" ")
+    )
+    return as_texts(ordered.scatter(many.arg_true(), slow))
+
+
+def _sorted_pairs(texts: pl.Series) -> pl.Series:
+    """Texts of two tokens with the lesser in front."""
+    halves = texts.str.split_exact(" ", 1).struct
+    first, second = halves.field("field_0"), halves.field("field_1")
+    return texts.zip_with(first <= second, second + " " + first)
 
 
 def _joined(*columns: pa.Array) -> pa.Array:
     """The columns' texts joined by spaces, nulls passed over; null where all are."""
-    # Arrow 26 drops rows that are all null under null_handling="skip", hence the blanks and their removal.
-    spaced = pc.binary_join_element_wise(*(pc.fill_null(column, "") for column in columns), " ")
-    joined = pc.utf8_trim(pc.replace_substring_regex(spaced, " {2,}", " "), " ")
-    return one_array(pc.if_else(pc.equal(joined, ""), NO_TEXT, joined))
+    frame = pl.DataFrame({str(place): as_series(as_plain(column)) for place, column in enumerate(columns)})
+    joined = frame.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
+    return as_texts(joined.set(joined == "", None))
 
 
 def _alias_keys(rows: MappedRows, own: pa.Array) -> pa.Array:
@@ -211,6 +250,8 @@ def _alias_keys(rows: MappedRows, own: pa.Array) -> pa.Array:
 
 def _paired_names(rows: MappedRows) -> Flat:
     """Second and later pairs of given and family name, as one name each."""
+    if not rows.may_have_several("family_name"):
+        return Flat(np.empty(0, np.int64), pa.array([], pa.string()))
     family = _numbered(rows.values("family_name")).filter(pl.col("nth") > 0)
     if not len(family):
         return Flat(np.empty(0, np.int64), pa.array([], pa.string()))
@@ -221,14 +262,21 @@ def _paired_names(rows: MappedRows) -> Flat:
 
 
 def _numbered(flat: Flat) -> pl.DataFrame:
-    frame = pl.DataFrame({"position": flat.positions, "value": as_series(flat.values)})
+    frame = pl.DataFrame({"position": flat.positions, "value": as_series(as_plain(flat.values))})
     return frame.with_columns(nth=pl.int_range(pl.len()).over("position"))
 
 
 def _add_person_facts(draft: _Draft) -> None:
     rows = draft.rows
     born, sex = rows.days("birth_date"), rows.words("sex", _SEX_WORDS, "is neither female nor male")
-    given = rows.texts("iin")
+    draft.columns |= {"birth_date": born, "sex": sex, "iin": rows.blank()}
+    if rows.has("iin"):
+        _add_iins(draft, born, sex)
+
+
+def _add_iins(draft: _Draft, born: pa.Array, sex: pa.Array) -> None:
+    """The IINs, and the birth dates and sexes that they carry where the row says none."""
+    given = draft.rows.texts("iin")
     read = read_iins(given)
     draft.lose(
         "iin", ~is_null(given) & is_null(read.values), "is no valid IIN (12 digits, date, check digit)"
@@ -246,18 +294,21 @@ def _add_person_facts(draft: _Draft) -> None:
 def _add_identifiers(draft: _Draft) -> None:
     rows = draft.rows
     given = rows.texts("bin")
-    bins = read_bins(given)
+    bins = read_bins(given) if rows.has("bin") else given
     draft.lose(
         "bin", ~is_null(given) & is_null(bins), "is no valid BIN (12 digits, month, type, check digit)"
     )
-    kinds = [(kind, map_flat(rows.values(kind), plain_identifier)) for kind in IDENTIFIER_KINDS]
+    kinds = [
+        (kind, map_flat(rows.values(kind), plain_identifier)) for kind in IDENTIFIER_KINDS if rows.has(kind)
+    ]
     for kind, flat in kinds:
         draft.lose(
             kind, _rows_of(rows, flat.positions[is_null(flat.values)]), "is too short or one sign repeated"
         )
     named = [pc.binary_join_element_wise(f"{kind}:", flat.values, "") for kind, flat in kinds]
-    positions = np.concatenate([flat.positions for _, flat in kinds])
-    draft.columns |= {"bin": bins, "identifiers": Flat(positions, pa.concat_arrays(named)).lists(rows.n)}
+    positions = np.concatenate([np.empty(0, np.int64), *(flat.positions for _, flat in kinds)])
+    values = pa.concat_arrays([pa.array([], pa.string()), *named])
+    draft.columns |= {"bin": bins, "identifiers": Flat(positions, values).lists(rows.n)}
 
 
 def _add_contacts(draft: _Draft) -> None:
@@ -266,7 +317,8 @@ def _add_contacts(draft: _Draft) -> None:
     numbers, valid = phone_numbers(given.values, rows.manifest.country)
     draft.lose("phone", _rows_of(rows, given.positions[is_null(numbers)]), "has fewer than five digits")
     draft.flag("phone_not_valid", _rows_of(rows, given.positions[~valid & ~is_null(numbers)]))
-    addresses = map_flat(rows.values("email"), plain_email)
+    given_emails = rows.values("email")
+    addresses = Flat(given_emails.positions, plain_emails(given_emails.values))
     draft.lose(
         "email", _rows_of(rows, addresses.positions[is_null(addresses.values)]), "is no e-mail address"
     )
@@ -278,28 +330,31 @@ def _add_contacts(draft: _Draft) -> None:
 
 def _add_addresses(draft: _Draft) -> None:
     rows = draft.rows
-    given_house = rows.texts("house")
-    line = map_distinct_fields(rows.texts("street"), _address_parts, 4)
-    whole = map_distinct_fields(rows.texts("address"), _address_parts, 4)
-    locality, region = (map_distinct(rows.texts(name), place_key) for name in ("locality", "region"))
-    postcode = map_distinct(rows.texts("postcode"), plain_postcode)
-    house_key = map_distinct(given_house, token_key)
-    composed = _joined(line[3], house_key, locality, region, pc.utf8_lower(postcode))
+    given_house = rows.coded("house")
+    line, whole = split_addresses(rows.coded("street")), split_addresses(rows.coded("address"))
+    locality, region = place_keys(rows.coded("locality")), place_keys(rows.coded("region"))
+    postcode = _converted(rows.coded("postcode"), plain_postcode)
+    house_key = convert_coded(given_house, token_keys)
+    composed = _joined(line[3], house_key, locality, region, convert_coded(postcode, pc.utf8_lower))
     draft.columns |= {
-        "street": one_array(pc.coalesce(line[0], whole[0])),
-        "house": one_array(pc.coalesce(map_distinct(given_house, house_number), line[1], whole[1])),
-        "locality": one_array(pc.coalesce(locality, line[2], whole[2])),
+        "street": first_of(line[0], whole[0]),
+        "house": first_of(house_numbers(given_house), line[1], whole[1]),
+        "locality": first_of(locality, line[2], whole[2]),
         "region": region,
         "postcode": postcode,
-        "country": map_distinct(rows.texts("country"), country_code),
-        "address_key": one_array(pc.coalesce(whole[3], composed)),
+        "country": _converted(rows.coded("country"), country_code),
+        "address_key": first_of(whole[3], composed),
     }
+
+
+def _converted(values: pa.DictionaryArray, convert: Callable[[str], str | None]) -> pa.DictionaryArray:
+    return convert_coded(values, lambda distinct: map_distinct(distinct, convert))
 
 
 def _descriptions(rows: MappedRows) -> pa.Array:
     """The Latin key of each row's free texts, joined in the order of their columns."""
     flat = rows.values("description")
-    frame = pl.DataFrame({"position": flat.positions, "value": as_series(flat.values)})
+    frame = pl.DataFrame({"position": flat.positions, "value": as_series(as_plain(flat.values))})
     joined = frame.group_by("position", maintain_order=True).agg(pl.col("value").str.join(" "))
     keys = map_distinct(
         as_texts(joined["value"].str.slice(0, _MAX_DESCRIPTION)), lambda text: token_key(text) or None
@@ -307,11 +362,6 @@ def _descriptions(rows: MappedRows) -> pa.Array:
     places = np.full(rows.n, -1, np.int64)
     places[joined["position"].to_numpy()] = np.arange(len(joined))
     return keys.take(pa.array(places, mask=places < 0))
-
-
-def _address_parts(text: str) -> tuple[str | None, ...]:
-    address = split_address(text)
-    return address.street, address.house, address.locality, address.key
 
 
 def _rows_of(rows: MappedRows, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Mask:
@@ -324,9 +374,21 @@ def _constant(rows: MappedRows, text: str | None) -> pa.Array:
     return one_array(pa.repeat(pa.scalar(text, pa.string()), rows.n))
 
 
+def _coded_constant(rows: MappedRows, text: str) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows.n, np.int32)), pa.array([text], pa.string()))
+
+
 def _finish(draft: _Draft) -> pa.Table:
     draft.columns["quality_flags"] = _flag_lists(draft)
-    return kept(draft.rows, draft.columns, ENTITY_RECORDS.schema)
+    draft.rows.coded_texts.clear()
+    arrays = [_written_out(draft.columns.pop(field.name), field.type) for field in ENTITY_RECORDS.schema]
+    table = pa.Table.from_arrays(arrays, schema=ENTITY_RECORDS.schema)
+    left_out = draft.rows.ledger.left_out
+    return table.filter(pa.array(~left_out)) if left_out.any() else table
+
+
+def _written_out(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return one_array(column).cast(kind)
 
 
 def _flag_lists(draft: _Draft) -> pa.Array:
@@ -353,7 +415,7 @@ def partial_parties(names: pl.DataFrame) -> pa.Table:
     keys = tuple(map(_name_keys, parts))
     organisation_key, legal_form = map_distinct_fields(company, split_organisation_name, 2)
     is_person = ~is_null(parts[0]) & ~is_null(parts[1])
-    name_keys = one_array(pc.coalesce(sorted_tokens(organisation_key), _person_name_keys(parts, person)))
+    name_keys = one_array(pc.coalesce(sorted_tokens(organisation_key), _person_name_keys(keys, person)))
     kinds = np.where(is_organisation, "organisation", np.where(is_person, "person", "unknown"))
     n = len(names)
     return ENTITY_RECORDS.from_columns(

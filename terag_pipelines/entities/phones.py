@@ -10,8 +10,9 @@ import numpy.typing as npt
 import phonenumbers
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct_fields
+from terag_pipelines.entities.distinct import as_series, as_texts, one_array
 
 _NOT_DIGITS = re.compile(r"\D+")
 _EXTENSION = re.compile(r"(?<![^\W\d_])(?:доб|вн|ext|x)\W*\d+\s*$", re.IGNORECASE)  # not the x of "fax"
@@ -49,22 +50,23 @@ def _valid_e164(text: str, country: str) -> str | None:
 
 
 def phone_numbers(texts: pa.Array, country: str) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """The number of each text as `phone_number` gives it, and whether it is valid, each (n,)."""
-    series = as_series(texts)
-    quick = _quick_numbers(series, country)
-    rest = quick.is_null() & series.is_not_null()
-    slow, valid = map_distinct_fields(
-        as_texts(series.set(~rest, None)), lambda text: _number_and_flag(text, country), 2
-    )
-    numbers = quick.fill_null(as_series(slow))
-    return as_texts(numbers), np.asarray(
-        quick.is_not_null() | (as_series(valid) == "1").fill_null(False), np.bool_
-    )
+    """The number of each text as `phone_number` gives it, and whether it is valid, each (n,).
 
-
-def _number_and_flag(text: str, country: str) -> tuple[str | None, str]:
-    number, is_valid = phone_number(text, country)
-    return number, "1" if is_valid else "0"
+    Numbers of the country that are plainly written are judged by the library's own patterns, as columns; the
+    library itself sees the rest.
+    """
+    encoded = texts.dictionary_encode()
+    distinct = as_series(encoded.dictionary)
+    quick = _quick_numbers(distinct, country)
+    is_invalid = quick.is_null() & _surely_invalid(distinct, country)
+    rest = (quick.is_null() & ~is_invalid).arg_true()
+    slow = [phone_number(text, country) for text in distinct.gather(rest)]
+    numbers = quick.zip_with(~is_invalid, distinct).scatter(
+        rest, pl.Series([n for n, _ in slow], dtype=pl.String)
+    )
+    valid = quick.is_not_null().scatter(rest, pl.Series([v for _, v in slow], dtype=pl.Boolean))
+    flags = pc.fill_null(one_array(valid.to_arrow()).take(encoded.indices), False)
+    return as_texts(numbers).take(encoded.indices), np.asarray(flags, np.bool_)
 
 
 def _quick_numbers(texts: pl.Series, country: str) -> pl.Series:
@@ -85,6 +87,38 @@ def _quick_numbers(texts: pl.Series, country: str) -> pl.Series:
         bare = plain.str.strip_prefix(prefix or "").set(abroad | ~plain.str.starts_with(prefix or "?"), None)
         found = found.fill_null(bare.set(~bare.str.contains(national), None))
     return f"+{code}" + found
+
+
+def _surely_invalid(texts: pl.Series, country: str) -> pl.Series:
+    """Whether a text is digits alone that the library would find valid under no reading of their prefixes.
+
+    Readings: as they are, without the country's code, without its national prefix, without both. Not judged
+    are numbers that could begin with a code for calls abroad or with the code of any country, and prefixes
+    that the library rewrites.
+    """
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+    if metadata is None or metadata.national_prefix_transform_rule:
+        return pl.repeat(False, len(texts), eager=True)
+    code = str(metadata.country_code)
+    prefix = f"^(?:{metadata.national_prefix_for_parsing or '$^'})"
+    judged = texts.str.contains(r"^[0-9]{5,10}$") | texts.str.contains(r"^0[0-9]{10,19}$")
+    judged &= ~texts.str.contains(f"^(?:{metadata.international_prefix or '$^'})")
+    national = _any_national(code)
+    may_be_valid = pl.repeat(False, len(texts), eager=True)
+    for reading in (texts, texts.str.strip_prefix(code)):
+        for bare in (reading, reading.str.replace(prefix, "")):
+            may_be_valid |= bare.str.contains(national)
+    return (judged & ~may_be_valid).fill_null(False)
+
+
+def _any_national(code: str) -> str:
+    """What makes a national number valid in any region that has the country code."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
+    known = (phonenumbers.PhoneMetadata.metadata_for_region(region, None) for region in regions)
+    patterns = [
+        pattern for metadata in known if metadata is not None for pattern in _valid_patterns(metadata)
+    ]
+    return f"^(?:{'|'.join(patterns)})$"
 
 
 def _valid_patterns(metadata: Any) -> list[str]:

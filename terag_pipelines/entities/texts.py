@@ -8,7 +8,7 @@ import unicodedata
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.entities.distinct import map_distinct, one_array
+from terag_pipelines.entities.distinct import as_coded, map_distinct, one_array, recode
 
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]"
@@ -23,6 +23,8 @@ _SIGN = r"[!-_a-~À-ÿ\x{0400}-\x{0482}\x{048A}-\x{04FF}]"
 _PLAIN = rf"^{_SIGN}+( {_SIGN}+)*$"
 BLANK_WORDS = frozenset({"", "-", "--", "null", "none", "nan", "n/a", "na", "nil", "#n/a", "\\n"})
 """Texts that stand for no value, casefolded."""
+_BLANKS = pa.array(sorted(BLANK_WORDS))
+_LONGEST_BLANK = max(map(len, BLANK_WORDS))
 
 
 def clean_text(text: str) -> str | None:
@@ -50,7 +52,16 @@ def clean_texts(values: pa.Array) -> pa.Array:
     return _without_blank_words(texts)
 
 
+def clean_coded(values: pa.Array) -> pa.DictionaryArray:
+    """The same as a dictionary array, each distinct text cleaned once."""
+    coded = as_coded(values)
+    return recode(clean_texts(coded.dictionary), coded.indices)
+
+
 def _without_blank_words(texts: pa.Array) -> pa.Array:
-    short = pc.less_equal(pc.utf8_length(texts), 4)
-    blank = pc.and_(short, pc.is_in(pc.utf8_lower(texts), pa.array(sorted(BLANK_WORDS))))
-    return pc.if_else(pc.fill_null(blank, False), pa.scalar(None, pa.string()), texts)
+    short = pc.fill_null(pc.less_equal(pc.binary_length(texts), _LONGEST_BLANK), False)
+    if not pc.any(short, min_count=0).as_py():
+        return texts
+    nothing = pa.scalar(None, pa.string())
+    blank = pc.is_in(pc.utf8_lower(pc.if_else(short, texts, nothing)), _BLANKS, skip_nulls=True)
+    return pc.if_else(blank, nothing, texts)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from terag_pipelines.linking.blocking import (
     BlockingParams,
@@ -128,8 +129,11 @@ def link_records(
     calibrator: Calibrator | None = None,
     decisions: pa.Table | None = None,
     earlier: EarlierRun | None = None,
+    across: str | None = None,
 ) -> LinkedRecords:
     """ENTITY_RECORDS to entities. LABELS are only scored against; PAIR_DECISIONS hold exactly.
+
+    With `across`, only pairs of a record of this dataset with one of another are compared.
 
     With an earlier run, pairs of records that did not change are not compared again and entities keep their
     ids; who belongs together is the same as without it.
@@ -139,6 +143,8 @@ def link_records(
     ordered = sort_records(records)
     encoded = encode_sorted(ordered)
     index = index_pairs(encoded, params.blocking)
+    if across is not None:
+        index = _pairs_across(index, np.asarray(pc.equal(ordered["dataset"], across), np.bool_))
     reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
     scored = score_compared(encoded, index.left, index.right, reused.compared, params.scoring)
     rows = _as_rows(index, scored, calibrator, params.links)
@@ -157,6 +163,23 @@ def link_records(
         earlier=earlier,
         n_reused_pairs=reused.n_reused,
     )
+
+
+def calibrate_links(
+    linked: LinkedRecords, calibrator: Calibrator, decisions: pa.Table | None = None
+) -> LinkedRecords:
+    """The same scored pairs, decided on by calibrated probabilities and clustered anew."""
+    rows = _as_rows(linked.index, linked.scored, calibrator, linked.params.links)
+    identities = identities_of(linked.ordered)
+    labelled, report = cluster_rows(linked.ordered, identities, rows, linked.params.clusters, decisions)
+    return replace(linked, rows=rows, labels=labelled, cluster_report=report, calibrator=calibrator)
+
+
+def _pairs_across(index: PairIndex, is_inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> PairIndex:
+    """The candidate pairs with exactly one record of those inside."""
+    keep = is_inside[index.left] != is_inside[index.right]
+    report = replace(index.report, n_pairs=int(keep.sum()))
+    return PairIndex(index.left[keep], index.right[keep], index.rule_mask[keep], report)
 
 
 def _as_rows(

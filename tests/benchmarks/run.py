@@ -25,6 +25,8 @@ PEERS = ROOT / ".venv" / "peers"
 BENCHMARKS: dict[str, Sequence[str]] = {
     "Linking": ("bench_linking", "--data", str(GENERATED)),
     "Linking, Splink beside it": ("peer_splink", "--data", str(GENERATED)),
+    "Public sets": ("bench_link_sets", "--data", str(SHARED / "data")),
+    "Public sets, Splink beside it": ("peer_splink_sets", "--data", str(SHARED / "data")),
     "Graph load": ("bench_graph",),
     "Rings": ("bench_rings",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),
@@ -32,7 +34,7 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Twin": ("bench_twin", "--data", str(SHARED / "data")),
     "Billing": ("bench_billing",),
 }
-NEEDS_SHARED = {"Linking", "Linking, Splink beside it", "Calibration", "Names", "Twin"}
+NEEDS_SHARED = {name for name, command in BENCHMARKS.items() if "--data" in command}
 
 
 def main() -> None:

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from terag_pipelines.entities.addresses import house_number, place_key, split_address
+from terag_pipelines.entities.addresses import (
+    house_number,
+    house_numbers,
+    place_key,
+    place_keys,
+    split_address,
+    split_addresses,
+)
 from terag_pipelines.entities.amounts import amounts_from_numbers, amounts_from_texts, digits_of
 from terag_pipelines.entities.countries import country_code
 from terag_pipelines.entities.dates import (
@@ -20,7 +27,7 @@ from terag_pipelines.entities.dates import (
     read_days,
     read_instants,
 )
-from terag_pipelines.entities.emails import plain_email
+from terag_pipelines.entities.emails import plain_email, plain_emails
 from terag_pipelines.entities.phones import phone_number, phone_numbers
 from terag_pipelines.entities.texts import clean_text, clean_texts
 
@@ -353,3 +360,56 @@ def test_columns_do_not_depend_on_the_order_of_rows(values):
     keys = dict(zip(values, clean_texts(texts(*values)).to_pylist(), strict=True))
     assert keys == {"б": "б", "a": "a", None: None, "ц": "ц"}
     assert isinstance(pl.Series(values), pl.Series)
+
+
+@pytest.mark.parametrize("country", ["KZ", "RU", "US", "GB", "AU", "FR", "IT", "MX", "AR"])
+def test_phone_numbers_as_a_column_are_those_read_one_by_one(country: str) -> None:
+    """What is judged by patterns, valid or not, is what the library says of each number."""
+    random = np.random.default_rng(11)
+    heads = ("", "0", "00", "8", "7", "1", "+", "+7", "+61", "04", "810", "0011")
+    written = [
+        str(random.choice(heads)) + "".join(map(str, random.integers(0, 10, random.integers(3, 13))))
+        for _ in range(600)
+    ]
+    numbers, valid = phone_numbers(pa.array([*written, None]), country)
+    assert list(zip(numbers.to_pylist(), valid.tolist(), strict=True)) == [
+        *(phone_number(text, country) for text in written),
+        (None, False),
+    ]
+
+
+def test_emails_as_a_column_are_those_read_one_by_one() -> None:
+    given = ["A@B.kz", "mailto:a@b.kz", "Name <a@b.kz>", ".a@b.kz", "a@b", "a b@c.kz", "ә@b.kz", "a@b.c"]
+    given += ["a@" + "b" * n + ".kz" for n in (50, 63, 64)] + ["a" * n + "@b.kz" for n in (57, 64, 65)]
+    assert plain_emails(pa.array([*given, None])).to_pylist() == [*map(plain_email, given), None]
+
+
+def test_places_and_houses_as_columns_are_those_read_one_by_one() -> None:
+    words = [
+        "ul",
+        "Abaya",
+        "street",
+        "St",
+        "giblin",
+        "main",
+        "12",
+        "5a",
+        "g",
+        "Almaty",
+        "dom",
+        "kv",
+        "mkr",
+        "Samal-2",
+        "улица",
+        "қаласы",
+        "Ave",
+        "Alma",
+        "Ata",
+    ]
+    random = np.random.default_rng(5)
+    lines = [" ".join(random.choice(words, random.integers(1, 5))) for _ in range(3_000)]
+    told = zip(*(column.to_pylist() for column in split_addresses(pa.array(lines))), strict=True)
+    expected = [split_address(line) for line in lines]
+    assert list(told) == [(one.street, one.house, one.locality, one.key) for one in expected]
+    assert place_keys(pa.array(lines)).to_pylist() == [place_key(line) for line in lines]
+    assert house_numbers(pa.array(lines)).to_pylist() == [house_number(line) for line in lines]

@@ -21,7 +21,7 @@ BORIS = {"given_key": "boris", "family_key": "li", "birth_date": date(1971, 9, 9
 
 
 def run_of(linked: LinkedRecords) -> EarlierRun:
-    return EarlierRun(linked.ordered, linked.scores.scores, linked.members)
+    return EarlierRun(records=linked.ordered, members=linked.members, pair_scores=linked.scores.scores)
 
 
 def link_in_batches(records: pa.Table, bounds: list[int]) -> LinkedRecords:
