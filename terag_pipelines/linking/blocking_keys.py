@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import MISSING, Codes, EncodedRecords, derive, encode_lists
+from terag_pipelines.linking.encoding import MISSING, Codes, EncodedRecords, distinct_keys, encode_lists
 
 Key = Callable[[EncodedRecords], Codes | None]
 
@@ -29,12 +29,14 @@ def _whole(field: str) -> Key:
     return lambda records: records.columns[field].codes if field in records.columns else None
 
 
-def _derived(field: str, make: Callable[[pa.Array], pa.Array]) -> Key:
-    """A key computed on the distinct values of a field; a null result is missing."""
+def _derived(field: str, what: str, make: Callable[[pa.Array], pa.Array]) -> Key:
+    """A key computed on the distinct values of a field, once for `what`; a null result is missing."""
 
     def build(records: EncodedRecords) -> Codes | None:
         column = records.columns.get(field)
-        return None if column is None else derive(column, make(column.values)).codes
+        if column is None:
+            return None
+        return column.once(f"key {what}", lambda: column.regroup(make(column.values)))[column.codes]
 
     return build
 
@@ -46,15 +48,21 @@ def _prefix(field: str, length: int) -> Key:
             long_enough, pc.utf8_slice_codeunits(values, 0, length), pa.scalar(None, pa.string())
         )
 
-    return _derived(field, cut)
+    return _derived(field, f"prefix {length}", cut)
 
 
 def _slice(field: str, start: int, stop: int) -> Key:
-    return _derived(field, lambda values: pc.utf8_slice_codeunits(values, start, stop))
+    what = f"slice {start}:{stop}"
+    return _derived(field, what, lambda values: pc.utf8_slice_codeunits(values, start, stop))
+
+
+def mailbox_names(addresses: pa.Array) -> pa.Array:
+    """What stands before the @."""
+    return pl.Series(values=addresses).str.splitn("@", 2).struct.field("field_0").to_arrow().cast(pa.string())
 
 
 def _local_part(values: pa.Array) -> pa.Array:
-    local = pc.replace_substring_regex(values, pattern="@.*$", replacement="")
+    local = mailbox_names(values)
     return pc.if_else(pc.greater_equal(pc.utf8_length(local), 5), local, pa.scalar(None, pa.string()))
 
 
@@ -124,7 +132,7 @@ def _sound(field: str) -> Key:
         folded = pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, 1), rest, "")
         return pc.if_else(pc.greater_equal(pc.utf8_length(folded), 3), folded, pa.scalar(None, pa.string()))
 
-    return _derived(field, fold)
+    return _derived(field, "sound", fold)
 
 
 def _names_beyond_parts(records: EncodedRecords) -> Codes | None:
@@ -145,7 +153,7 @@ def compact(codes: npt.NDArray[np.int64]) -> Codes:
     """The same grouping with small codes; negative stays MISSING."""
     known = codes >= 0
     result = np.full(codes.shape, MISSING, np.int32)
-    result[known] = np.unique(codes[known], return_inverse=True)[1].astype(np.int32)
+    result[known] = distinct_keys(codes[known])[1]
     return result
 
 
@@ -163,9 +171,9 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "iin": _whole("iin"),
         "bin": _whole("bin"),
         "identifier": _whole("identifiers"),
-        "phone": _derived("phones", _last_digits),
+        "phone": _derived("phones", "last digits", _last_digits),
         "email": _whole("emails"),
-        "email_local": _derived("emails", _local_part),
+        "email_local": _derived("emails", "local part", _local_part),
         "name": _names_beyond_parts,
         "given": _whole("given_key"),
         "family": _whole("family_key"),

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.linking.blocking_keys import mailbox_names
 from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
@@ -81,7 +82,7 @@ def compare_emails(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
 
 def _mailboxes(column: Column) -> tuple[Codes, npt.NDArray[np.bool_]]:
     """By code: what stands before the @, as a code of its own, and whether it belongs to someone."""
-    names = pc.replace_substring_regex(column.values, pattern="@.*$", replacement="")
+    names = mailbox_names(column.values)
     role = pc.is_in(names, value_set=pa.array(ROLE_MAILBOXES))
     return column.regroup(names), column.flag(pc.invert(role))
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -132,9 +131,21 @@ class EncodedRecords:
 
 def sort_records(records: pa.Table) -> pa.Table:
     """The records in the order of record_id, in one chunk: results never depend on the order of input."""
-    if not pl.Series(values=records["record_id"]).is_sorted():
-        records = records.sort_by("record_id")
-    return records.combine_chunks()
+    records = records.combine_chunks()
+    if not _is_sorted(_flat(records["record_id"])):
+        records = records.sort_by("record_id").combine_chunks()
+    return records
+
+
+def _is_sorted(texts: pa.Array) -> bool:
+    """Whether texts ascend; those of one length are compared as bytes, which is much faster."""
+    lengths = pc.binary_length(texts)
+    width = lengths[0].as_py() if len(texts) else 0
+    if not width or not pc.all(pc.equal(lengths, width)).as_py():
+        return bool(pc.all(pc.less_equal(texts[:-1], texts[1:])).as_py()) if len(texts) else True
+    signs = np.frombuffer(texts.buffers()[2], np.uint8, count=width * len(texts), offset=width * texts.offset)
+    words = signs.view(f"S{width}")
+    return bool((words[:-1] <= words[1:]).all())
 
 
 def encode_records(records: pa.Table) -> EncodedRecords:
@@ -187,7 +198,8 @@ class _Names:
 
     def part(self, name: str) -> Column:
         half = np.split(self._plain.codes, [self._records.num_rows])[NAME_FIELDS.index(name)]
-        return Column(half, self._plain.values if (half >= 0).any() else self._plain.values[:0])
+        held = (half >= 0).any()
+        return Column(half, self._plain.values, self._plain.memo) if held else EMPTY
 
     def generations(self) -> Column:
         family = Column(np.split(self._joint.codes, [self._records.num_rows])[1], self._joint.values)
@@ -222,18 +234,16 @@ def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def _encode_single(column: pa.ChunkedArray | pa.Array) -> Column:
-    flat = _flat(column)
-    if pa.types.is_string(flat.type):
-        flat = pc.if_else(pc.equal(flat, ""), pa.scalar(None, flat.type), flat)
-    codes, values = _dictionary(flat)
-    return Column(codes.reshape(-1, 1), values)
+    codes, values = _dictionary(_flat(column))
+    if pa.types.is_string(values.type) and (blank := pc.index(values, "").as_py()) >= 0:
+        codes = np.where(codes == blank, np.int32(MISSING), codes)
+    return Column(codes.reshape(-1, 1), values if (codes >= 0).any() else values[:0])
 
 
 def _dictionary(values: pa.Array) -> tuple[Codes, pa.Array]:
     encoded = values.dictionary_encode()
-    return encoded.indices.fill_null(MISSING).to_numpy(zero_copy_only=False).astype(
-        np.int32
-    ), encoded.dictionary
+    indices = encoded.indices.fill_null(MISSING) if encoded.indices.null_count else encoded.indices
+    return indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), encoded.dictionary
 
 
 def _generations(names: pa.Array) -> pa.Array:
@@ -264,10 +274,14 @@ def _without_repeats(rows: npt.NDArray[Any], values: pa.Array) -> tuple[npt.NDAr
 
 def encode_lists(rows: npt.NDArray[Any], values: pa.Array, n_rows: int) -> Column:
     """The values of each row side by side in slots, in the order given, MAX_VALUES at most; rows ascend."""
+    codes, distinct = _dictionary(values.cast(pa.string()))
+    if not (rows[1:] == rows[:-1]).any():
+        single = np.full((n_rows, 1), MISSING, np.int32)
+        single[rows, 0] = codes
+        return Column(single, distinct)
     starts = np.searchsorted(rows, rows)  # of the run of equal rows that each belongs to
     slot = np.arange(len(rows)) - starts
     keep = slot < MAX_VALUES
-    codes, distinct = _dictionary(values.cast(pa.string()))
     slots = np.full((n_rows, int(slot[keep].max(initial=0)) + 1), MISSING, np.int32)
     slots[rows[keep], slot[keep]] = codes[keep]
     return Column(slots, distinct)

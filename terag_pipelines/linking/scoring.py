@@ -43,7 +43,7 @@ class ScoringParams:
     """
 
     random_share: float = 0.25
-    max_random_pairs: int = 200_000
+    max_random_pairs: int = 50_000
     seed: int = 0
     evidence: EvidenceParams = field(default_factory=EvidenceParams)
     adjustments: AdjustmentParams = field(default_factory=AdjustmentParams)
