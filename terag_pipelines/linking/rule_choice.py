@@ -7,8 +7,9 @@ greedy cover of matches composed of them (Khuller, Moss and Naor, 1999) gives th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -39,10 +40,11 @@ class RuleChoiceParams:
     chance. `n_composed` matches are composed of the examples, each kind of field `hedge` more often in
     disagreement: a record in a bad state is bad in several fields, few such are among the examples. A rule
     must find at least `min_gain` of the matches beyond the rules before it, one match in at most
-    1 / `min_yield` pairs; `overhead` is what a rule costs besides its pairs, as pairs for each record.
+    1 / `min_yield` pairs; `overhead` is what a rule costs besides its pairs, as pairs for each record. A rule
+    with fewer than `next_to_nothing` chance pairs for each record is never made tighter.
     """
 
-    n_sampled: int = 60_000
+    n_sampled: int = 30_000
     min_examples: int = 300
     surplus: float = 7.0
     n_composed: int = 8_192
@@ -50,6 +52,7 @@ class RuleChoiceParams:
     min_gain: float = 0.0005
     min_yield: float = 0.01
     overhead: float = 0.02
+    next_to_nothing: float = 0.001
     max_rules: int = 30
     max_block_size: int = 1_000
     seed: int = 0
@@ -178,6 +181,16 @@ def _compose(examples: _Examples, params: RuleChoiceParams) -> dict[str, Mask]:
     return composed
 
 
+def _packed(mask: Mask) -> npt.NDArray[np.uint64]:
+    """A mask as bits, 64 to a number."""
+    return np.packbits(mask).view(np.uint64)
+
+
+def _parts(rule: tuple[str, ...]) -> Iterator[frozenset[str]]:
+    """Every looser rule: fewer of its keys, at least one."""
+    return (frozenset(part) for size in range(1, len(rule)) for part in combinations(rule, size))
+
+
 @dataclass
 class _Cover:
     """Greedy choice of rules: most matches not yet found for each pair that they cost."""
@@ -192,13 +205,13 @@ class _Cover:
     gains: list[float] = field(default_factory=list)
 
     def choose(self, budget: float, n_examples: int) -> RuleChoice:
-        combinations = self._affordable(budget)
-        covers = np.array([self._covered(rule) for rule in combinations]).reshape(len(combinations), -1)
-        costs = np.array([self._chance_pairs(rule) for rule in combinations])
-        counted = np.zeros(len(combinations), bool)
-        open_matches, spent = np.ones(self.params.n_composed, bool), 0.0
-        while len(combinations) and len(self.chosen) < self.params.max_rules:
-            gains = (covers & open_matches).mean(axis=1)
+        rules = self._affordable(budget)
+        covers = np.array([_packed(self._covered(rule)) for rule in rules])
+        costs = np.array([self._chance_pairs(rule) for rule in rules])
+        counted = np.zeros(len(rules), bool)
+        open_matches, spent = _packed(np.ones(self.params.n_composed, bool)), 0.0
+        while len(rules) and len(self.chosen) < self.params.max_rules:
+            gains = np.bitwise_count(covers & open_matches).sum(axis=1) / self.params.n_composed
             found = gains * self.n_matches
             price = costs + found + self.params.overhead * self.n
             worth = np.where(
@@ -208,9 +221,9 @@ class _Cover:
             if worth[best] <= 0:
                 break
             if not counted[best]:
-                costs[best], counted[best] = self._count_chance_pairs(combinations[best], covers[best]), True
+                costs[best], counted[best] = self._count_chance_pairs(rules[best], covers[best]), True
                 continue
-            self.chosen.append(combinations[best])
+            self.chosen.append(rules[best])
             self.gains.append(float(gains[best]))
             spent += costs[best] + found[best]
             open_matches &= ~covers[best]
@@ -221,7 +234,11 @@ class _Cover:
         return (gains >= self.params.min_gain) & (found >= self.params.min_yield * costs)
 
     def _affordable(self, budget: float) -> list[tuple[str, ...]]:
-        return [rule for rule in list_rules(self.keys) if self._chance_pairs(rule) <= budget]
+        """Rules within the budget, but for those that are tighter than a rule that costs next to nothing."""
+        price = {frozenset(rule): self._chance_pairs(rule) for rule in list_rules(self.keys)}
+        free = {keys for keys, cost in price.items() if cost <= self.params.next_to_nothing * self.n}
+        rules = [rule for rule in list_rules(self.keys) if price[frozenset(rule)] <= budget]
+        return [rule for rule in rules if not any(part in free for part in _parts(rule))]
 
     def _chance_pairs(self, rule: tuple[str, ...]) -> float:
         """Pairs that share the keys by chance, if keys had nothing to do with each other."""

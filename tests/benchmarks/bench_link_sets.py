@@ -22,10 +22,10 @@ import pyarrow as pa
 
 from resources.loose_files import read_loose_file
 from resources.source_files import SourceFolder
-from terag_pipelines.entities.model import ENTITY_RECORDS, LABELS, QUARANTINED_ROWS
+from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
 from terag_pipelines.linking.auto_linker import AutoLinked, AutoLinker, SourceRecords
-from terag_pipelines.linking.quality import pair_quality, pairwise_quality
-from tests.benchmarks.bench_linking import told
+from terag_pipelines.linking.quality import pair_quality
+from tests.benchmarks.linking_quality import labels_of, score_entities, told
 from tests.benchmarks.measuring import measured, tell
 
 PACKAGES = ("numpy", "polars", "pyarrow", "rapidfuzz", "scipy")
@@ -150,26 +150,9 @@ def scored(members: pl.DataFrame, links: pa.Table, truth: pl.DataFrame, is_acros
 
     Between two files only pairs across them count, in the links and in the entities.
     """
-    labels = LABELS.from_columns(
-        label_kind=["entity"] * len(truth),
-        subject_id=truth["record_id"].to_arrow(),
-        object_id=[""] * len(truth),
-        value=truth["entity"].to_arrow(),
-        use=["truth"] * len(truth),
-    )
     joined = members.join(truth, on="record_id", how="inner")
-    entities = pa.table(
-        {"record_id": joined["record_id"].to_arrow(), "entity_id": joined["found"].to_arrow()}
-    )
-    n_wrong = joined.group_by("found").agg(pl.col("entity").n_unique() > 1)["entity"].sum()
-    return {
-        "n_scored": len(joined),
-        "pairs": _across(joined, links) if is_across else told(pair_quality(links, labels)),
-        "clusters": told(pairwise_quality(entities, labels)),
-        "b_cubed": b_cubed(joined),
-        "false_merges": int(n_wrong),
-        "false_merges_per_100k_entities": 100_000 * int(n_wrong) / max(truth["entity"].n_unique(), 1),
-    }
+    pairs = _across(joined, links) if is_across else told(pair_quality(links, labels_of(truth)))
+    return {"n_scored": len(joined), "pairs": pairs, **score_entities(members, truth)}
 
 
 def _across(joined: pl.DataFrame, links: pa.Table) -> dict[str, float]:
@@ -183,16 +166,6 @@ def _across(joined: pl.DataFrame, links: pa.Table) -> dict[str, float]:
     precision, recall = len(right) / max(len(found), 1), len(right) / max(len(true_pairs), 1)
     f1 = 2 * len(right) / max(len(found) + len(true_pairs), 1)
     return {"precision": precision, "recall": recall, "f1": f1}
-
-
-def b_cubed(joined: pl.DataFrame) -> dict[str, float]:
-    """B-cubed precision, recall and F1 (Bagga, Baldwin 1998), the mean over records."""
-    together = joined.with_columns(
-        n=pl.len().over("found", "entity"), n_found=pl.len().over("found"), n_true=pl.len().over("entity")
-    )
-    precision = float((together["n"] / together["n_found"]).mean() or 0.0)  # type: ignore[arg-type]
-    recall = float((together["n"] / together["n_true"]).mean() or 0.0)  # type: ignore[arg-type]
-    return {"precision": precision, "recall": recall, "f1": 2 * precision * recall / (precision + recall)}
 
 
 def main() -> None:

@@ -20,9 +20,8 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 
-from terag_pipelines.linking.model import ENTITY_MEMBERS
-from terag_pipelines.linking.quality import pairwise_quality
-from tests.benchmarks.bench_linking import read_records, told
+from tests.benchmarks.bench_linking import read_truth
+from tests.benchmarks.linking_quality import score_entities
 from tests.benchmarks.measuring import measured, tell
 
 NAMES = "l.given_name = r.surname and l.surname = r.given_name"
@@ -82,14 +81,15 @@ def measure(path: Path, max_pairs: float) -> None:
     frame = pl.read_parquet(path).to_pandas()
     frame[WHOLE] = frame["given_name"] + " " + frame["surname"]
     clusters, cost = measured(lambda: link_with_splink(frame, max_pairs))
-    members = ENTITY_MEMBERS.from_columns(
-        record_id=["gen:" + str(i).zfill(8) for i in clusters["unique_id"]],
-        entity_id=[str(i) for i in clusters["cluster_id"]],
+    members = pl.DataFrame(
+        {
+            "record_id": [str(i) for i in clusters["unique_id"]],
+            "found": [str(i) for i in clusters["cluster_id"]],
+        }
     )
-    figures = {"n_records": len(clusters), "max_pairs": max_pairs}
-    quality = told(pairwise_quality(members, read_records(path)[1]))
+    figures = {"n_records": len(clusters), "max_pairs": max_pairs} | score_entities(members, read_truth(path))
     peer = f"splink {version('splink')}"
-    tell("linking", "records to entities", cost, ("duckdb", "splink"), peer, **figures, clusters=quality)
+    tell("linking", "Parquet to clusters", cost, ("duckdb", "splink"), peer, **figures)
 
 
 def main() -> None:
