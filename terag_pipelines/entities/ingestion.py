@@ -112,8 +112,11 @@ class _Intake:
     transfers: list[tuple[FileSpec, pa.Table]] = field(default_factory=list)
 
 
-def ingest(manifest: Manifest, read: ReadFile) -> SourceTables:
+def ingest(manifest: Manifest, read: ReadFile, coded: bool = False) -> SourceTables:
     """All tables of a source, conforming to entities/model.py; `read` gives a file entry's raw content.
+
+    With `coded`, text columns of ENTITY_RECORDS may stay dictionaries and records in the order of their
+    file: linking takes them as they are, and they need a third of the memory.
 
     Raises: MissingColumnError for a mapping to a column that a file lacks, TooManyBadRowsError where more
     rows of a file are left out than the manifest allows, and whatever `read` raises.
@@ -126,7 +129,7 @@ def ingest(manifest: Manifest, read: ReadFile) -> SourceTables:
         if schema is model.TRANSFERS:
             _add_outside_parties(intake)
     price_book = _read_price_books(intake)
-    return _finish(intake, price_book)
+    return _finish(intake, price_book, coded)
 
 
 def _take_in(intake: _Intake, schema: TableSchema, spec: FileSpec, normalise: Normalise) -> None:
@@ -208,10 +211,12 @@ def _read_price_books(intake: _Intake) -> dict[str, object] | None:
     return next(iter(books.values()), None)
 
 
-def _finish(intake: _Intake, price_book: dict[str, object] | None) -> SourceTables:
+def _finish(intake: _Intake, price_book: dict[str, object] | None, coded: bool) -> SourceTables:
     intake.parts[model.QUARANTINED_ROWS.name] = [_distinct_quarantine(intake.quarantined)]
     intake.parts[model.SOURCE_FILES.name] = [_source_files(intake.counts)]
+    records = _as_coded(intake.parts.pop(model.ENTITY_RECORDS.name, [])) if coded else None
     tables = {schema.name: _whole(schema, intake.parts.pop(schema.name, [])) for schema in TABLES}
+    tables |= {} if records is None else {model.ENTITY_RECORDS.name: records}
     reasons = {
         schema.name: _why_empty(schema, intake) for schema in TABLES if not tables[schema.name].num_rows
     }
@@ -219,7 +224,14 @@ def _finish(intake: _Intake, price_book: dict[str, object] | None) -> SourceTabl
 
 
 def _whole(schema: TableSchema, parts: list[pa.Table]) -> pa.Table:
+    if len(parts) > 1 and schema is model.ENTITY_RECORDS:
+        parts = [part.cast(schema.schema) for part in parts]
     return schema.conform(pa.concat_tables(parts, promote_options="default")) if parts else schema.empty()
+
+
+def _as_coded(parts: list[pa.Table]) -> pa.Table:
+    """Entity records of all files; those of one file keep their dictionaries."""
+    return parts[0] if len(parts) == 1 else _whole(model.ENTITY_RECORDS, parts)
 
 
 def _distinct_quarantine(parts: list[pa.Table]) -> pa.Table:

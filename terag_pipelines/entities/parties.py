@@ -89,6 +89,7 @@ class _Draft:
 def normalise_parties(rows: MappedRows) -> pa.Table:
     """Entity records of a file that holds parties, one per row that is not left out; not yet conformed.
 
+    Text columns may be dictionaries, which conforming writes out.
     Bad optional values become null with a quality flag and a quarantine row; a missing or repeated id leaves
     the row out.
     """
@@ -381,14 +382,10 @@ def _coded_constant(rows: MappedRows, text: str) -> pa.DictionaryArray:
 def _finish(draft: _Draft) -> pa.Table:
     draft.columns["quality_flags"] = _flag_lists(draft)
     draft.rows.coded_texts.clear()
-    arrays = [_written_out(draft.columns.pop(field.name), field.type) for field in ENTITY_RECORDS.schema]
-    table = pa.Table.from_arrays(arrays, schema=ENTITY_RECORDS.schema)
+    names = ENTITY_RECORDS.schema.names
+    table = pa.table([one_array(draft.columns.pop(name)) for name in names], names=names)
     left_out = draft.rows.ledger.left_out
     return table.filter(pa.array(~left_out)) if left_out.any() else table
-
-
-def _written_out(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    return one_array(column).cast(kind)
 
 
 def _flag_lists(draft: _Draft) -> pa.Array:

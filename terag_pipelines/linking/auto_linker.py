@@ -65,8 +65,9 @@ class AutoLinkParams:
 
 @dataclass(frozen=True)
 class SourceRecords:
-    """The records of all sources (ENTITY_RECORDS), what was lost on the way (QUARANTINED_ROWS), the counts.
+    """The records of all sources, what was lost on the way (QUARANTINED_ROWS), the counts.
 
+    `records` are ENTITY_RECORDS, whose texts may be dictionaries (AutoLinked.records has them written out).
     `readings` is None where a manifest said what the columns are.
     """
 
@@ -128,7 +129,7 @@ class AutoLinked:
     @property
     def records(self) -> pa.Table:
         """ENTITY_RECORDS: what was compared."""
-        return self.source.records
+        return self.linked.ordered
 
     @property
     def entities(self) -> pa.Table:
@@ -196,7 +197,7 @@ class AutoLinker:
     ) -> SourceRecords:
         """The records of sources by dataset name; `paths` name them in the quarantine and in errors."""
         readings = read_columns(raws, self.params.reading, paths or {})
-        tables = ingest(readings.manifest, lambda spec: readings.raws[spec.name])
+        tables = ingest(readings.manifest, lambda spec: readings.raws[spec.name], coded=True)
         return SourceRecords(
             tables.tables[ENTITY_RECORDS.name],
             tables.tables[QUARANTINED_ROWS.name],
@@ -247,14 +248,14 @@ def as_raw(table: pa.Table | ArrowTable, name: str) -> RawFile:
 
 
 def _plain(array: Any) -> Any:
-    """Texts of every kind as string; other types as they are."""
+    """Texts of every kind as dictionaries of string; other types as they are."""
     kind = array.type
     if isinstance(array, pa.ChunkedArray):
         return _plain(pa.concat_arrays(array.chunks))
     if pa.types.is_dictionary(kind):
         return array if pa.types.is_string(kind.value_type) else _plain(array.dictionary_decode())
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return array.cast(pa.string())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return array.cast(pa.string()).dictionary_encode()
     if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and not pa.types.is_nested(kind.value_type):
         return array.cast(pa.list_(pa.string()))
     return (

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
-from terag_pipelines.linking.encoding import sort_records
+from terag_pipelines.linking.encoding import plain_texts, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER
@@ -152,7 +152,7 @@ def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:
 
 
 def _codes(records: pa.Table, column: str) -> Rows:
-    values = records[column].combine_chunks()
+    values = plain_texts(records[column])
     known = pc.if_else(pc.equal(values, "unknown"), pa.scalar(None, values.type), values).dictionary_encode()
     return np.asarray(known.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 

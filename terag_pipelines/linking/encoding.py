@@ -158,7 +158,7 @@ def encode_sorted(ordered: pa.Table) -> EncodedRecords:
     absent = [known for known in ENTITY_RECORDS.schema if known.name not in ordered.column_names]
     for known in absent:
         ordered = ordered.append_column(known, pa.nulls(ordered.num_rows, known.type))
-    kinds = pc.index_in(ordered["party_type"], value_set=pa.array(PARTY_TYPES)).fill_null(2)
+    kinds = pc.index_in(plain_texts(ordered["party_type"]), value_set=pa.array(PARTY_TYPES)).fill_null(2)
     return EncodedRecords(
         record_ids=_flat(ordered["record_id"]),
         party_types=kinds.to_numpy().astype(np.int8),
@@ -190,7 +190,7 @@ class _Names:
 
     @cached_property
     def _joint(self) -> Column:
-        return _encode_single(pa.concat_arrays([_flat(self._records[name]) for name in NAME_FIELDS]))
+        return stack_columns([_encode_single(self._records[name]) for name in NAME_FIELDS])
 
     @cached_property
     def _plain(self) -> Column:
@@ -229,6 +229,17 @@ def join_columns(columns: Sequence[Column]) -> Column:
     return Column(np.hstack(slots), values)
 
 
+def stack_columns(columns: Sequence[Column]) -> Column:
+    """The rows of several columns of one slot one below the other, in one vocabulary."""
+    codes, values = _dictionary(pa.concat_arrays([column.values for column in columns]))
+    bounds = np.cumsum([0, *(len(column.values) for column in columns)])
+    parts = [
+        np.append(codes[start:stop], np.int32(MISSING))[column.codes]
+        for column, start, stop in zip(columns, bounds, bounds[1:], strict=False)
+    ]
+    return Column(np.concatenate(parts), values)
+
+
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
@@ -240,10 +251,26 @@ def _encode_single(column: pa.ChunkedArray | pa.Array) -> Column:
     return Column(codes.reshape(-1, 1), values if (codes >= 0).any() else values[:0])
 
 
+def plain_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column in one piece, its dictionary written out."""
+    flat = _flat(column)
+    return flat.dictionary.take(flat.indices) if pa.types.is_dictionary(flat.type) else flat
+
+
 def _dictionary(values: pa.Array) -> tuple[Codes, pa.Array]:
+    if pa.types.is_dictionary(values.type):
+        return _recoded(values)
     encoded = values.dictionary_encode()
     indices = encoded.indices.fill_null(MISSING) if encoded.indices.null_count else encoded.indices
     return indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), encoded.dictionary
+
+
+def _recoded(values: pa.DictionaryArray) -> tuple[Codes, pa.Array]:
+    """Codes out of a dictionary in which values may repeat or stand unused."""
+    codes, distinct = _dictionary(values.dictionary)
+    places = np.append(codes, np.int32(MISSING))
+    indices = values.indices.fill_null(len(codes)) if values.indices.null_count else values.indices
+    return places[indices.to_numpy(zero_copy_only=False)], distinct
 
 
 def _generations(names: pa.Array) -> pa.Array:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.linking.encoding import Codes, EncodedRecords
+from terag_pipelines.linking.encoding import Codes, EncodedRecords, plain_texts
 from terag_pipelines.linking.patterns import ComparedPairs, parse_patterns
 from terag_pipelines.linking.scoring import compare_rows
 
@@ -53,7 +53,8 @@ def unchanged_records(earlier: pa.Table, ordered: pa.Table) -> Mask:
 
 
 def _hash_rows(table: pa.Table, names: list[str]) -> pl.Series:
-    frame = pl.DataFrame(pl.from_arrow(table.select(names)))
+    plain = {name: plain_texts(table[name]) for name in names}
+    frame = pl.DataFrame(pl.from_arrow(pa.table(plain)))
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
     joined = [pl.col(name).cast(pl.List(pl.String)).list.join("\x1f") for name in lists]
     return frame.with_columns(joined).hash_rows(seed=0)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.blocking import (
     BlockingParams,
     CandidatePairs,
@@ -58,7 +59,7 @@ class LinkedRecords:
     The qualities are None without labels of the truth.
     """
 
-    ordered: pa.Table  # ENTITY_RECORDS, sorted
+    coded: pa.Table  # ENTITY_RECORDS, sorted; texts may be dictionaries
     encoded: EncodedRecords
     index: PairIndex
     scored: ScoredPairs
@@ -70,6 +71,11 @@ class LinkedRecords:
     truth: pa.Table | None
     earlier: EarlierRun | None
     n_reused_pairs: int
+
+    @cached_property
+    def ordered(self) -> pa.Table:
+        """ENTITY_RECORDS, sorted."""
+        return ENTITY_RECORDS.conform(self.coded) if _is_coded(self.coded) else self.coded
 
     @cached_property
     def pairs(self) -> CandidatePairs:
@@ -88,17 +94,17 @@ class LinkedRecords:
 
     @cached_property
     def _links_held(self) -> ScoredRows:
-        allowed = self.rows.is_link & ~forbidden_links(identities_of(self.ordered), self.rows)
+        allowed = self.rows.is_link & ~forbidden_links(identities_of(self.coded), self.rows)
         return self.rows.select(allowed)
 
     @cached_property
     def _named(self) -> NamedEntities:
-        return name_entities(self.ordered, self.labels, self.earlier, self._links_held)
+        return name_entities(self.coded, self.labels, self.earlier, self._links_held)
 
     @cached_property
     def members(self) -> pa.Table:
         """ENTITY_MEMBERS."""
-        return tabulate_members(self.ordered, self.labels, self._named.ids, self._links_held)
+        return tabulate_members(self.coded, self.labels, self._named.ids, self._links_held)
 
     @property
     def changes(self) -> pa.Table:
@@ -120,6 +126,10 @@ class LinkedRecords:
     def quality(self) -> PairwiseQuality | None:
         """Entities against the truth."""
         return None if self.truth is None else pairwise_quality(self.members, self.truth)
+
+
+def _is_coded(records: pa.Table) -> bool:
+    return any(pa.types.is_dictionary(column.type) for column in records.schema)
 
 
 def link_records(
@@ -150,7 +160,7 @@ def link_records(
     rows = _as_rows(index, scored, calibrator, params.links)
     labelled, report = cluster_rows(ordered, identities_of(ordered), rows, params.clusters, decisions)
     return LinkedRecords(
-        ordered=ordered,
+        coded=ordered,
         encoded=encoded,
         index=index,
         scored=scored,
@@ -170,8 +180,8 @@ def calibrate_links(
 ) -> LinkedRecords:
     """The same scored pairs, decided on by calibrated probabilities and clustered anew."""
     rows = _as_rows(linked.index, linked.scored, calibrator, linked.params.links)
-    identities = identities_of(linked.ordered)
-    labelled, report = cluster_rows(linked.ordered, identities, rows, linked.params.clusters, decisions)
+    identities = identities_of(linked.coded)
+    labelled, report = cluster_rows(linked.coded, identities, rows, linked.params.clusters, decisions)
     return replace(linked, rows=rows, labels=labelled, cluster_report=report, calibrator=calibrator)
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.linking.encoding import plain_texts
 from terag_pipelines.linking.model import ENTITY_ROLES
 
 BRANCH_FORM = "branch"
@@ -19,9 +20,9 @@ def unit_of_organisation(records: pa.Table) -> pa.Array:
     The sixth digit of a BIN is 0 for a head office, 1 for a branch, 2 for a representative office (rules for
     making the BIN, Kazakhstan, 2007); else a name may say that it is a branch.
     """
-    digit = pc.utf8_slice_codeunits(records["bin"].combine_chunks(), 5, 6)
+    digit = pc.utf8_slice_codeunits(plain_texts(records["bin"]), 5, 6)
     is_branch = pc.is_in(digit, value_set=pa.array(["1", "2"]))
-    named = pc.fill_null(pc.equal(records["legal_form"].combine_chunks(), BRANCH_FORM), False)
+    named = pc.fill_null(pc.equal(plain_texts(records["legal_form"]), BRANCH_FORM), False)
     nothing = pa.scalar(None, pa.string())
     by_name = pc.if_else(named, "branch", nothing)
     by_number = pc.if_else(is_branch, "branch", pc.if_else(pc.equal(digit, "0"), "head", nothing))

@@ -22,8 +22,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from terag_pipelines.linking.auto_linker import AutoLinker, as_raw
 from terag_pipelines.linking.pipeline import LinkedRecords, link_records
@@ -56,9 +54,9 @@ def measure(path: Path) -> None:
     )
 
 
-def read_columns(path: Path) -> pa.Table:
+def read_columns(path: Path) -> pl.DataFrame:
     """The file without the truth."""
-    return pq.read_table(path).drop_columns(["cluster"])
+    return pl.read_parquet(path).drop("cluster")
 
 
 def read_truth(path: Path) -> pl.DataFrame:
