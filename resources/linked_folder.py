@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import IncompleteBatchError, SchemaMismatchError, UnreadableFileError
 from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, infer_threshold
+from terag_pipelines.linking.known_pairs import EarlierRun
 from terag_pipelines.linking.links import LinkParams
-from terag_pipelines.linking.model import CANDIDATE_PAIRS, LINK_MODEL, PAIR_SCORES
+from terag_pipelines.linking.model import CANDIDATE_PAIRS, ENTITY_MEMBERS, LINK_MODEL, PAIR_SCORES
 
 LINK_COLUMNS = {
     "left": "left_id",
@@ -46,12 +47,21 @@ def read_linked_folder(folder: Path) -> LinkedBatch:
     )
 
 
+def read_earlier_run(folder: Path) -> EarlierRun:
+    """What a later `terag link` takes over from this one. Raises: as read_linked_folder."""
+    members = _read(folder, "entities")
+    _require(members, "entities", *ENTITY_MEMBERS.schema.names)
+    return EarlierRun(
+        records=ENTITY_RECORDS.conform(_read(folder, "records")),
+        members=members.select(ENTITY_MEMBERS.schema.names),
+        pair_scores=PAIR_SCORES.conform(_read(folder, "pair_scores")),
+    )
+
+
 def _read(folder: Path, table: str) -> pa.Table:
     path = folder / f"{table}.parquet"
     if not path.is_file():
-        raise IncompleteBatchError(
-            f"{folder} has no {path.name}; --dir names a folder that `terag link` wrote"
-        )
+        raise IncompleteBatchError(f"{folder} has no {path.name}: it is no folder that `terag link` wrote")
     try:
         return pq.read_table(path)
     except pa.ArrowInvalid as error:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from resources.linked_folder import read_earlier_run
 from resources.loose_files import read_loose_file
 from resources.result_folders import MARK, check_result_folder, write_result_folder
 from resources.source_files import MANIFEST_NAME, SourceFolder
@@ -28,6 +29,7 @@ from terag_pipelines.linking.auto_linker import (
     AutoLinkParams,
     GivenPairs,
     SourceRecords,
+    keep_others,
 )
 from terag_pipelines.linking.links import LinkParams
 from terag_pipelines.linking.pipeline import LinkingParams
@@ -48,6 +50,8 @@ class LinkRequest:
     must_link: Path | None = None
     cannot_link: Path | None = None
     threshold: float | None = None
+    previous: Path | None = None
+    partial: bool = False
     encoding: str = "utf-8"
     reading: ReadingParams = field(default_factory=ReadingParams)
 
@@ -61,11 +65,16 @@ def link_files(request: LinkRequest) -> AutoLinked:
     _check(request)
     linker = AutoLinker(AutoLinkParams(reading=request.reading, linking=_linking_params(request)))
     given = _given(request)
+    earlier = None if request.previous is None else read_earlier_run(request.previous)
+    across = None
     if request.left is not None and request.right is not None:
         names = _dataset_names([request.left, request.right])
-        linked = linker.link_records(_read_loose(linker, names, request), given, (names[0][0], names[1][0]))
+        source, across = _read_loose(linker, names, request), (names[0][0], names[1][0])
     else:
-        linked = linker.link_records(_read_sources(linker, request), given)
+        source = _read_sources(linker, request)
+    if earlier is not None and request.partial:
+        source = keep_others(source, earlier.records)
+    linked = linker.link_records(source, given, across, earlier)
     write_result_folder(request.out, _tables(linked), {MARK: as_json(linked) + "\n", REPORT: linked.report()})
     return linked
 
@@ -112,12 +121,19 @@ def _counts(summary: Mapping[str, Any]) -> str:
         f"({summary['n_entities_of_several_records']:,} of several records, the largest of "
         f"{summary['largest_entity']:,})"
     )
+    if summary["changes"] is not None:
+        told += f"; {summary['n_pairs_reused']:,} pairs were known; {_changes(summary['changes'])}"
     kind = "calibrated" if summary["is_calibrated"] else "not calibrated"
     told += f"; probabilities are {kind}, links from {summary['threshold_probability']} on"
     if quality := summary["quality_by_labels"]:
         figures = ", ".join(f"{name} {quality[name]:.3f}" for name in ("precision", "recall", "f1"))
         told += f"\nby {quality['n_labels']:,} labels: {figures}"
     return told
+
+
+def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
+    told = ", ".join(f"{change['n_entities']:,} {change['change']} ({change['cause']})" for change in changes)
+    return f"entities: {told}" if told else "no entity changed"
 
 
 def _columns_table(columns: Sequence[Mapping[str, str | None]]) -> Table:
@@ -133,6 +149,8 @@ def _check(request: LinkRequest) -> None:
     check_result_folder(request.out)
     if (request.left is None) != (request.right is None):
         raise ConfigurationError("--left and --right go together")
+    if request.partial and request.previous is None:
+        raise ConfigurationError("--partial goes with --previous")
     if (request.left is None) == (not request.sources):
         raise ConfigurationError("say either files (or one source folder), or --left and --right")
 
@@ -218,4 +236,4 @@ def _tables(linked: AutoLinked) -> dict[str, pa.Table]:
         "pair_scores": linked.scores.scores,
         "link_model": linked.scores.model,
         "quarantine": linked.source.quarantine,
-    }
+    } | ({} if linked.linked.earlier is None else {"changes": linked.changes})

@@ -93,6 +93,12 @@ FILE = click.Path(path_type=Path)
 @click.option("--must-link", type=FILE, help="Pairs that share an entity: columns left, right.")
 @click.option("--cannot-link", type=FILE, help="Pairs that do not: columns left, right.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a pair is linked.")
+@click.option(
+    "--previous", type=FILE, help="Folder of an earlier result: ids stay, only what is new is compared."
+)
+@click.option(
+    "--partial", is_flag=True, help="The files hold new and corrected records; others of --previous stay."
+)
 @JSON
 def link(out: Path, fields: tuple[str, ...], as_json: bool, **asked: Any) -> None:
     """Link the records of SOURCES: files, or one folder with a source.yaml. Needs no store.

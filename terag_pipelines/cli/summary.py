@@ -42,7 +42,7 @@ STAGES = (
     Stage(
         "Link",
         ("entity_records", "pair_decisions"),
-        ("candidate_pairs", "links", "entities", "review_queue"),
+        ("candidate_pairs", "links", "entities", "golden_records", "review_queue"),
         ("pair_decisions",),
     ),
     Stage("Calibrate", ("labels",), (), ("link_calibrators", "ring_calibrators")),

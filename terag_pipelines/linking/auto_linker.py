@@ -31,6 +31,8 @@ from terag_pipelines.linking.given_pairs import (
     read_decisions,
     read_labels,
 )
+from terag_pipelines.linking.known_pairs import EarlierRun
+from terag_pipelines.linking.lineage import count_changes
 from terag_pipelines.linking.links import labelled_scores
 from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calibrate_links, link_records
 from terag_pipelines.linking.quality import pairwise_quality
@@ -127,6 +129,11 @@ class AutoLinked:
         return self.linked.params.links.threshold_probability
 
     @property
+    def changes(self) -> pa.Table:
+        """ENTITY_CHANGES since the earlier run; empty without one."""
+        return self.linked.changes
+
+    @property
     def records(self) -> pa.Table:
         """ENTITY_RECORDS: what was compared."""
         return self.linked.ordered
@@ -206,9 +213,15 @@ class AutoLinker:
         )
 
     def link_records(
-        self, source: SourceRecords, given: GivenPairs = GivenPairs(), across: tuple[str, str] | None = None
+        self,
+        source: SourceRecords,
+        given: GivenPairs = GivenPairs(),
+        across: tuple[str, str] | None = None,
+        earlier: EarlierRun | None = None,
     ) -> AutoLinked:
         """Links records that were read; with `across`, only pairs between these two datasets are compared.
+
+        With an earlier run, entities keep their ids and only pairs of new or changed records are compared.
 
         Raises: LinkingError where what was given names no record, or cannot be kept.
         """
@@ -216,7 +229,11 @@ class AutoLinker:
         labels = None if given.labels is None else read_labels(given.labels, known, given.names[0])
         decisions = read_decisions(known, given.must, given.cannot, given.names[1:])
         linked = link_records(
-            source.records, params=self.params.linking, decisions=decisions, across=across and across[0]
+            source.records,
+            params=self.params.linking,
+            decisions=decisions,
+            across=across and across[0],
+            earlier=earlier,
         )
         calibration = None if labels is None else self._calibrate(linked.scores.scores, labels)
         if calibration and calibration.fitted:
@@ -229,6 +246,13 @@ class AutoLinker:
 
         probabilities, outcomes = labelled_scores(scores, labels, "training")
         return fit_calibrator("links", probabilities, outcomes, self.params.calibration)
+
+
+def keep_others(source: SourceRecords, earlier: pa.Table) -> SourceRecords:
+    """The records of a batch, and those of ENTITY_RECORDS of an earlier run that the batch does not have."""
+    fresh = ENTITY_RECORDS.conform(source.records)
+    others = earlier.filter(pc.invert(pc.is_in(earlier["record_id"], value_set=fresh["record_id"])))
+    return replace(source, records=ENTITY_RECORDS.conform(pa.concat_tables([fresh, others])))
 
 
 def as_raw(table: pa.Table | ArrowTable, name: str) -> RawFile:
@@ -294,6 +318,8 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "is_calibrated": bool(linked.calibration and linked.calibration.fitted),
         "calibration": calibration,
         "quality_by_labels": asdict(linked.quality) if linked.quality else None,
+        "n_pairs_reused": linked.linked.n_reused_pairs,
+        "changes": [asdict(c) for c in count_changes(linked.changes)] if linked.linked.earlier else None,
         "blocking": asdict(linked.pairs.report),
         "models": [asdict(diagnostics) for diagnostics in linked.scores.diagnostics],
         "lost_values": _lost(linked.source.quarantine),

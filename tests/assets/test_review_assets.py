@@ -131,7 +131,9 @@ def test_an_asset_made_again_later_uses_the_decisions_of_its_batch(
     run(source, lake)
     before = shelf_of(source, lake)
     decide_pair(_InMemory.log, write_decision("1", PAIR, True, "Anna", NOON))
-    assert run(source, lake, ["links", "entities", "entity_members", "review_queue"]).success
+    assert run(
+        source, lake, ["links", "entities", "entity_members", "entity_changes", "review_queue"]
+    ).success
     assert shelf_of(source, lake) == before
 
 

@@ -184,3 +184,44 @@ def test_one_unreadable_row_costs_no_other(clients: Path, tmp_path: Path) -> Non
     assert any("1 rows could not be used" in warning for warning in summary["warnings"])
     quarantine = pq.read_table(tmp_path / "out" / "quarantine.parquet").to_pylist()
     assert (5, "has 3 fields where the header has 5") in [(row["row"], row["reason"]) for row in quarantine]
+
+
+def test_a_batch_goes_onto_an_earlier_result_and_ids_stay(clients: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert link(clients, "--out", first).exit_code == 0
+    header, _, _, _, olga = ROWS.splitlines()
+    late = "5;Сериков;Н.;14.06.1988;8 701 123 45 67"
+    clients.write_text("\n".join((header, olga.replace("31.02.1990", "21.02.1990"), late)), encoding="utf-8")
+    told = link(clients, "--previous", first, "--partial", "--out", second, "--json")
+    assert told.exit_code == 0, told.output
+    before, after = (
+        {row["record_id"]: row["entity_id"] for row in pq.read_table(out / "entities.parquet").to_pylist()}
+        for out in (first, second)
+    )
+    assert set(after) == {f"clients:{n}" for n in range(1, 6)}
+    assert all(after[record] == entity for record, entity in before.items())
+    assert after["clients:5"] == after["clients:1"]
+    changes = {row["entity_id"]: row for row in pq.read_table(second / "changes.parquet").to_pylist()}
+    assert {entity: row["change"] for entity, row in changes.items()} == {before["clients:1"]: "grew"}
+    summary = json.loads(told.stdout)
+    assert summary["changes"] == [{"change": "grew", "cause": "new record", "n_entities": 1}]
+    assert summary["n_pairs_reused"] == 1
+
+
+def test_the_whole_source_again_ends_what_is_gone(clients: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert link(clients, "--out", first).exit_code == 0
+    clients.write_text("\n".join(ROWS.splitlines()[:3]), encoding="utf-8")
+    assert link(clients, "--previous", first, "--out", second).exit_code == 0
+    changes = pq.read_table(second / "changes.parquet").to_pylist()
+    assert [(row["change"], row["cause"]) for row in changes] == [("ended", "removed record")] * 2
+
+
+def test_partial_needs_something_to_go_onto(
+    clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "--partial goes with --previous" in refused(
+        monkeypatch, clients, "--partial", "--out", tmp_path / "o"
+    )
+    missing = refused(monkeypatch, clients, "--previous", tmp_path / "none", "--out", tmp_path / "o")
+    assert "has no entities.parquet" in missing or "has no records.parquet" in missing
