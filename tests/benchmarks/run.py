@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.run [NAME ...]
 
-With names only those run, and the page is left as it is. Peers that are no dependency of the project are
-looked for in the folder that `make bench` installs them into.
+With names only those run, and the other sections of the page are left as they are. Peers that are no
+dependency of the project are looked for in the folder that `make bench` installs them into.
 """
 
 from __future__ import annotations
@@ -34,17 +34,25 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Twin": ("bench_twin", "--data", str(SHARED / "data")),
     "Billing": ("bench_billing",),
 }
+PAGE = ROOT / "docs" / "benchmarks.md"
 NEEDS_SHARED = {name for name, command in BENCHMARKS.items() if "--data" in command}
 
 
 def main() -> None:
-    """Runs all and writes the page, or those whose names are given; prints JSON lines as they come."""
+    """Runs all, or those whose names are given, and writes their sections of the page; prints JSON lines."""
     wanted = sys.argv[1:]
     if unknown := set(wanted) - set(BENCHMARKS):
         sys.exit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    measured = {name: list(_measure(name)) for name in wanted or BENCHMARKS}
-    if not wanted:
-        (ROOT / "docs" / "benchmarks.md").write_text(_page(measured))
+    kept = _sections(PAGE.read_text(encoding="utf-8")) if wanted and PAGE.is_file() else {}
+    fresh = {name: _section(name, list(_measure(name))) for name in wanted or BENCHMARKS}
+    sections = {name: (kept | fresh)[name] for name in BENCHMARKS if name in kept | fresh}
+    PAGE.write_text(_head() + "".join(sections.values()), encoding="utf-8")
+
+
+def _sections(page: str) -> dict[str, str]:
+    """The sections of a page that was written before, by name."""
+    parts = page.split("\n## ")[1:]
+    return {part.partition("\n")[0]: f"\n## {part}" for part in parts}
 
 
 def _measure(name: str) -> Iterator[dict[str, Any]]:
@@ -63,12 +71,11 @@ def _measure(name: str) -> Iterator[dict[str, Any]]:
         yield {"what": "failed", "note": f"exit {done.returncode}: {' '.join(reason)[:300]}"}
 
 
-def _page(measured: dict[str, list[dict[str, Any]]]) -> str:
+def _head() -> str:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    head = (
+    return (
         f"# Benchmarks\n\nWritten by `make bench` on {machine}. Take ratios, not seconds: machines differ.\n"
     )
-    return head + "".join(_section(name, rows) for name, rows in measured.items())
 
 
 def _section(name: str, rows: list[dict[str, Any]]) -> str:
