@@ -91,10 +91,10 @@ def adjustment_parts(
 def _joint_parts(compared: Compared, params: AdjustmentParams) -> dict[str, Floats]:
     at_home = _at_levels(compared, "address", "whole", "most")
     contacts = [_at_levels(compared, field, "shared") for field in ("phone", "email")]
-    n_shared = sum((mask.astype(int) for mask in contacts), at_home.astype(int))
-    found = {
+    n_shared = np.asarray(sum((mask.astype(np.int64) for mask in contacts), at_home.astype(np.int64)))
+    found: dict[str, tuple[Mask, npt.ArrayLike]] = {
         "names": (_are_other_names(compared), params.other_name_weight),
-        "family": (_are_relatives(compared), params.family_weight * (1 + n_shared)),
+        "family": (_are_relatives(compared), np.float64(params.family_weight) * (1 + n_shared)),
         "nameless": (_are_nameless(compared) & at_home, params.nameless_weight),
         "names_alone": (_are_names_alone(compared), params.names_alone_weight),
     }

@@ -75,6 +75,7 @@ LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "description": {
             "same": "nearly the same words",
+            "code": "a rare code, such as a model number, in common",
             "close": "much the same",
             "similar": "much in common",
             "vague": "something in common",

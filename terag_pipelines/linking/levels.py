@@ -126,10 +126,11 @@ FIELDS = (
     _field(
         "description",
         ("same", 0.25, 0.002),
-        ("close", 0.35, 0.01),
-        ("similar", 0.25, 0.05),
-        ("vague", 0.10, 0.20),
-        ("different", 0.05, 0.738),
+        ("code", 0.40, 0.003),
+        ("close", 0.18, 0.012),
+        ("similar", 0.08, 0.05),
+        ("vague", 0.05, 0.20),
+        ("different", 0.04, 0.733),
     ),
 )
 FIELD_BY_NAME: Mapping[str, Field] = MappingProxyType({field.name: field for field in FIELDS})

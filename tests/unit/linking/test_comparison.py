@@ -252,3 +252,24 @@ def test_default_probabilities_are_distributions_that_favour_agreement() -> None
         assert sum(level.u for level in field.levels) == pytest.approx(1, abs=0.02), field.name
         assert field.levels[0].m > field.levels[0].u
         assert field.levels[-1].m < field.levels[-1].u
+
+
+PRODUCTS = [
+    "vorlux switch ezx88w 8 port gigabit metal case",
+    "vorlux networking ezx88w gigabit",
+    "vorlux switch ezx55w 5 port desktop white",
+    "kamera lens zoom 1080p tripod case",
+    "tenbo kettle steel 1080p",
+    *(f"radio stand 1080p model{number}" for number in range(6)),
+]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_code"),
+    [(0, 1, True), (0, 2, False), (3, 4, False), (1, 3, False)],
+    ids=["model number", "another model", "a standard in many", "nothing"],
+)
+def test_a_rare_code_in_common_is_told_from_words_in_common(left: int, right: int, is_code: bool) -> None:
+    records = encode_records(make_records([{"description": text} for text in PRODUCTS]))
+    level = compare_pairs(records, np.array([left], np.int32), np.array([right], np.int32))["description"][0]
+    assert (FIELD_BY_NAME["description"].levels[level - 1].name == "code") == is_code
