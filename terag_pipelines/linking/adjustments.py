@@ -6,7 +6,7 @@ agreement is the frequency of the value it agrees on instead of the mean over al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,6 +17,9 @@ from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
 from terag_pipelines.linking.levels import Compared, rank
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+JOINT = ("names", "family", "nameless", "names_alone")
+PERSON_NAMES = ("given_name", "family_name", "full_name")
 NAME_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "given_name": "given_key",
@@ -37,12 +40,21 @@ class AdjustmentParams:
     A contact or document held by more than `usual_holders` records loses one bit with every doubling.
     `other_name_weight` (bits) goes to pairs whose given and family names both differ: two slips are not
     independent, and borrowed documents or a shared telephone must not make one person of two.
+
+    `family_weight` goes to pairs of one family name whom the generation or two well known given names tell
+    apart, and once more for each of address, telephone and e-mail that they share: relatives have these in
+    common. `nameless_weight` goes to pairs at one address of which one record has no name, with no birth date
+    or document that agrees; `names_alone_weight` to pairs of which nothing but names is known, and these
+    agree in part only.
     """
 
     strength: float = 1.0
     max_weight: float = 6.0
     usual_holders: int = 5
     other_name_weight: float = -5.0
+    family_weight: float = -3.5
+    nameless_weight: float = -8.0
+    names_alone_weight: float = -2.0
 
 
 def adjust_weights(
@@ -58,7 +70,7 @@ def adjustment_parts(
 ) -> dict[str, Floats]:
     """The adjustment of each pair by the field that it comes from, in bits, each of shape (n_pairs,).
 
-    "names" is no field: it holds what pairs lose whose given and family names both differ.
+    Those of JOINT are no fields: what fields together tell otherwise than each by itself.
     """
     parts: dict[str, Floats] = {}
     for field, name in NAME_COLUMNS.items():
@@ -72,21 +84,61 @@ def adjustment_parts(
         if field in compared and name in records.columns:
             agree = compared[field] == 1
             parts[field] = _crowd_penalty(records.columns[name], left, right, agree, params)
-    parts["names"] = np.where(_are_other_names(compared), params.other_name_weight, 0.0)
-    return parts
+    joint = _joint_parts(compared, params)
+    return parts | (joint if "any_name" in records.columns else joint | {"nameless": np.zeros(1)})
 
 
-def _are_other_names(compared: Compared) -> npt.NDArray[np.bool_]:
-    parts = [
-        compared[name] == rank(name, "different")
-        for name in ("given_name", "family_name")
-        if name in compared
-    ]
-    return parts[0] & parts[1] if len(parts) == 2 else np.zeros(1, bool)
+def _joint_parts(compared: Compared, params: AdjustmentParams) -> dict[str, Floats]:
+    at_home = _at_levels(compared, "address", "whole", "most")
+    contacts = [_at_levels(compared, field, "shared") for field in ("phone", "email")]
+    n_shared = np.asarray(sum((mask.astype(np.int64) for mask in contacts), at_home.astype(np.int64)))
+    found: dict[str, tuple[Mask, npt.ArrayLike]] = {
+        "names": (_are_other_names(compared), params.other_name_weight),
+        "family": (_are_relatives(compared), np.float64(params.family_weight) * (1 + n_shared)),
+        "nameless": (_are_nameless(compared) & at_home, params.nameless_weight),
+        "names_alone": (_are_names_alone(compared), params.names_alone_weight),
+    }
+    return {name: np.where(mask, weight, 0.0) for name, (mask, weight) in found.items()}
+
+
+def _at_levels(compared: Compared, field: str, *levels: str) -> Mask:
+    """Where a field is at one of the levels; nowhere where the records lack it."""
+    if field not in compared:
+        return np.zeros(1, bool)
+    return np.isin(compared[field], [rank(field, level) for level in levels])
+
+
+def _are_other_names(compared: Compared) -> Mask:
+    other_given = _at_levels(compared, "given_name", "different", "other")
+    return other_given & _at_levels(compared, "family_name", "different")
+
+
+def _are_relatives(compared: Compared) -> Mask:
+    told_apart = _at_levels(compared, "generation", "different") | _at_levels(compared, "given_name", "other")
+    return _at_levels(compared, "family_name", "exact", "close") & told_apart
+
+
+def _is_any_known(compared: Compared, fields: Iterable[str]) -> Mask:
+    return np.asarray(sum((compared[name] > 0 for name in fields if name in compared), np.zeros(1, bool)))
+
+
+def _are_nameless(compared: Compared) -> Mask:
+    """Pairs in which no name can be compared, and no birth date or document agrees either."""
+    agree = _is_any_known(compared, (*PERSON_NAMES, "organisation_name", "description"))
+    agree = agree | _at_levels(compared, "birth_date", "exact", "swapped", "typo")
+    agree = agree | _at_levels(compared, "iin", "same", "typo")
+    agree = agree | _at_levels(compared, "identifiers", "shared", "typo")
+    return np.asarray(~agree)
+
+
+def _are_names_alone(compared: Compared) -> Mask:
+    in_part = _at_levels(compared, "given_name", "nickname", "initial", "similar")
+    in_part = in_part | _at_levels(compared, "family_name", "initial", "similar")
+    return in_part & ~_is_any_known(compared, [name for name in compared if name not in PERSON_NAMES])
 
 
 def _name_adjustment(
-    column: Column, left: Codes, right: Codes, agree: npt.NDArray[np.bool_], params: AdjustmentParams
+    column: Column, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
     counts = column.counts().astype(np.float64)
     shares = counts / max(counts.sum(), 1)
@@ -97,7 +149,7 @@ def _name_adjustment(
 
 
 def _crowd_penalty(
-    column: Column, left: Codes, right: Codes, agree: npt.NDArray[np.bool_], params: AdjustmentParams
+    column: Column, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
     """Of the least crowded value that a pair shares."""
     holders = np.append(column.counts(), 1).astype(np.float64)

@@ -15,7 +15,7 @@ from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
 from terag_pipelines.linking.encoding import plain_texts, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierEntities
-from terag_pipelines.linking.levels import AGREED_IDENTIFIER
+from terag_pipelines.linking.levels import AGREED_IDENTIFIER, NAMESAKES
 from terag_pipelines.linking.lineage import name_entities
 from terag_pipelines.linking.roles import unit_of_organisation
 from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
@@ -91,7 +91,8 @@ def resolve_entities(
     links are merged anew, best evidence first (average linkage). Few links are no reason where all members
     hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
     valid IINs or BINs never share an entity, nor do a head office and its branch, and a partial record joins
-    one only by an identifier or a contact; but what people decided (PAIR_DECISIONS) holds exactly. Decisions
+    one only by an identifier or a contact; parent and child of one name at one address are not brought
+    together by records without birth date. But what people decided (PAIR_DECISIONS) holds exactly; decisions
     about records that are not among these have no effect. Entities keep the ids that they had in the earlier
     run.
 
@@ -179,7 +180,9 @@ def _rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -
     known = (
         pc.match_substring_regex(pair_scores["pattern"], AGREED_IDENTIFIER.pattern).to_numpy().astype(bool)
     )
-    return ScoredRows(left, right, pair_scores["match_weight"].to_numpy(), probability, is_link, known)
+    weight = pair_scores["match_weight"].to_numpy()
+    namesakes = pc.match_substring_regex(pair_scores["pattern"], NAMESAKES.pattern).to_numpy().astype(bool)
+    return ScoredRows(left, right, weight, probability, is_link, known, namesakes & (weight < 0))
 
 
 def _rows_of_decisions(ordered: pa.Table, decisions: pa.Table | None) -> DecidedRows:
@@ -273,7 +276,7 @@ def _edges_within(
         np.concatenate([np.clip(found.weight, -params.max_weight, params.max_weight), np.zeros(n_apart)]),
         np.concatenate([np.ones(len(found.left), np.int64), np.zeros(n_apart, np.int64)]),
         np.concatenate([allowed[inside], np.zeros(n_apart, bool)]),
-        np.concatenate([np.zeros(len(found.left), bool), np.ones(n_apart, bool)]),
+        np.concatenate([found.are_namesakes, np.ones(n_apart, bool)]),
     )
 
 

@@ -17,7 +17,10 @@ from terag_pipelines.linking.similarity import (
 
 
 def compare_birth_dates(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
-    """Birth dates: day and month in the other order, one digit or two neighbours mistyped, two edits."""
+    """Birth dates: day and month in the other order, one digit or two neighbours mistyped.
+
+    "near" are two edits, or day and month in the other order beside a slip in the year.
+    """
     column = records.columns.get("birth_date")
     if column is None:
         return {}
@@ -28,6 +31,10 @@ def compare_birth_dates(records: EncodedRecords, left: Codes, right: Codes) -> d
     turned = pc.replace_substring_regex(column.values, pattern=r"(\d{2})(\d{2})$", replacement=r"\2\1")
     twin = np.append(pc.index_in(turned, value_set=column.values).fill_null(-2).to_numpy(), -2)
     levels[(one >= 0) & (one != other) & (twin[one] == other)] = rank("birth_date", "swapped")
+    far = np.flatnonzero(levels == rank("birth_date", "different"))
+    both = np.append(texts, np.asarray(turned.to_numpy(zero_copy_only=False), object))
+    twice = edit_distance((one[far] + len(column.values)).astype(np.int32), other[far], both) == 1
+    levels[far[twice]] = rank("birth_date", "near")
     return {"birth_date": levels}
 
 

@@ -17,11 +17,19 @@ from terag_pipelines.linking.similarity import (
     token_set,
     where_both,
 )
-from terag_pipelines.linking.variants import GIVEN_NAMES, land_groups, nickname_groups, share_group
+from terag_pipelines.linking.variants import (
+    GIVEN_NAMES,
+    WELL_KNOWN_NAMES,
+    land_groups,
+    nickname_groups,
+    share_group,
+)
 
 # Of a patronymic's key: what is behind the father's name.
 _OF_A_DAUGHTER = r"(ovna|evna|inichna|ichna| ?kizi)$"
 _OF_ANY_CHILD = r"^(.{2,}?)i?(ovich|evich|ovna|evna|inichna|ichna|ich| ?uli| ?kizi)$"
+
+MANY_HOLDERS = 10  # a value that so many records hold is no slip of the keyboard
 
 
 def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
@@ -32,7 +40,7 @@ def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[st
     compared = _compare_parts(records, left, right)
     given, family = compared["given_name"], compared["family_name"]
     split = ((given > 0) & (family > 0)) | (given == rank("given_name", "swapped"))
-    apart = (given == rank("given_name", "different")) | (family == rank("family_name", "different"))
+    apart = (given >= rank("given_name", "different")) | (family == rank("family_name", "different"))
     several = _holds_more_names(records)
     several = several[left] | several[right]
     at = np.flatnonzero(~split | (apart & several))
@@ -81,13 +89,27 @@ def _name_levels(field: str, column: Column, left_rows: Codes, right_rows: Codes
 
 
 def _tell_known_names_apart(levels: Levels, given: Column, left: Codes, right: Codes) -> None:
-    """Marat is not Murat: two well known given names differ, however few their letters that do."""
-    alike = (rank("given_name", "close"), rank("given_name", "similar"))
-    is_known = given.flag(pc.is_in(given.values, value_set=pa.array(sorted(GIVEN_NAMES))))
+    """Two established given names are two names: those that the tables know or that many records hold.
+
+    Kristen and Kristin may be one all the same; Marat and Murat, however few letters differ, are not.
+    """
     one, other = given.first[left], given.first[right]
-    at = np.flatnonzero(np.isin(levels, alike) & is_known[one] & is_known[other])
-    groups = land_groups(given.texts[np.concatenate([one[at], other[at]])])
-    levels[at[~share_group(groups[: len(at)], groups[len(at) : -1])]] = rank("given_name", "different")
+    unlike = np.flatnonzero(levels >= rank("given_name", "similar"))
+    lands = given.once("lands", lambda: land_groups(given.texts))
+    is_one = share_group(lands[one[unlike]], lands[other[unlike]])
+    levels[unlike[is_one]] = rank("given_name", "nickname")
+    held_often = np.append(given.counts() >= MANY_HOLDERS, False)
+    established = _is_among(given, WELL_KNOWN_NAMES) | held_often
+    unlike = unlike[~is_one & established[one[unlike]] & established[other[unlike]]]
+    told_apart = _is_among(given, GIVEN_NAMES)
+    near = np.flatnonzero(levels == rank("given_name", "close"))
+    near = near[told_apart[one[near]] & told_apart[other[near]]]
+    near = near[~share_group(lands[one[near]], lands[other[near]])]
+    levels[np.concatenate([unlike, near])] = rank("given_name", "other")
+
+
+def _is_among(column: Column, names: frozenset[str]) -> npt.NDArray[np.bool_]:
+    return column.flag(pc.is_in(column.values, value_set=pa.array(sorted(names))))
 
 
 def _allow_married_names(

@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_matrix
 
 from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
-from terag_pipelines.linking.levels import Levels, grade
+from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import UNKNOWN, Similarity
 
 PAIRS_AT_ONCE = 100_000
+SHORTEST_CODE = 4  # characters
+MOST_HOLDERS = 4  # texts that hold a code: a size or a standard (1080p) stands in many
+LEAST_BESIDE_CODE = 0.15  # cosine
 
 
 def compare_descriptions(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
-    """Free texts, by the cosine between their words weighed by TF-IDF (Salton and Buckley, 1988)."""
+    """Free texts, by the cosine between their words weighed by TF-IDF (Salton and Buckley, 1988).
+
+    "code" are texts with something in common besides a code, such as a model number, that few texts hold.
+    """
     column = records.columns.get("description")
     if column is None:
         return {}
     alike = _cosine(column, column.first[left], column.first[right])
     cuts = ("same", 0.8), ("close", 0.5), ("similar", 0.3), ("vague", 0.15)
-    return {"description": grade("description", alike, *cuts)}
+    levels = grade("description", alike, *cuts)
+    weaker = np.flatnonzero((levels >= rank("description", "close")) & (alike >= LEAST_BESIDE_CODE))
+    shared = _share_code(column, column.first[left[weaker]], column.first[right[weaker]])
+    levels[weaker[shared]] = rank("description", "code")
+    return {"description": levels}
+
+
+def _share_code(column: Column, left: Codes, right: Codes) -> npt.NDArray[np.bool_]:
+    """Whether two texts share a word of digits (five or more, or fewer beside letters) that few hold."""
+    shared = np.zeros(len(left), bool)
+    words = _words_of(column).filter(
+        (pl.col("word").str.len_chars() >= SHORTEST_CODE)
+        & (pl.col("word").str.contains(r"[0-9].*[a-z]|[a-z].*[0-9]|^[0-9]{5,}$"))
+    )
+    held = words.unique().with_columns(n=pl.len().over("word")).filter(pl.col("n") <= MOST_HOLDERS)
+    number = held["word"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    shape = (len(column.values), int(number.max(initial=0)) + 1)
+    codes = csr_matrix((np.ones(len(held), np.int32), (held["text"].to_numpy(), number)), shape=shape)
+    for start in range(0, len(left), PAIRS_AT_ONCE):
+        at = slice(start, start + PAIRS_AT_ONCE)
+        shared[at] = np.asarray(codes[left[at]].multiply(codes[right[at]]).sum(axis=1)).ravel() > 0
+    return shared
 
 
 def _cosine(column: Column, left: Codes, right: Codes) -> Similarity:
@@ -34,11 +62,15 @@ def _cosine(column: Column, left: Codes, right: Codes) -> Similarity:
     return alike
 
 
+def _words_of(column: Column) -> pl.DataFrame:
+    """Every word with the number of its text."""
+    texts = pl.DataFrame({"word": pl.from_arrow(column.values)}).with_row_index("text")
+    return texts.with_columns(pl.col("word").str.split(" ")).explode("word")
+
+
 def _weighed_words(column: Column) -> csr_matrix:
     """A row of unit length for each distinct text: log-scaled counts of its words times their rarity."""
-    words = pl.DataFrame({"word": pl.from_arrow(column.values)}).with_row_index("text")
-    words = words.with_columns(pl.col("word").str.split(" ")).explode("word")
-    counts = words.group_by("text", "word").len().sort("text", "word")
+    counts = _words_of(column).group_by("text", "word").len().sort("text", "word")
     counts = counts.with_columns(
         n_texts=pl.len().over("word"), number=pl.col("word").rank("dense").cast(pl.Int64) - 1
     )

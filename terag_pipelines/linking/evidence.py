@@ -89,8 +89,9 @@ class FittedEvidence:
 def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams) -> FittedEvidence:
     """m, u and the share of matches, by EM from the default weights, with the defaults as a weak prior.
 
-    Where too few matches or non-matches are expected, or matches do not agree more than non-matches do, EM
-    has not identified the classes: the defaults are returned and the diagnostics say why.
+    Where there is one field alone, which any number of mixtures explain equally well, where too few matches
+    or non-matches are expected, or matches do not agree more than non-matches do, EM has not identified the
+    classes: the defaults are returned and the diagnostics say why.
     """
     start = _Estimate.of_defaults(counts.fields, params.default_match_share)
     estimate, n_iterations, converged = _iterate(start, counts, params)
@@ -152,6 +153,8 @@ def _shares(levels: Levels, weights: Floats, prior: Floats, params: EvidencePara
 
 
 def _doubt(estimate: _Estimate, counts: PatternCounts, params: EvidenceParams) -> str:
+    if len(counts.fields) < 2:
+        return "one field alone does not tell matches from others"
     matches = estimate.share * counts.n_pairs
     if min(matches, counts.n_pairs - matches) < params.min_expected_pairs:
         return "too few pairs of one class to learn from"

@@ -27,6 +27,7 @@ from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (
     FORBIDDEN,
+    JOINT_PHRASES,
     NAMES,
     TRANSLITERATED,
     say_adjustment,
@@ -329,9 +330,11 @@ def _waterfall(
     records: Sequence[Mapping[str, Any]], rows: ComparedRows, at: int, stored_weight: float | None
 ) -> WeighedPair:
     evidence = [_field_evidence(rows, name, at, records) for name in rows.levels]
-    rest = sum(float(bits[at]) for name, bits in rows.adjustments.items() if name not in rows.levels)
-    if rest:
-        evidence.append(_both_names_differ(rest))
+    evidence += [
+        _joint_evidence(name, float(bits[at]))
+        for name, bits in rows.adjustments.items()
+        if name not in rows.levels and bits[at]
+    ]
     explained = rows.model.prior_weight + sum(part.weight for part in evidence)
     weight = explained if stored_weight is None else stored_weight
     unexplained = weight - explained
@@ -394,9 +397,10 @@ def _sentence(
     return f"{told}; {adjusted}" if adjusted else told
 
 
-def _both_names_differ(bits: float) -> FieldEvidence:
-    told = f"{title_field('names')}: both differ; two slips at once are rare"
-    return FieldEvidence("names", (), (), "different", None, None, 0.0, bits, f"{told}: {say_weight(bits)}")
+def _joint_evidence(name: str, bits: float) -> FieldEvidence:
+    """What fields tell together, beyond what each does by itself."""
+    told = f"{title_field(name)}: {JOINT_PHRASES[name]}"
+    return FieldEvidence(name, (), (), "different", None, None, 0.0, bits, f"{told}: {say_weight(bits)}")
 
 
 def forbidden_because(left: Mapping[str, Any], right: Mapping[str, Any], evidence: WeighedPair) -> str:

@@ -13,6 +13,9 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
         "phone": "telephone",
         "identifiers": "documents",
         "names": "both names",
+        "family": "one family",
+        "nameless": "no name",
+        "names_alone": "names alone",
         "organisation_name": "organisation",
     }
 )
@@ -31,6 +34,7 @@ _NAME = {
     "subset": "all words of one are among those of the other",
     "similar": "somewhat alike",
     "different": "different",
+    "other": "two names, each well known or frequent",
 }
 LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -71,6 +75,7 @@ LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "description": {
             "same": "nearly the same words",
+            "code": "a rare code, such as a model number, in common",
             "close": "much the same",
             "similar": "much in common",
             "vague": "something in common",
@@ -93,6 +98,15 @@ NOT_COMPARABLE: Mapping[str, str] = MappingProxyType(
         "address": "no part of it is known of both",
     }
 )
+JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
+    {
+        "names": "both differ; two slips at once are rare",
+        "family": "relatives share surname, address and contacts",
+        "nameless": "all who live at an address share it",
+        "names_alone": "they agree in part, and nothing else is known",
+    }
+)
+"""What fields tell together, by the parts of adjustments.JOINT."""
 NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
 FORBIDDEN: Mapping[str, str] = MappingProxyType(
     {

@@ -54,7 +54,8 @@ FIELDS = (
         ("swapped", 0.03, 0.003),
         ("initial", 0.03, 0.015),
         ("similar", 0.03, 0.08),
-        ("different", 0.06, 0.797),
+        ("different", 0.045, 0.297),
+        ("other", 0.015, 0.5),
         party="person",
     ),
     _field(
@@ -92,7 +93,7 @@ FIELDS = (
         ("different", 0.03, 0.927),
         party="person",
     ),
-    _field("generation", ("same", 0.995, 0.6), ("different", 0.005, 0.4), party="person"),
+    _field("generation", ("same", 0.999, 0.6), ("different", 0.001, 0.4), party="person"),
     _field("sex", ("same", 0.985, 0.55), ("different", 0.015, 0.45), party="person"),
     _field("iin", ("same", 0.995, 0.001), ("typo", 0.003, 0.0005), ("different", 0.002, 0.9985)),
     _field(
@@ -125,16 +126,22 @@ FIELDS = (
     _field(
         "description",
         ("same", 0.25, 0.002),
-        ("close", 0.35, 0.01),
-        ("similar", 0.25, 0.05),
-        ("vague", 0.10, 0.20),
-        ("different", 0.05, 0.738),
+        ("code", 0.40, 0.003),
+        ("close", 0.18, 0.012),
+        ("similar", 0.08, 0.05),
+        ("vague", 0.05, 0.20),
+        ("different", 0.04, 0.733),
     ),
 )
 FIELD_BY_NAME: Mapping[str, Field] = MappingProxyType({field.name: field for field in FIELDS})
 IDENTIFYING = frozenset({"iin", "bin", "identifiers", "phone", "email"})
 AGREED_IDENTIFIER = re.compile("|".join(f"{field}:(?:same|shared)" for field in sorted(IDENTIFYING)))
 """Found in the text of a pattern where an identifier or a contact agrees."""
+NAMESAKES = re.compile(
+    r"given_name:(?:exact|close|nickname|initial)\|family_name:(?:exact|close)\|.*"
+    r"(?:birth_date|generation):different\|.*address:(?:whole|most)"
+)
+"""Found where generation or birth date tell apart what has one name and one address: parent and child."""
 
 
 def rank(field: str, level: str) -> int:

@@ -6,6 +6,7 @@ beside those of a later one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,14 @@ import pyarrow as pa
 
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.encoding import distinct_keys
-from terag_pipelines.linking.levels import AGREED_IDENTIFIER, FIELD_BY_NAME, FIELDS, Compared, Levels
+from terag_pipelines.linking.levels import (
+    AGREED_IDENTIFIER,
+    FIELD_BY_NAME,
+    FIELDS,
+    NAMESAKES,
+    Compared,
+    Levels,
+)
 
 Keys = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -102,8 +110,16 @@ class ComparedPairs:
     @property
     def rests_on_identifier(self) -> Mask:
         """Where an identifier or a contact agrees."""
-        agree = np.array([AGREED_IDENTIFIER.search(text) is not None for text in self.texts], bool)
-        return np.asarray(agree[self.which_pattern]) if len(agree) else np.zeros(0, bool)
+        return self._found(AGREED_IDENTIFIER)
+
+    @property
+    def are_namesakes(self) -> Mask:
+        """Where generation or birth date tell apart what has one name and one address."""
+        return self._found(NAMESAKES)
+
+    def _found(self, expression: re.Pattern[str]) -> Mask:
+        found = np.array([expression.search(text) is not None for text in self.texts], bool)
+        return np.asarray(found[self.which_pattern]) if len(found) else np.zeros(0, bool)
 
     def levels(self, name: str) -> Levels:
         """The levels of one field."""

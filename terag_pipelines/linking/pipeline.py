@@ -203,4 +203,5 @@ def _as_rows(
         probability=probability,
         is_link=probability >= params.threshold_probability,
         rests_on_identifier=scored.compared.rests_on_identifier,
+        are_namesakes=scored.compared.are_namesakes & (scored.match_weights < 0),
     )

@@ -14,7 +14,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Scored pairs of rows: what speaks for and against, which of them are links."""
+    """Scored pairs of rows: what speaks for and against, which of them are links.
+
+    `are_namesakes` are pairs of one name at one address that do not match, by generation or birth date.
+    """
 
     left: Rows
     right: Rows
@@ -22,6 +25,7 @@ class ScoredRows:
     probability: Floats
     is_link: Mask
     rests_on_identifier: Mask
+    are_namesakes: Mask
 
     def select(self, mask: Mask) -> ScoredRows:
         """The pairs under the mask."""

@@ -28,7 +28,7 @@ hugh hughie|isabella isabel bella izzy|jacob jake|jacqueline jackie|james jim ji
 jennifer jen jenny|jeremy jerry|jessica jess jessie|john jack johnny jon|jonathan jon jonny
 joseph joe joey|josephine jo josie|joshua josh|judith judy|julia julie|katrina kat|kenneth ken kenny
 kimberly kim|lawrence laurence larry|leonard len lenny leo|leslie les|lillian lily lil|louis lou louie
-lucille lucy|margaret maggie meg peggy marge margie greta|martha marty|martin marty|matthew matt
+lucille lucy|margaret maggie meg peggy peggie marge margie greta|martha marty|martin marty|matthew matt
 maxwell max|megan meg|melissa mel missy|michael mike mickey mick mikey|michelle shelly|mitchell mitch
 nancy nan|natalie nat|nathaniel nathan nat nate|nicholas nick nicky|nicole nicky|oliver ollie
 olivia liv livvy|pamela pam|patricia pat patty tricia trish|patrick pat paddy|peter pete
@@ -64,7 +64,7 @@ _KAZAKH = """
 """
 # One name in the languages of many lands.
 _MANY_LANDS = """
-muhammad mohammad mohammed mohamed mohamad muhammed muhamad mukhammed magomed mahomed mehmet mahmad md
+muhammad mohammad mohammed mohamed mohamad muhammed muhamad mukhammed magomed mahomed mehmet mahmad md mhd
 ahmad ahmed ahmet akhmet|hussein husain husayn hossein huseyin hussain khusein
 yusuf yousef youssef yosef joseph josef giuseppe jose|ibrahim abraham ebrahim|ali aly
 hassan hasan khasan|said saeed sayeed saeid|abdullah abdallah abdulla abdollah|usama osama
@@ -115,6 +115,28 @@ paul paula robert roberta eric erica john joan jane jean mary mark marie maria m
 harry larry barry gary jerry terry jason mason dylan ryan bryan allen ellen alan helen james jack angela
 angelo julia julian julio christian christina oscar victor victoria carl carol carla
 """
+# Further well known given names; some are another's spelling (Kristen, Kristin).
+_COMMON = """
+adam alice alicia alison amber amy ana andrea annabelle april ashley audrey austin beatrice bella betty
+beverly blake bonnie brad bradley brandon brenda brett brian bruce bryce caleb calvin cameron carmen
+caroline carolyn carrie casey cassandra cecilia chad chelsea cheryl chloe claire clara claudia claude
+cody colin connie connor corey courtney craig crystal curtis dale dana darla darlene darrell darren dawn
+dean debbie dennis derek desmond diana diane dominic donna doris duane dwayne dwight earl edith edna elaine
+ella ellis elsie emma eric erica erin ernest estelle ethan eva evan faith fernando floyd gail garrett
+gavin gertrude gilbert glen glenn gloria gordon grace grant gwen hannah harvey hazel heather heidi hector
+herman holly hope howard hunter ian ida irene iris isaac ivan ivy jade jared jasmine jay jenna jesse
+jill joan joanna joanne jocelyn jodie joel jordan joy joyce juanita june justin kathleen kayla keith
+kelly kelvin kerry kevin kirk kristen kristin kristina kurt kyle lance larissa laura lauren leah leroy
+leslie lewis linda lindsay lisa lloyd logan lois lola loretta lori lorraine lucas lucia lydia lynn
+mabel madison marcia marian marianne marilyn marina marion marjorie marlene marsha marshall marvin
+maureen maurice max maya melanie melinda melvin mildred miles milton miranda miriam molly monica morgan
+muriel naomi natasha neil nelson nina noah noel nora norma norman owen paige pauline pearl penelope
+phoebe phyllis rachel ralph ramona randall randy ray regina renee rhonda riley rita rodney roland rosa
+rose ross roy ruby ruth ryan sabrina sandra sara scott sean seth shane shannon shaun shawn sheila shelby
+sherry shirley simone sonia sophia sophie stacy stella stewart summer sydney tamara tanya tara taylor
+tiffany tina todd tony tracy travis trevor troy tyler vanessa vera vernon vivian wallace wanda warren
+wayne wesley whitney yolanda yvette yvonne zoe
+"""
 MAX_GROUPS = 4  # of one short form; "sasha", "gulia"
 GENERATION = r" (?:(?P<younger>jr|junior)|(?P<older>sr|senior))$"  # behind a name key
 
@@ -131,6 +153,10 @@ def _read_groups(table: str) -> Mapping[str, tuple[int, ...]]:
 NICKNAME_GROUPS = _read_groups(_ENGLISH + _RUSSIAN + _KAZAKH)
 LAND_GROUPS = _read_groups(_MANY_LANDS)
 GIVEN_NAMES = frozenset(name_key(name) for name in _GIVEN.split())
+WELL_KNOWN_NAMES = (
+    GIVEN_NAMES | frozenset(map(name_key, _COMMON.split())) | NICKNAME_GROUPS.keys() | LAND_GROUPS.keys()
+)
+"""What is a name as it stands. Two that share no group are two persons' names."""
 
 
 def nickname_groups(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:

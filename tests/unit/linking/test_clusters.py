@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,15 @@ def test_two_different_iins_never_share_an_entity_not_even_over_a_third_record()
     rows = [{"iin": IIN_A}, {}, {"iin": IIN_B}]
     found = groups(resolve(rows, [(A, B, 20.0), (B, C, 15.0), (A, C, 20.0)]))
     assert found == {frozenset({A, B}), frozenset({C})}
+
+
+def test_father_and_son_of_one_name_are_not_joined_by_a_record_without_birth_date() -> None:
+    pattern = "given_name:exact|family_name:exact|birth_date:different|address:whole"
+    links = make_links((A, B, 6.0), (B, C, 5.0))
+    for told, expected in ((pattern, {frozenset({A, B}), frozenset({C})}), ("", {frozenset({A, B, C})})):
+        linked = make_scores((A, B, 6.0), (B, C, 5.0))
+        scores = pa.concat_tables([linked, make_scores((A, C, -0.5), pattern=told)])
+        assert groups(resolve_entities(make_records([{}] * 3), links, scores)) == expected
 
 
 def test_a_person_and_an_organisation_do_not_meet_over_an_unknown_party() -> None:

@@ -30,7 +30,9 @@ def levels_of(left: dict[str, Any], right: dict[str, Any]) -> dict[str, str]:
         ("aleksandr", "sasha", "nickname"),
         ("a", "aigerim", "initial"),
         ("darla", "darletta", "similar"),
-        ("aigerim", "bolat", "different"),
+        ("aigerim", "bolat", "other"),
+        ("aigerim", "tkzhvn", "different"),
+        ("muhammed", "mhd", "nickname"),
     ],
 )
 def test_given_names(left: str, right: str, level: str) -> None:
@@ -88,11 +90,25 @@ def test_patronymics(left: str, right: str, level: str) -> None:
 
 @pytest.mark.parametrize(
     ("left", "right", "level"),
-    [("marat", "murat", "different"), ("erbol", "erbolat", "different"), ("maria", "marie", "close")],
+    [
+        ("marat", "murat", "other"),
+        ("erbol", "erbolat", "other"),
+        ("maria", "marie", "close"),
+        ("kristen", "kristin", "close"),
+        ("mark", "marsha", "other"),
+    ],
 )
 def test_given_names_known_to_differ(left: str, right: str, level: str) -> None:
     one, other = {"given_key": left, "family_key": "kim"}, {"given_key": right, "family_key": "kim"}
     assert levels_of(one, other)["given_name"] == level
+
+
+def test_a_name_that_many_hold_is_no_slip() -> None:
+    names = ["aizhibek"] * 12 + ["aizhimur"] * 12 + ["aizhitek"]
+    records = encode_records(make_records([{"given_key": name, "family_key": "kim"} for name in names]))
+    left, right = np.array([0, 0], np.int32), np.array([12, 24], np.int32)
+    levels = compare_pairs(records, left, right)["given_name"]
+    assert [FIELD_BY_NAME["given_name"].levels[level - 1].name for level in levels] == ["other", "close"]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +147,7 @@ def test_junior_is_not_senior() -> None:
         (date(1980, 3, 4), date(1980, 3, 14), "typo"),
         (date(1980, 3, 12), date(1980, 3, 21), "typo"),
         (date(1980, 3, 4), date(1989, 3, 14), "near"),
+        (date(1980, 3, 4), date(1981, 4, 3), "near"),
         (date(1980, 3, 4), date(1955, 11, 29), "different"),
     ],
 )
@@ -235,3 +252,24 @@ def test_default_probabilities_are_distributions_that_favour_agreement() -> None
         assert sum(level.u for level in field.levels) == pytest.approx(1, abs=0.02), field.name
         assert field.levels[0].m > field.levels[0].u
         assert field.levels[-1].m < field.levels[-1].u
+
+
+PRODUCTS = [
+    "vorlux switch ezx88w 8 port gigabit metal case",
+    "vorlux networking ezx88w gigabit",
+    "vorlux switch ezx55w 5 port desktop white",
+    "kamera lens zoom 1080p tripod case",
+    "tenbo kettle steel 1080p",
+    *(f"radio stand 1080p model{number}" for number in range(6)),
+]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_code"),
+    [(0, 1, True), (0, 2, False), (3, 4, False), (1, 3, False)],
+    ids=["model number", "another model", "a standard in many", "nothing"],
+)
+def test_a_rare_code_in_common_is_told_from_words_in_common(left: int, right: int, is_code: bool) -> None:
+    records = encode_records(make_records([{"description": text} for text in PRODUCTS]))
+    level = compare_pairs(records, np.array([left], np.int32), np.array([right], np.int32))["description"][0]
+    assert (FIELD_BY_NAME["description"].levels[level - 1].name == "code") == is_code

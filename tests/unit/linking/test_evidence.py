@@ -104,3 +104,11 @@ def test_random_pairs_are_counted_for_as_many_as_were_wanted_and_never_more_draw
     assert few.n_pairs == pytest.approx(many.n_pairs, rel=0.01)
     exact = [float(drawn.counts[drawn.patterns[:, 0] == 1].sum() / drawn.n_pairs) for drawn in (few, many)]
     assert exact[0] == pytest.approx(exact[1], abs=0.03)
+
+
+def test_one_field_alone_is_not_learned_from() -> None:
+    levels, _, _ = draw_pairs(20_000, seed=4)
+    counts = count_patterns(("email",), pattern_keys({"email": levels["email"]}))
+    fitted = fit_evidence("person", counts, EvidenceParams())
+    assert fitted.diagnostics.fallback == "one field alone does not tell matches from others"
+    assert fitted.match_share == EvidenceParams().default_match_share

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from terag_pipelines.errors import LinkingError, NotFoundError
+from terag_pipelines.linking.adjustments import JOINT
 from terag_pipelines.linking.explanation import LinkedBatch, infer_threshold, weigh_anew
 from terag_pipelines.linking.explanation_entities import explain_entity
 from terag_pipelines.linking.explanation_pairs import explain_pair, explain_pairs
@@ -71,7 +72,7 @@ def test_the_parts_of_every_scored_weight_add_up_to_it(people: LinkedBatch) -> N
 def test_levels_are_those_of_the_pattern(people: LinkedBatch) -> None:
     rows = people.scores.slice(0, 50).to_pylist()
     for row, weighed in zip(rows, weigh_anew(people, pairs_of(people.scores.slice(0, 50))), strict=True):
-        known = [f"{part.field}:{part.level}" for part in weighed.known if part.field != "names"]
+        known = [f"{part.field}:{part.level}" for part in weighed.known if part.field not in JOINT]
         assert "|".join(known) == row["pattern"]
 
 

@@ -57,6 +57,29 @@ def test_a_rare_name_says_more_than_a_common_one() -> None:
     assert weights["r:000042", "r:000043"] > weights["r:000040", "r:000041"] + 2
 
 
+HOME = {"family_key": "zhumagaliev", "address_key": "abai 10 5 almaty", "emails": ["home@mail.kz"]}
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({"given_key": "darla", "birth_date": BORN}, {"given_key": "donna", "birth_date": BORN}),
+        ({"given_key": "david", "family_key": "kim jr"}, {"given_key": "david", "family_key": "kim sr"}),
+        ({"given_key": "david"}, {"family_key": None}),
+    ],
+    ids=["twins", "father and son", "no name"],
+)
+def test_what_a_household_shares_makes_no_match(left: dict[str, object], right: dict[str, object]) -> None:
+    (weight,) = weights_of([HOME | left, HOME | right]).values()
+    assert weight < 1
+
+
+def test_a_nickname_and_a_surname_alone_make_no_match() -> None:
+    names = [{"given_key": name, "family_key": "anderson"} for name in ("andrew", "andy", "andrew")]
+    weights = weights_of(names)
+    assert weights["r:000000", "r:000001"] < 1 < weights["r:000000", "r:000002"]
+
+
 def test_a_telephone_that_many_share_says_little() -> None:
     two = [{"given_key": name, "family_key": "kim"} for name in ("anna", "olga")]
     crowd = [person | {"phones": ["+77010000000"]} for person in two * 30]
