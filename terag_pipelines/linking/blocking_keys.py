@@ -15,9 +15,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import MISSING, Codes, EncodedRecords, distinct_keys, encode_lists
+from terag_pipelines.linking.encoding import (
+    MISSING,
+    Codes,
+    Column,
+    EncodedRecords,
+    distinct_keys,
+    encode_lists,
+)
 
 Key = Callable[[EncodedRecords], Codes | None]
+SHORTEST_WORD = 3  # characters
 
 
 def build_key(records: EncodedRecords, name: str) -> Codes | None:
@@ -85,25 +93,39 @@ def _unordered(left: Key, right: Key) -> Key:
     return build
 
 
-def _words(field: str, shortest: int = 3) -> Key:
-    """The rarest words of at least so many characters; a record goes into a block for each."""
+def _words(field: str, codes_first: bool = False) -> Key:
+    """The rarest words of three characters or more; a record goes into a block for each.
+
+    Words that only one data set uses come last where there are several: they join nothing. With `codes_first`
+    words with digits, such as the number of a model, come first.
+    """
 
     def build(records: EncodedRecords) -> Codes | None:
         column = records.columns.get(field)
         if column is None:
             return None
-        held = pl.DataFrame({"n": np.append(column.counts(), 0)}).with_row_index("code")
-        words = (
-            pl.DataFrame({"text": pl.from_arrow(column.values)}).with_row_index("code").join(held, on="code")
-        )
-        words = words.with_columns(pl.col("text").str.split(" ")).explode("text").unique(["code", "text"])
-        words = words.with_columns(n=pl.col("n").sum().over("text"))
-        words = words.filter((pl.col("text").str.len_chars() >= shortest) & (pl.col("n") > 1))
-        words = words.sort("code", "n", "text")
-        slots = encode_lists(words["code"].to_numpy(), words["text"].to_arrow(), len(column.values) + 1).codes
+        words = _count_words(column, records.datasets)
+        has_digit = pl.col("word").str.contains("[0-9]") & codes_first
+        words = words.sort("text", pl.col("n_sets") == 1, ~has_digit, "n", "word")
+        slots = encode_lists(words["text"].to_numpy(), words["word"].to_arrow(), len(column.values) + 1).codes
         return slots[column.first]
 
     return build
+
+
+def _count_words(column: Column, datasets: Codes) -> pl.DataFrame:
+    """The words of each distinct text that another record has too, and how many records and data sets do."""
+    held = pl.DataFrame({"text": column.first, "dataset": datasets}).filter(pl.col("text") >= 0)
+    held = held.group_by("text", "dataset").len("n")
+    texts = pl.DataFrame({"word": pl.from_arrow(column.values)}).with_row_index("text")
+    words = texts.with_columns(pl.col("text").cast(pl.Int32), pl.col("word").str.split(" ")).explode("word")
+    words = words.filter(pl.col("word").str.len_chars() >= SHORTEST_WORD).unique()
+    counted = (
+        words.join(held, on="text")
+        .group_by("word")
+        .agg(pl.col("n").sum(), n_sets=pl.col("dataset").n_unique())
+    )
+    return words.join(counted.filter(pl.col("n") > 1), on="word")
 
 
 _SOUNDS = (
@@ -197,6 +219,6 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "organisation_start": _prefix("organisation_key", 6),
         "organisation_word": _words("organisation_key"),
         "organisation_sound": _sound("organisation_key"),
-        "description_word": _words("description"),
+        "description_word": _words("description", codes_first=True),
     }
 )

@@ -152,7 +152,7 @@ def link_records(
     """
     ordered = sort_records(records)
     encoded = encode_sorted(ordered)
-    index = index_pairs(encoded, params.blocking)
+    index = index_pairs(encoded, _blocking_of(params, across))
     if across is not None:
         index = _pairs_across(index, np.asarray(pc.equal(ordered["dataset"], across), np.bool_))
     reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
@@ -173,6 +173,10 @@ def link_records(
         earlier=earlier,
         n_reused_pairs=reused.n_reused,
     )
+
+
+def _blocking_of(params: LinkingParams, across: str | None) -> BlockingParams:
+    return params.blocking if across is None else replace(params.blocking, across_datasets=True)
 
 
 def calibrate_links(
