@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,11 @@ def _check(request: LinkRequest) -> None:
         raise ConfigurationError("--left and --right go together")
     if (request.left is None) == (not request.sources):
         raise ConfigurationError("say either files (or one source folder), or --left and --right")
+    files = [path for path in (*request.sources, request.left, request.right) if path is not None]
+    if repeated := [path for path, n in Counter(path.resolve() for path in files).items() if n > 1]:
+        raise ConfigurationError(f"{repeated[0].name}: is given more than once")
+    if request.threshold is not None and not 0 <= request.threshold <= 1:
+        raise ConfigurationError("--threshold: is a probability between 0 and 1")
 
 
 def _linking_params(request: LinkRequest) -> LinkingParams:
@@ -186,8 +193,8 @@ def _dataset_names(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     named: dict[str, Path] = {}
     for path in sorted(paths):
         stem = re.sub(r"[^\w-]+", "_", path.name.split(".")[0]) or "file"
-        number = sum(taken == stem or taken.startswith(f"{stem}-") for taken in named)
-        named[f"{stem}-{number + 1}" if number else stem] = path
+        numbered = (f"{stem}-{number}" for number in count(2))
+        named[next(name for name in chain([stem], numbered) if name not in named)] = path
     by_path = {path: name for name, path in named.items()}
     return [(by_path[path], path) for path in paths]
 

@@ -1,7 +1,7 @@
 """Entities over time: an entity keeps its id through growth, mergers and splits, and every change is logged.
 
 The survivor of a merger is the entity with the earliest member, of a split the part that holds the earliest
-member; every other part is born anew. An id in use, now or in the run before, is never given to another entity.
+member; every other part is born anew. An id in use, now or in the run before, is never given to another.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _kind_of_change() -> pl.Expr:
 
 
 def _events_of(frame: pl.DataFrame) -> pl.DataFrame:
-    """What records did in each entity and in those that it exchanged records with: first and last of EVENTS."""
+    """What records did in each entity and in those it exchanged records with: first and last of EVENTS."""
     event = pl.when(pl.col("before").is_null()).then(pl.lit(0)).when(pl.col("entity_id").is_null()).then(2)
     event = event.when(~pl.col("unchanged")).then(1)
     frame = frame.select("entity_id", "before", event=event)
