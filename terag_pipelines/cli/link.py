@@ -88,7 +88,8 @@ def parse_fields(texts: Sequence[str]) -> dict[str, str]:
 
 def as_json(linked: AutoLinked) -> str:
     """The summary as JSON text."""
-    return json.dumps(linked.summary(), indent=2, sort_keys=True, ensure_ascii=False)
+    told = linked.summary() | {"linked_across": linked.linked.across}
+    return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def print_summary(linked: AutoLinked, out: Path, console: Console) -> None:
@@ -218,7 +219,12 @@ def _read_table(path: Path, encoding: str) -> pa.Table:
 
 
 def _tables(linked: AutoLinked) -> dict[str, pa.Table]:
+    decisions, calibration = linked.linked.decisions, linked.calibration
+    given = {} if decisions is None or not decisions.num_rows else {"pair_decisions": decisions}
+    learned = {"calibrators": calibration.row} if calibration else {}
     return {
+        **given,
+        **learned,
         "entities": linked.members,
         "links": linked.links,
         "records": linked.records,
