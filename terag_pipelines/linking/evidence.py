@@ -91,8 +91,9 @@ class FittedEvidence:
 def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams) -> FittedEvidence:
     """m, u and the share of matches, by EM from the default weights, with the defaults as a weak prior.
 
-    Where there are too few fields, too few matches or non-matches are expected, or matches do not agree more than non-matches do, EM
-    has not identified the classes: the defaults are returned and the diagnostics say why.
+    Where there are too few fields, too few matches or non-matches are expected, or matches do not agree more
+    than non-matches do, EM has not identified the classes: the defaults are returned and the diagnostics say
+    why.
     """
     start = _Estimate.of_defaults(counts.fields, params.default_match_share)
     estimate, n_iterations, converged = _iterate(start, counts, params)
