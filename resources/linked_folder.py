@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from resources.result_folders import MARK as SUMMARY
+from terag_pipelines.calibration.fit import load_calibrator
+from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import IncompleteBatchError, SchemaMismatchError, UnreadableFileError
 from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch, infer_threshold
 from terag_pipelines.linking.known_pairs import EarlierRun
 from terag_pipelines.linking.links import LinkParams
-from terag_pipelines.linking.model import CANDIDATE_PAIRS, ENTITY_MEMBERS, LINK_MODEL, PAIR_SCORES
+from terag_pipelines.linking.model import (
+    CANDIDATE_PAIRS,
+    ENTITY_MEMBERS,
+    LINK_MODEL,
+    PAIR_DECISIONS,
+    PAIR_SCORES,
+)
+from terag_pipelines.tables import TableSchema
 
 LINK_COLUMNS = {
     "left": "left_id",
@@ -24,7 +36,7 @@ LINK_COLUMNS = {
 
 
 def read_linked_folder(folder: Path) -> LinkedBatch:
-    """What one `terag link` wrote; candidate pairs only where they are there.
+    """What one `terag link` wrote; candidate pairs, decisions, the calibrator only where they are there.
 
     Raises: IncompleteBatchError where a file is missing, UnreadableFileError where one is no Parquet,
     SchemaMismatchError where one lacks a column.
@@ -34,16 +46,22 @@ def read_linked_folder(folder: Path) -> LinkedBatch:
     _require(links, "links", "left_id", "right_id", "match_weight", "link_probability", "is_calibrated")
     members = _read(folder, "entities")
     _require(members, "entities", "record_id", "entity_id")
-    has_rules = (folder / "candidate_pairs.parquet").is_file()
     scores = PAIR_SCORES.conform(_read(folder, "pair_scores"))
+    summary = _read_summary(folder)
+    calibrators, decisions = (_read_if_there(folder, schema) for schema in (CALIBRATORS, PAIR_DECISIONS))
+    threshold = summary.get("threshold_probability", infer_threshold(scores, links, None))
     return LinkedBatch(
         records=ENTITY_RECORDS.conform(_read(folder, "records")),
         scores=scores,
         model=LINK_MODEL.conform(_read(folder, "link_model")),
         links=links,
         members=members,
-        candidates=CANDIDATE_PAIRS.conform(_read(folder, "candidate_pairs")) if has_rules else None,
-        params=ExplanationParams(links=LinkParams(infer_threshold(scores, links, None))),
+        candidates=_read_if_there(folder, CANDIDATE_PAIRS),
+        decisions=decisions,
+        calibrator=None if calibrators is None else load_calibrator(calibrators, "links"),
+        params=ExplanationParams(links=LinkParams(threshold)),
+        applied=_tried_rules(summary["blocking"]) if summary else None,
+        across=summary.get("linked_across"),
     )
 
 
@@ -56,6 +74,29 @@ def read_earlier_run(folder: Path) -> EarlierRun:
         members=members.select(ENTITY_MEMBERS.schema.names),
         pair_scores=PAIR_SCORES.conform(_read(folder, "pair_scores")),
     )
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    """What the summary says; empty where there is none. Raises: UnreadableFileError."""
+    path = folder / SUMMARY
+    if not path.is_file():
+        return {}
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnreadableFileError(f"{path} is no readable JSON") from error
+    return summary
+
+
+def _tried_rules(blocking: dict[str, Any]) -> tuple[str, ...]:
+    """The rules that found pairs, and those left out because too many records share their keys."""
+    names = [rung["rule"] for rung in blocking["rungs"]] + [rule for rule, _ in blocking["skipped"]]
+    return tuple(sorted(set(names)))
+
+
+def _read_if_there(folder: Path, schema: TableSchema) -> pa.Table | None:
+    is_there = (folder / f"{schema.name}.parquet").is_file()
+    return schema.conform(_read(folder, schema.name)) if is_there else None
 
 
 def _read(folder: Path, table: str) -> pa.Table:

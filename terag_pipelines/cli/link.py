@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +97,8 @@ def parse_fields(texts: Sequence[str]) -> dict[str, str]:
 
 def as_json(linked: AutoLinked) -> str:
     """The summary as JSON text."""
-    return json.dumps(linked.summary(), indent=2, sort_keys=True, ensure_ascii=False)
+    told = linked.summary() | {"linked_across": linked.linked.across}
+    return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def print_summary(linked: AutoLinked, out: Path, console: Console) -> None:
@@ -153,6 +156,11 @@ def _check(request: LinkRequest) -> None:
         raise ConfigurationError("--partial goes with --previous")
     if (request.left is None) == (not request.sources):
         raise ConfigurationError("say either files (or one source folder), or --left and --right")
+    files = [path for path in (*request.sources, request.left, request.right) if path is not None]
+    if repeated := [path for path, n in Counter(path.resolve() for path in files).items() if n > 1]:
+        raise ConfigurationError(f"{repeated[0].name}: is given more than once")
+    if request.threshold is not None and not 0 <= request.threshold <= 1:
+        raise ConfigurationError("--threshold: is a probability between 0 and 1")
 
 
 def _linking_params(request: LinkRequest) -> LinkingParams:
@@ -204,8 +212,8 @@ def _dataset_names(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     named: dict[str, Path] = {}
     for path in sorted(paths):
         stem = re.sub(r"[^\w-]+", "_", path.name.split(".")[0]) or "file"
-        number = sum(taken == stem or taken.startswith(f"{stem}-") for taken in named)
-        named[f"{stem}-{number + 1}" if number else stem] = path
+        numbered = (f"{stem}-{number}" for number in count(2))
+        named[next(name for name in chain([stem], numbered) if name not in named)] = path
     by_path = {path: name for name, path in named.items()}
     return [(by_path[path], path) for path in paths]
 
@@ -229,7 +237,12 @@ def _read_table(path: Path, encoding: str) -> pa.Table:
 
 
 def _tables(linked: AutoLinked) -> dict[str, pa.Table]:
+    decisions, calibration = linked.linked.decisions, linked.calibration
+    given = {} if decisions is None or not decisions.num_rows else {"pair_decisions": decisions}
+    learned = {"calibrators": calibration.row} if calibration else {}
     return {
+        **given,
+        **learned,
         "entities": linked.members,
         "links": linked.links,
         "records": linked.records,

@@ -227,6 +227,8 @@ class AutoLinker:
         """
         known = KnownRecords(source.records, *(across or ()))
         labels = None if given.labels is None else read_labels(given.labels, known, given.names[0])
+        if labels is not None and labels.num_rows == 0:
+            raise LinkingError(f"{given.names[0]}: holds no labels")
         decisions = read_decisions(known, given.must, given.cannot, given.names[1:])
         linked = link_records(
             source.records,
@@ -351,6 +353,8 @@ def _warnings(linked: AutoLinked) -> list[str]:
     ]
     if not linked.records.num_rows:
         told.append("there are no records")
+    elif n := linked.pairs.report.n_crowded:
+        told.append(f"{n:,} records were compared with none: more share their keys than may be compared")
     elif not linked.pairs.table.num_rows:
         told.append("no two records share enough to be compared: each is an entity of its own")
     n_rejected = sum(count.n_rejected for count in linked.source.counts.values())

@@ -58,6 +58,7 @@ class RungReport:
 class BlockingReport:
     """What blocking did, rung by rung, and which rules took no part and why.
 
+    `n_crowded` records are in no pair, though they share keys: with more records than a block may have.
     `choice` says how the rules were chosen; None where they were pinned or the records too few to choose.
     """
 
@@ -66,6 +67,7 @@ class BlockingReport:
     rungs: tuple[RungReport, ...]
     skipped: tuple[tuple[str, str], ...]  # rule, reason
     choice: RuleChoice | None = None
+    n_crowded: int = 0
 
     @property
     def pairs_per_record(self) -> float:
@@ -140,6 +142,7 @@ class _Search:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     keys: dict[str, Codes | None] = field(default_factory=dict)
     n_free: int | None = None  # pairs still free; None while rules have to be worth their pairs
+    crowded: list[Rows] = field(default_factory=list)  # rows of blocks that were left out
 
     def choose(self) -> RuleChoice | None:
         """The rules that the records themselves speak for; None where they are too few to tell."""
@@ -196,9 +199,11 @@ class _Search:
         over = blocks.sizes > blocks.cap_for(budget, most)
         if len(rungs) == 1 and blocks.sizes[over].sum() > self.params.max_purged_share * blocks.sizes.sum():
             self.skipped.append(("+".join(rungs[0]), "too many of its records are in blocks over the budget"))
+            self.crowded.append(blocks.select(over).rows)
             return
         is_last = len(rungs) == 1
         purged = over if is_last else np.zeros_like(over)
+        self.crowded.append(blocks.select(purged).rows)
         self._note("+".join(rungs[0]), blocks, blocks.select(~over).pairs(), purged)
         if over.any() and not is_last:
             self._climb(rungs[1:], np.unique(blocks.select(over).rows))
@@ -267,6 +272,21 @@ class _Search:
         # keys are sorted: the first rung that found a pair comes first
         new = np.bincount(rung[first], minlength=len(self.rungs)).tolist()
         rungs = tuple(replace(rung, n_new_pairs=n_new) for rung, n_new in zip(self.rungs, new, strict=True))
-        report = BlockingReport(len(self.records), len(first), rungs, tuple(self.skipped), choice)
         left, right = np.divmod(pair[first], n)
+        report = BlockingReport(
+            len(self.records),
+            len(first),
+            rungs,
+            tuple(self.skipped),
+            choice,
+            self._count_crowded(left, right),
+        )
         return PairIndex(left.astype(np.int32), right.astype(np.int32), mask, report)
+
+    def _count_crowded(self, left: Rows, right: Rows) -> int:
+        """Records in blocks that were left out which are in no pair of rows."""
+        is_alone = np.zeros(len(self.records), bool)
+        for rows in self.crowded:
+            is_alone[rows] = True
+        is_alone[left] = is_alone[right] = False
+        return int(is_alone.sum())

@@ -20,6 +20,8 @@ from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels
 from terag_pipelines.linking.patterns import PatternCounts
 
 Floats = npt.NDArray[np.float64]
+FEWEST_FIELDS = 3
+"""Two classes are not identified by fewer fields (Goodman, 1974, "Exploratory latent structure analysis")."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ class FittedEvidence:
 def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams) -> FittedEvidence:
     """m, u and the share of matches, by EM from the default weights, with the defaults as a weak prior.
 
-    Where there is one field alone, which any number of mixtures explain equally well, where too few matches
-    or non-matches are expected, or matches do not agree more than non-matches do, EM has not identified the
-    classes: the defaults are returned and the diagnostics say why.
+    Where there are too few fields, too few matches or non-matches are expected, or matches do not agree more
+    than non-matches do, EM has not identified the classes: the defaults are returned and the diagnostics say
+    why.
     """
     start = _Estimate.of_defaults(counts.fields, params.default_match_share)
     estimate, n_iterations, converged = _iterate(start, counts, params)
@@ -153,8 +155,8 @@ def _shares(levels: Levels, weights: Floats, prior: Floats, params: EvidencePara
 
 
 def _doubt(estimate: _Estimate, counts: PatternCounts, params: EvidenceParams) -> str:
-    if len(counts.fields) < 2:
-        return "one field alone does not tell matches from others"
+    if len(counts.fields) < FEWEST_FIELDS:
+        return "fewer than three fields were compared, which cannot tell two classes apart"
     matches = estimate.share * counts.n_pairs
     if min(matches, counts.n_pairs - matches) < params.min_expected_pairs:
         return "too few pairs of one class to learn from"

@@ -66,8 +66,10 @@ class ExplanationParams:
 class LinkedBatch:
     """What was linked, as tables: ENTITY_RECORDS, PAIR_SCORES, LINK_MODEL, LINKS, ENTITY_MEMBERS.
 
-    With `candidates` (CANDIDATE_PAIRS) explanations name the blocking rules; `decisions` (PAIR_DECISIONS) are
-    what people decided. `prepared` are the records as codes, where the caller has them already.
+    With `candidates` (CANDIDATE_PAIRS) explanations name the blocking rules; `applied` are those that were
+    tried, for where candidates are not kept. `decisions` (PAIR_DECISIONS) are what people decided. `prepared`
+    are the records as codes, where the caller has them already. With `across` only pairs of a record of this
+    dataset with one of another were compared.
     """
 
     records: pa.Table
@@ -80,6 +82,8 @@ class LinkedBatch:
     calibrator: Calibrator | None = None
     prepared: EncodedRecords | None = None
     params: ExplanationParams = field(default_factory=ExplanationParams)
+    applied: tuple[str, ...] | None = None
+    across: str | None = None
 
     @cached_property
     def ordered(self) -> pa.Table:
@@ -107,6 +111,8 @@ class LinkedBatch:
     @cached_property
     def rules(self) -> tuple[str, ...]:
         """The blocking rules that found pairs in this batch; where that is not known, all there are."""
+        if self.applied is not None:
+            return self.applied
         if self.candidates is None or not self.candidates.num_rows:
             return tuple("+".join(rung) for rule in LADDERS for rung in rule.rungs)
         lists = self.candidates["rules"].combine_chunks()

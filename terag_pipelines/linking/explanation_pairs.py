@@ -26,6 +26,7 @@ from terag_pipelines.linking.explanation import (
 from terag_pipelines.linking.explanation_words import count, say_probability, say_weight, title_rule
 
 N_NEAR_RULES = 4
+ONE_SIDE = "both records are of one side, and only records of the two sides are compared"
 MAX_FELLOWS = 30  # records of an entity that are asked what they say of a pair
 DECISIONS = {
     "linked": "they are linked, and in one entity",
@@ -70,12 +71,14 @@ class PairExplanation:
     """Everything about one pair: its waterfall, whether blocking found it and by what, and what came of it.
 
     `link_probability` is calibrated where `is_calibrated`, else the match probability. `decision` is one of
-    DECISIONS. `rules` is None where it is not known which blocking rules found a pair.
+    DECISIONS. `rules` is None where it is not known which blocking rules found a pair; `may_be_compared` is
+    False for two records of one side, where only two sources were linked with each other.
     """
 
     weighed: WeighedPair
     entities: tuple[str, str]
     is_candidate: bool
+    may_be_compared: bool
     rules: tuple[str, ...] | None
     near_rules: tuple[NearRule, ...]
     link_probability: float
@@ -107,6 +110,7 @@ class PairExplanation:
             "entities": list(self.entities),
             "is_same_entity": self.is_same_entity,
             "is_candidate": self.is_candidate,
+            "may_be_compared": self.may_be_compared,
             "rules": None if self.rules is None else list(self.rules),
             "near_rules": [vars(rule) | {"sentence": rule.sentence} for rule in self.near_rules],
             "link_probability": self.link_probability,
@@ -161,6 +165,7 @@ def _explain(
     found: Found,
 ) -> PairExplanation:
     forbidden = forbidden_because(*sides, weighed)
+    of_one_side = batch.across is not None and len({side["dataset"] == batch.across for side in sides}) == 1
     decision = _decide(found, entities[0] == entities[1], bool(forbidden))
     probability, is_calibrated = _link_probability(batch, weighed, found.link)
     threshold = batch.params.links.threshold_probability
@@ -168,13 +173,16 @@ def _explain(
         weighed=weighed,
         entities=entities,
         is_candidate=found.is_scored,
+        may_be_compared=not of_one_side,
         rules=tuple(found.candidate["rules"]) if found.candidate else None,
-        near_rules=() if found.is_scored else find_near_rules(batch.rules, sides),
+        near_rules=() if found.is_scored or of_one_side else find_near_rules(batch.rules, sides),
         link_probability=probability,
         is_calibrated=is_calibrated,
         threshold_probability=threshold,
         decision=decision,
-        reason=_reason(batch, weighed, decision, forbidden, probability >= threshold),
+        reason=ONE_SIDE
+        if of_one_side and decision == "never_compared"
+        else _reason(batch, weighed, decision, forbidden, probability >= threshold),
     )
 
 
@@ -270,6 +278,8 @@ def _without_wider(rules: list[NearRule]) -> list[NearRule]:
 
 def say_blocking(explanation: PairExplanation) -> str:
     """Which rules made the pair a candidate, or that none did."""
+    if not explanation.may_be_compared:
+        return f"Never compared: {ONE_SIDE}; the prior is that of pairs that were."
     if not explanation.is_candidate:
         return "No blocking rule brought these two records together; the prior is that of pairs that one did."
     if explanation.rules is None:

@@ -1,12 +1,14 @@
 """Entities over time: an entity keeps its id through growth, mergers and splits, and every change is logged.
 
 The survivor of a merger is the entity with the earliest member, of a split the part that holds the earliest
-member; every other part is born anew. An id in use is never given to another entity.
+member; every other part is born anew. An id in use, now or in the run before, is never given to another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import polars as pl
@@ -16,6 +18,8 @@ from terag_pipelines.linking.entity_tables import first_members, ids_of_entities
 from terag_pipelines.linking.known_pairs import EarlierEntities, unchanged_records
 from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
+
+EVENTS = ("new record", "corrected record", "removed record")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def name_entities(
         _members_before(earlier.members), on="record_id", how="full", coalesce=True
     )
     heirs = _find_heirs(members)
-    ids = _fill_ids(ordered, labels, heirs)
+    ids = _fill_ids(ordered, labels, heirs, earlier.members["entity_id"].unique().to_pylist())
     changes = _describe_changes(members, ids, _joining_links(ordered, labels, links))
     return NamedEntities(pa.array(ids, pa.string()), changes)
 
@@ -72,10 +76,10 @@ def _find_heirs(members: pl.DataFrame) -> pl.DataFrame:
     return survivors.unique("entity", keep="first", maintain_order=True).select("entity", "before")
 
 
-def _fill_ids(ordered: pa.Table, labels: Rows, heirs: pl.DataFrame) -> list[str]:
+def _fill_ids(ordered: pa.Table, labels: Rows, heirs: pl.DataFrame, before: Iterable[str]) -> list[str]:
     first = ordered["record_id"].combine_chunks().take(pa.array(first_members(ordered, labels))).to_pylist()
     inherited: dict[int, str] = dict(zip(heirs["entity"].to_list(), heirs["before"].to_list(), strict=True))
-    in_use = set(inherited.values())
+    in_use = set(before)  # those that nobody takes over too: whoever asks for one is told what became of it
     return [inherited.get(at) or _free_name(record, in_use) for at, record in enumerate(first)]
 
 
@@ -114,7 +118,6 @@ def _describe_changes(members: pl.DataFrame, ids: list[str], links: pl.DataFrame
             n_after=pl.len(),
             sources=pl.col("before").drop_nulls().unique().sort(),
             n_new=pl.col("before").is_null().sum(),
-            n_corrected=(pl.col("before").is_not_null() & ~pl.col("unchanged")).sum(),
         )
     )
     before = (
@@ -123,20 +126,17 @@ def _describe_changes(members: pl.DataFrame, ids: list[str], links: pl.DataFrame
         .agg(
             n_before=pl.len(),
             parts=pl.col("entity_id").drop_nulls().unique().sort(),
-            n_removed=pl.col("entity_id").is_null().sum(),
         )
     )
     changed = now.join(before, left_on="entity_id", right_on="before", how="full", coalesce=True)
-    changed = changed.with_columns(
-        pl.col("n_before", "n_after", "n_new", "n_corrected", "n_removed").fill_null(0)
-    )
+    changed = changed.with_columns(pl.col("n_before", "n_after", "n_new").fill_null(0))
     changed = changed.with_columns(
         sources=pl.col("sources").fill_null([]).list.set_difference(pl.concat_list("entity_id")),
         parts=pl.col("parts").fill_null([]).list.set_difference(pl.concat_list("entity_id")),
     )
     changed = changed.with_columns(change=_kind_of_change()).drop_nulls("change")
     ties = _ties_between(members, links)
-    changed = changed.join(ties, on="entity", how="left")
+    changed = changed.join(ties, on="entity", how="left").join(_events_of(frame), on="entity_id", how="left")
     return ENTITY_CHANGES.conform(
         changed.select(
             "entity_id",
@@ -174,16 +174,27 @@ def _kind_of_change() -> pl.Expr:
     )
 
 
+def _events_of(frame: pl.DataFrame) -> pl.DataFrame:
+    """What records did in each entity and in those it exchanged records with: first and last of EVENTS."""
+    event = pl.when(pl.col("before").is_null()).then(pl.lit(0)).when(pl.col("entity_id").is_null()).then(2)
+    event = event.when(~pl.col("unchanged")).then(1)
+    frame = frame.select("entity_id", "before", event=event)
+    moved = frame.filter(pl.col("entity_id") != pl.col("before")).select("entity_id", "before").unique()
+    now, then = (frame.select(pl.col(side).alias("at"), "event") for side in ("entity_id", "before"))
+    own = pl.concat([now, then]).drop_nulls().unique()
+    ways = (moved.rename({one: "to", other: "at"}) for one, other in permutations(moved.columns))
+    beside = pl.concat([way.join(own, on="at").select(at="to", event="event") for way in ways])
+    events = pl.concat([own, beside]).group_by(entity_id="at")
+    return events.agg(first_event=pl.col("event").min(), last_event=pl.col("event").max())
+
+
 def _cause() -> pl.Expr:
-    """What the records themselves did; where they did nothing, what is known about others or decided."""
-    return (
-        pl.when(pl.col("n_removed") > 0)
-        .then(pl.lit("removed record"))
-        .when(pl.col("n_corrected") > 0)
-        .then(pl.lit("corrected record"))
-        .when(pl.col("n_new") > 0)
-        .then(pl.lit("new record"))
-        .otherwise(pl.lit("evidence or decision"))
+    """What records did to gain or to lose; where they did nothing, what is known about others or decided."""
+    is_part = (pl.col("change") == "born") & (pl.col("sources").list.len() > 0)
+    loses = pl.col("change").is_in(["split", "shrank", "ended"]) | is_part
+    event = pl.when(loses).then("last_event").otherwise("first_event")
+    return event.replace_strict(
+        dict(enumerate(EVENTS)), default="evidence or decision", return_dtype=pl.String
     )
 
 

@@ -71,6 +71,8 @@ class LinkedRecords:
     truth: pa.Table | None
     earlier: EarlierRun | None
     n_reused_pairs: int
+    decisions: pa.Table | None = None  # PAIR_DECISIONS that were given
+    across: str | None = None  # the dataset that was linked with the others, where not all with all
 
     @cached_property
     def ordered(self) -> pa.Table:
@@ -172,6 +174,8 @@ def link_records(
         truth=labels if labels is not None and labels.num_rows else None,
         earlier=earlier,
         n_reused_pairs=reused.n_reused,
+        decisions=decisions,
+        across=across,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -141,3 +142,79 @@ def test_the_promoted_batch_is_explained_with_what_people_decided(
 def test_before_anything_is_promoted_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERAG_HOME", str(tmp_path))
     assert CliRunner().invoke(main, ["explain", "record", "r:1"]).exit_code == 1
+
+
+ANNAS = "".join(f"{n},Anna,Brown,1985-01-01,+77011234567\n" for n in range(4))
+CLIENTS = f"id,first_name,surname,dob,phone\n{ANNAS}7,Boris,Fox,1970-02-02,\n8,Clara,Evans,1961-11-13,\n"
+
+
+def link_files(folder: Path, *options: str, **given: str) -> Path:
+    """What `terag link` wrote; `given` are the texts of the files that options name by {name}."""
+    for name, text in {"clients": CLIENTS, **given}.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    named = {name: folder / f"{name}.csv" for name in ("clients", *given)}
+    out = folder / "out"
+    asked = [option.format(**named) for option in options]
+    told = CliRunner().invoke(main, ["link", *asked, "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    return out
+
+
+def pair_of(folder: Path, left: str, right: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(call(folder, "pair", left, right, "--json").output)
+    return told
+
+
+def test_pairs_decided_by_file_are_told_so(tmp_path: Path) -> None:
+    options = ("{clients}", "--must-link", "{must}", "--cannot-link", "{cannot}")
+    out = link_files(tmp_path, *options, must="left,right\n7,8\n", cannot="left,right\n0,1\n")
+    assert pair_of(out, "clients:7", "clients:8")["decision"] == "decided_same"
+    assert pair_of(out, "clients:0", "clients:1")["decision"] == "decided_different"
+
+
+def test_the_threshold_is_that_of_the_linking(tmp_path: Path) -> None:
+    out = link_files(tmp_path, "{clients}", "--threshold", "0.9999999")
+    told = pair_of(out, "clients:0", "clients:1")
+    assert (told["decision"], told["threshold_probability"]) == ("below_threshold", 0.9999999)
+
+
+def test_probabilities_are_calibrated_as_the_links_were(tmp_path: Path) -> None:
+    rows = [(n, n % 9, 1 + n % 7) for n in range(120)]
+    known = (f"{n},{'ABCDEFGHI'[a]}nna,Brown,1985-01-0{b},\n" for n, a, b in rows)
+    people = "id,first_name,surname,dob,phone\n" + "".join(known)
+    pairs = [(one, other) for one in rows for other in rows if one[0] < other[0]]
+    labels = "left,right,is_match\n" + "".join(
+        f"{one[0]},{other[0]},{int(one[1:] == other[1:])}\n" for one, other in pairs
+    )
+    out = link_files(tmp_path, "{people}", "--labels", "{labels}", people=people, labels=labels)
+    scored = pq.read_table(out / "pair_scores.parquet").to_pylist()
+    assert pair_of(out, scored[0]["left_id"], scored[0]["right_id"])["is_calibrated"]
+    links = {(row["left_id"], row["right_id"]) for row in pq.read_table(out / "links.parquet").to_pylist()}
+    unlinked = next(row for row in scored if (row["left_id"], row["right_id"]) not in links)
+    told = pair_of(out, unlinked["left_id"], unlinked["right_id"])
+    assert told["is_calibrated"]
+    assert told["link_probability"] < told["threshold_probability"]
+
+
+def test_two_records_of_one_side_were_never_to_be_compared(tmp_path: Path) -> None:
+    out = link_files(
+        tmp_path, "--left", "{clients}", "--right", "{others}", others=CLIENTS.replace("Fox", "Cox")
+    )
+    for other in ("clients:1", "clients:7"):
+        told = pair_of(out, "clients:0", other)
+        assert not told["may_be_compared"]
+        assert told["near_rules"] == []
+    assert "both records are of one side" in told["sentence"]
+    assert pair_of(out, "clients:0", "others:1")["may_be_compared"]
+
+
+def test_only_rules_that_took_part_are_said_to_have_come_near(tmp_path: Path) -> None:
+    fields = "{id: id, given_name: first_name, family_name: surname, birth_date: dob, phone: phone}"
+    files = f"[{{name: clients, path: clients.csv, holds: people, fields: {fields}}}]"
+    (tmp_path / "source.yaml").write_text(
+        f"name: s\ncountry: KZ\ncurrency: KZT\nfiles: {files}\nlinking: {{blocking: [phone]}}\n"
+    )
+    clients = CLIENTS + "9,Clara,Evans,1961-11-13,\n"
+    out = link_files(tmp_path, str(tmp_path), clients=clients)
+    told = pair_of(out, "clients:8", "clients:9")
+    assert (told["decision"], told["near_rules"]) == ("never_compared", [])

@@ -225,3 +225,31 @@ def test_partial_needs_something_to_go_onto(
     )
     missing = refused(monkeypatch, clients, "--previous", tmp_path / "none", "--out", tmp_path / "o")
     assert "has no entities.parquet" in missing or "has no records.parquet" in missing
+
+
+def test_a_file_named_as_a_numbered_one_keeps_its_own_dataset(clients: Path, tmp_path: Path) -> None:
+    others = [tmp_path / "clients-2.csv", tmp_path / "more" / "clients.csv"]
+    others[1].parent.mkdir()
+    for other in others:
+        other.write_text(ROWS, encoding="utf-8")
+    out = tmp_path / "out"
+    assert link(clients, *others, "--out", out).exit_code == 0
+    found = pq.read_table(out / "entities.parquet")["dataset"].value_counts().to_pylist()
+    assert {one["values"]: one["counts"] for one in found} == {"clients": 4, "clients-2": 4, "clients-3": 4}
+
+
+def test_one_file_given_twice_is_refused(
+    clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = clients.parent / "." / "sub" / ".." / clients.name
+    (clients.parent / "sub").mkdir()
+    for arguments in ((clients, same), ("--left", clients, "--right", clients)):
+        told = refused(monkeypatch, *arguments, "--out", tmp_path / "out")
+        assert "clients.csv: is given more than once" in told
+
+
+def test_a_threshold_that_is_no_number_is_refused(
+    clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = refused(monkeypatch, clients, "--threshold", "nan", "--out", tmp_path / "out")
+    assert "--threshold: is a probability between 0 and 1" in told

@@ -212,3 +212,16 @@ def test_names_tell_as_much_as_a_manifest(source: str, files: dict[str, str], sh
     declared = link_records(by_manifest["entity_records"], by_manifest["labels"]).quality
     assert declared is not None
     assert told.f1 >= declared.f1 - 0.01
+
+
+def test_labels_without_a_row_are_refused() -> None:
+    table = pa.table({"id": ["1", "2"], "surname": ["Kim", "Li"], "phone": ["8 701 123 45 67"] * 2})
+    labels = pa.table(
+        {
+            "left": pa.array([], pa.string()),
+            "right": pa.array([], pa.string()),
+            "is_match": pa.array([], pa.string()),
+        }
+    )
+    with pytest.raises(LinkingError, match="holds no labels"):
+        AutoLinker().link(table, given=GivenPairs(labels=labels))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
+import pytest
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.block_rules import BlockingRule
@@ -101,3 +103,17 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     records, _ = make_population(300, seed=7)
     shuffled = records.take(np.random.default_rng(1).permutation(records.num_rows))
     assert find_candidate_pairs(shuffled).table.equals(find_candidate_pairs(records).table)
+
+
+@pytest.mark.parametrize(("n_copies", "n_crowded"), [(90, 0), (400, 400)])
+def test_copies_too_many_to_be_compared_are_told(n_copies: int, n_crowded: int) -> None:
+    population, _ = make_population(500, seed=9)
+    anna = {
+        "given_key": "anna",
+        "family_key": "kim",
+        "birth_date": date(1980, 3, 4),
+        "phones": ["+77010000001"],
+    }
+    copies = make_records([{"record_id": f"copy:{number}", **anna} for number in range(n_copies)])
+    report = find_candidate_pairs(pa.concat_tables([population, copies])).report
+    assert report.n_crowded == n_crowded

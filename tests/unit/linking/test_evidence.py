@@ -106,9 +106,10 @@ def test_random_pairs_are_counted_for_as_many_as_were_wanted_and_never_more_draw
     assert exact[0] == pytest.approx(exact[1], abs=0.03)
 
 
-def test_one_field_alone_is_not_learned_from() -> None:
-    levels, _, _ = draw_pairs(20_000, seed=4)
-    counts = count_patterns(("email",), pattern_keys({"email": levels["email"]}))
-    fitted = fit_evidence("person", counts, EvidenceParams())
-    assert fitted.diagnostics.fallback == "one field alone does not tell matches from others"
+def test_two_fields_are_too_few_to_tell_the_classes_apart() -> None:
+    levels, _, _ = draw_pairs(20_000, seed=3)
+    two = {name: levels[name] for name in FIELDS[:2]}
+    fitted = fit_evidence("person", count_patterns(FIELDS[:2], pattern_keys(two)), EvidenceParams())
+    assert "fewer than three fields" in fitted.diagnostics.fallback
     assert fitted.match_share == EvidenceParams().default_match_share
+    assert fitted.m[0] == pytest.approx([level.m for level in FIELD_BY_NAME["given_name"].levels])

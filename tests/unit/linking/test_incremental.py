@@ -123,3 +123,46 @@ def test_deleted_records_leave_their_entities(kept: int, change: str) -> None:
     (row,) = after.changes.to_pylist()
     assert (row["entity_id"], row["change"]) == (ids_of(first)["r:000000"], change)
     assert row["cause"] == "removed record"
+
+
+def _named(**rows: dict[str, Any]) -> pa.Table:
+    records = make_records(rows.values())
+    ids = pa.array([f"r:{name}" for name in rows])
+    return records.set_column(records.column_names.index("record_id"), "record_id", ids)
+
+
+def test_both_sides_of_a_split_name_the_corrected_record_behind_it() -> None:
+    first = link_records(make_records([ANNA, ANNA, ANNA]))
+    split = link_records(make_records([ANNA, ANNA, BORIS]), earlier=run_of(first))
+    assert {row["change"]: row["cause"] for row in split.changes.to_pylist()} == {
+        "split": "corrected record",
+        "born": "corrected record",
+    }
+
+
+def test_both_sides_of_a_merger_name_the_record_behind_it() -> None:
+    apart = ANNA | {"phones": [], "birth_date": None, "family_key": "pak"}
+    first = link_records(make_records([apart, ANNA, ANNA]))
+    merged = link_records(make_records([ANNA, ANNA, ANNA]), earlier=run_of(first))
+    assert {row["change"]: row["cause"] for row in merged.changes.to_pylist()} == {
+        "merged": "corrected record",
+        "taken over": "corrected record",
+    }
+
+
+def test_an_entity_that_loses_one_record_and_gains_two_grew_by_the_new_ones() -> None:
+    first = link_records(_named(a=ANNA, b=ANNA))
+    (row,) = link_records(_named(a=ANNA, c=ANNA, d=ANNA), earlier=run_of(first)).changes.to_pylist()
+    assert (row["change"], row["cause"]) == ("grew", "new record")
+
+
+def test_an_id_that_ends_is_not_given_to_a_stranger_at_once() -> None:
+    """k founded the entity and left; m, the last of it, joins a; k comes back as somebody else."""
+    clara = {"given_key": "clara", "family_key": "fox", "birth_date": date(1960, 1, 2)}
+    first = link_records(_named(k=ANNA, m=ANNA))
+    second = link_records(_named(a=BORIS, m=ANNA), earlier=run_of(first))
+    third = link_records(_named(a=BORIS, k=clara, m=BORIS), earlier=run_of(second))
+    old = ids_of(first)["r:k"]
+    assert ids_of(second)["r:m"] == old
+    assert old not in ids_of(third).values()
+    assert (changes_of(third)[old]["change"], changes_of(third)[old]["n_after"]) == ("taken over", 0)
