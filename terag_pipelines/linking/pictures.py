@@ -26,7 +26,7 @@ def draw_blocking(report: BlockingReport) -> bytes:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.tick_params(axis="x", labelsize=7)
     if rungs:
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.05), ncols=2)
     return png(figure)
 
 

@@ -37,7 +37,7 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number(tmp_path: Path) -
     assert not later.is_alive()
     stop_process(later, wait_s=1)
     assert mark.is_alive()
-    assert stop_process(mark, wait_s=10)
+    assert stop_process(mark, wait_s=60)
     assert not mark.is_alive()
 
 
