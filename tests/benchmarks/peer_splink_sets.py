@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.peer_splink_sets --data DIR
 
-FEBRL has the settings of Splink's FEBRL3 demo, fake_1000 those of its tutorial. Restaurants and Abt-Buy have
-no demo: plain comparisons of its library and the blocking rules that one would write for them. Splink has no
-JSON reader, several values for a field or organisations beside people, so senzing is left out.
+FEBRL has the settings of Splink's FEBRL3 demo, fake_1000 settings in the manner of its tutorial, not checked
+against it. Restaurants and Abt-Buy have no demo: plain comparisons of its library and the blocking rules that
+one would write for them; low figures there are not the best that Splink can do. Splink has no JSON reader,
+several values for a field or organisations beside people, so senzing is left out.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def febrl_settings() -> SplinkSettings:
 
 
 def fake_settings() -> SplinkSettings:
-    """Those of the tutorial."""
+    """In the manner of the tutorial."""
     import splink.comparison_library as cl
 
     return SplinkSettings(
