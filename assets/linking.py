@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.groups import LINKING, out
-from assets.metadata import drawing, picture, rows_as_markdown, score
+from assets.metadata import drawing, picture, rows_as_markdown, score, table_as_markdown
 from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
@@ -14,14 +14,14 @@ from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.decisions import hold_decisions
 from terag_pipelines.linking.explanation_pictures import draw_examples
 from terag_pipelines.linking.golden import count_golden, make_golden_records
-from terag_pipelines.linking.lineage import count_changes
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
 from terag_pipelines.linking.recall import estimate_recall
-from terag_pipelines.linking.roles import count_roles, find_roles
+from terag_pipelines.linking.roles import find_roles
 from terag_pipelines.linking.scoring import score_pairs
 from terag_pipelines.linking.spec import read_linking
+from terag_pipelines.tables import count_by
 
 
 @dg.asset(**LINKING)
@@ -100,7 +100,7 @@ def resolved_entities(
         "clusters": rows_as_markdown([resolved.report]),
         "decisions": str(held),
     }
-    changed = {"changes": rows_as_markdown(count_changes(resolved.changes))}
+    changed = {"changes": table_as_markdown(count_by(resolved.changes, "change", "cause"))}
     return (
         dg.Output(resolved.entities, metadata=metadata),
         dg.Output(resolved.members),
@@ -112,7 +112,7 @@ def resolved_entities(
 def entity_roles(entity_records: pa.Table, entity_members: pa.Table) -> dg.Output[pa.Table]:
     """Entities that belong together without being one: sole traders and their owners, branches and heads."""
     found = find_roles(entity_records, entity_members)
-    return dg.Output(found, metadata={"roles": rows_as_markdown(count_roles(found))})
+    return dg.Output(found, metadata={"roles": table_as_markdown(count_by(found, "role", "basis"))})
 
 
 @dg.asset(**LINKING)

@@ -104,6 +104,13 @@ class TableSchema:
             raise SchemaMismatchError(f"table {self.name}: {int(same.sum())} rows repeat the key {self.key}")
 
 
+def count_by(table: pa.Table, *columns: str) -> pa.Table:
+    """How many rows have each combination of values of the columns, in their order: these columns, and n."""
+    counted = table.group_by(list(columns)).aggregate([([], "count_all")])
+    named = counted.rename_columns([*columns, "n"])
+    return named.sort_by([(column, "ascending") for column in columns])
+
+
 def digest(table: pa.Table) -> str:
     """SHA-256 over the logical content of a conforming (sorted) table: names, types and values.
 

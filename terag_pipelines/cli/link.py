@@ -135,7 +135,7 @@ def _counts(summary: Mapping[str, Any]) -> str:
 
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
-    told = ", ".join(f"{change['n_entities']:,} {change['change']} ({change['cause']})" for change in changes)
+    told = ", ".join(f"{change['n']:,} {change['change']} ({change['cause']})" for change in changes)
     return f"entities: {told}" if told else "no entity changed"
 
 

@@ -32,12 +32,12 @@ from terag_pipelines.linking.given_pairs import (
     read_labels,
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
-from terag_pipelines.linking.lineage import count_changes
 from terag_pipelines.linking.links import labelled_scores
 from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calibrate_links, link_records
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
 from terag_pipelines.linking.scoring import PairScores
+from terag_pipelines.tables import count_by
 
 if TYPE_CHECKING:
     from terag_pipelines.calibration.fit import Calibration, CalibrationParams
@@ -321,11 +321,19 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "calibration": calibration,
         "quality_by_labels": asdict(linked.quality) if linked.quality else None,
         "n_pairs_reused": linked.linked.n_reused_pairs,
-        "changes": [asdict(c) for c in count_changes(linked.changes)] if linked.linked.earlier else None,
+        "changes": _counted_changes(linked),
         "blocking": asdict(linked.pairs.report),
         "models": [asdict(diagnostics) for diagnostics in linked.scores.diagnostics],
         "lost_values": _lost(linked.source.quarantine),
     }
+
+
+def _counted_changes(linked: AutoLinked) -> list[dict[str, Any]] | None:
+    """Entities by what became of them and why; None without an earlier run."""
+    if linked.linked.earlier is None:
+        return None
+    counted: list[dict[str, Any]] = count_by(linked.changes, "change", "cause").to_pylist()
+    return counted
 
 
 def _told_sources(source: SourceRecords) -> list[dict[str, Any]]:

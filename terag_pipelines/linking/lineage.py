@@ -210,18 +210,3 @@ def _ties_between(members: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     tied = tied.filter(pl.col("left_before").ne_missing(pl.col("right_before")))
     tied = tied.sort("probability", "left_id", "right_id", descending=[True, False, False])
     return tied.unique("entity", keep="first", maintain_order=True).select("entity", "left_id", "right_id")
-
-
-@dataclass(frozen=True)
-class ChangeCount:
-    """How many entities changed in one way, and why."""
-
-    change: str
-    cause: str
-    n_entities: int
-
-
-def count_changes(changes: pa.Table) -> list[ChangeCount]:
-    """ENTITY_CHANGES by kind and cause."""
-    counts = pl.DataFrame(pl.from_arrow(changes)).group_by("change", "cause").len().sort("change", "cause")
-    return [ChangeCount(*row) for row in counts.rows()]

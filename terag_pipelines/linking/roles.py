@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,18 +65,3 @@ def _as_roles(pairs: pl.DataFrame, other: str, role: str, basis: str) -> pl.Data
         basis=pl.lit(basis),
         record_id="record_id",
     )
-
-
-@dataclass(frozen=True)
-class RoleCount:
-    """How many entities have a role, on what basis."""
-
-    role: str
-    basis: str
-    n_entities: int
-
-
-def count_roles(roles: pa.Table) -> list[RoleCount]:
-    """Roles of ENTITY_ROLES by kind."""
-    counts = pl.DataFrame(pl.from_arrow(roles)).group_by("role", "basis").len().sort("role", "basis")
-    return [RoleCount(*row) for row in counts.rows()]

@@ -204,7 +204,7 @@ def test_a_batch_goes_onto_an_earlier_result_and_ids_stay(clients: Path, tmp_pat
     changes = {row["entity_id"]: row for row in pq.read_table(second / "changes.parquet").to_pylist()}
     assert {entity: row["change"] for entity, row in changes.items()} == {before["clients:1"]: "grew"}
     summary = json.loads(told.stdout)
-    assert summary["changes"] == [{"change": "grew", "cause": "new record", "n_entities": 1}]
+    assert summary["changes"] == [{"change": "grew", "cause": "new record", "n": 1}]
     assert summary["n_pairs_reused"] == 1
 
 
