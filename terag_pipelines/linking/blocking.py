@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from terag_pipelines.linking.block_rules import GROUPS, LADDERS, BlockingRule
 from terag_pipelines.linking.blocking_keys import build_key
-from terag_pipelines.linking.blocks import Blocks, Rows, make_blocks, sort_numbers, without_doubles
-from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_records
+from terag_pipelines.linking.blocks import Blocks, Codes, Rows, make_blocks, sort_numbers, without_doubles
+from terag_pipelines.linking.copies import NO_COPIES, Copies
+from terag_pipelines.linking.encoding import EncodedRecords, encode_records
 from terag_pipelines.linking.model import CANDIDATE_PAIRS
 from terag_pipelines.linking.rule_choice import RuleChoice, RuleChoiceParams, choose_rules
 
+COPIES = "copies"  # the name of the rule that pairs records that say the same
 RULE_BITS = 6  # up to 64 rungs ride in the low bits of a pair's key
-MOST_RUNGS = 1 << RULE_BITS
+MOST_RUNGS = (1 << RULE_BITS) - 1  # the last bit is that of copies
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,38 @@ def tabulate_pairs(records: EncodedRecords, pairs: PairIndex) -> pa.Table:
 
 
 def index_pairs(records: EncodedRecords, params: BlockingParams) -> PairIndex:
-    """The candidate pairs as row numbers, for callers that hold the encoded records."""
+    """The candidate pairs as row numbers, for callers that hold the encoded records.
+
+    Records that follow others are paired with the first of these alone.
+    """
+    copies = records.copies
+    if not len(copies):
+        return _index_apart(records, params)
+    kept = np.delete(np.arange(len(records), dtype=np.int64), copies.follower)
+    return _add_copies(_index_apart(records.select(kept), params), kept, copies, params)
+
+
+def _add_copies(found: PairIndex, kept: Rows, copies: Copies, params: BlockingParams) -> PairIndex:
+    """Pairs among the kept rows, by the rows of all records, and those of copies as one more rule."""
+    if params.across_datasets:  # copies are of one data set
+        copies = NO_COPIES
+    n, report, (first, other) = len(kept) + len(copies), found.report, copies.pairs()
+    keys = np.concatenate([kept[found.left] * n + kept[found.right], first * n + other])
+    bit = np.uint64(1) << np.uint64(len(report.rungs))
+    masks = np.concatenate([found.rule_mask, np.full(len(first), bit)])
+    pairs, which = np.unique(keys, return_inverse=True)
+    mask = np.zeros(len(pairs), np.uint64)
+    np.bitwise_or.at(mask, which, masks)
+    sizes = copies.sizes()
+    rung = RungReport(
+        COPIES, len(sizes), len(first), len(pairs) - len(found), int(sizes.max(initial=0)), 0, 0
+    )
+    report = replace(report, n_records=n, n_pairs=len(pairs), rungs=(*report.rungs, rung))
+    return PairIndex((pairs // n).astype(np.int32), (pairs % n).astype(np.int32), mask, report)
+
+
+def _index_apart(records: EncodedRecords, params: BlockingParams) -> PairIndex:
+    """The candidate pairs of records of which none is one of many copies."""
     search = _Search(records, params)
     choice = None if params.rules is not None else search.choose()
     chosen = choice.rules if choice else params.rules or ()
@@ -265,7 +298,7 @@ class _Search:
         n = max(len(self.records), 1)
         keys = sort_numbers(np.concatenate(self.found)) if self.found else np.zeros(0, np.int64)
         self.found.clear()
-        pair, rung = keys >> RULE_BITS, keys & (MOST_RUNGS - 1)
+        pair, rung = keys >> RULE_BITS, keys & MOST_RUNGS
         first = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, np.int64)
         bits = np.uint64(1) << rung.astype(np.uint64)
         mask = np.bitwise_or.reduceat(bits, first) if len(first) else bits

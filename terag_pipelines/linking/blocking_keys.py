@@ -15,14 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import (
-    MISSING,
-    Codes,
-    Column,
-    EncodedRecords,
-    distinct_keys,
-    encode_lists,
-)
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords, distinct_keys, encode_lists
 
 Key = Callable[[EncodedRecords], Codes | None]
 SHORTEST_WORD = 3  # characters

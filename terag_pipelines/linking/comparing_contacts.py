@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.linking.blocking_keys import mailbox_names
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import Column, EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,

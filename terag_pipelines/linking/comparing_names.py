@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords, derive
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import Column, EncodedRecords, derive
 from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
@@ -62,7 +63,7 @@ def _compare_parts(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
     swapped = _are_swapped(given_levels, family_levels, (given, family), (left, right))
     given_levels[swapped] = rank("given_name", "swapped")
     family_levels[swapped] = 0  # one event, one piece of evidence
-    _tell_known_names_apart(given_levels, given, left, right)
+    _tell_known_names_apart(given_levels, records, left, right)
     _allow_married_names(records, family_levels, given_levels, left, right)
     return {"given_name": given_levels, "family_name": family_levels}
 
@@ -88,17 +89,18 @@ def _name_levels(field: str, column: Column, left_rows: Codes, right_rows: Codes
     return levels
 
 
-def _tell_known_names_apart(levels: Levels, given: Column, left: Codes, right: Codes) -> None:
+def _tell_known_names_apart(levels: Levels, records: EncodedRecords, left: Codes, right: Codes) -> None:
     """Two established given names are two names: those that the tables know or that many records hold.
 
     Kristen and Kristin may be one all the same; Marat and Murat, however few letters differ, are not.
     """
+    given = records.columns["given_key"]
     one, other = given.first[left], given.first[right]
     unlike = np.flatnonzero(levels >= rank("given_name", "similar"))
     lands = given.once("lands", lambda: land_groups(given.texts))
     is_one = share_group(lands[one[unlike]], lands[other[unlike]])
     levels[unlike[is_one]] = rank("given_name", "nickname")
-    held_often = np.append(given.counts() >= MANY_HOLDERS, False)
+    held_often = np.append(records.count_holders("given_key") >= MANY_HOLDERS, False)
     established = _is_among(given, WELL_KNOWN_NAMES) | held_often
     unlike = unlike[~is_one & established[one[unlike]] & established[other[unlike]]]
     told_apart = _is_among(given, GIVEN_NAMES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.comparing_contacts import compare_addresses, compare_emails, compare_phones
 from terag_pipelines.linking.comparing_identities import (
     compare_bins,
@@ -15,7 +16,7 @@ from terag_pipelines.linking.comparing_identities import (
 )
 from terag_pipelines.linking.comparing_names import compare_names, compare_organisations, compare_patronymics
 from terag_pipelines.linking.comparing_texts import compare_descriptions
-from terag_pipelines.linking.encoding import Codes, EncodedRecords
+from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import FIELDS, Compared, Levels
 
 COMPARISONS: tuple[Callable[[EncodedRecords, Codes, Codes], dict[str, Levels]], ...] = (

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.copies import Copies, find_copies
 from terag_pipelines.linking.variants import GENERATION
 
-Codes = npt.NDArray[np.int32]
 Made = TypeVar("Made")
 
 MISSING = -1
@@ -37,6 +38,7 @@ SINGLE_FIELDS = (
     "description",
 )
 LIST_FIELDS = ("identifiers", "phones", "emails", "alias_keys")
+COMPARED_FIELDS = (*NAME_FIELDS, "generation", *SINGLE_FIELDS, *LIST_FIELDS)
 MAX_VALUES = 6  # of one list field of one record; further ones take no part
 MAX_LENGTH = 200  # characters of a value that are compared
 
@@ -78,9 +80,10 @@ class Column:
         """Codes of what was made of each distinct value, to be looked up by code; MISSING stays so."""
         return np.append(_dictionary(derived)[0], np.int32(MISSING))
 
-    def counts(self) -> npt.NDArray[np.int64]:
-        """How many records (slots) hold each distinct value."""
-        held = self.codes[self.codes >= 0]
+    def counts(self, among: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
+        """How many records (slots) hold each distinct value, of all or of those under the mask."""
+        codes = self.codes if among is None else self.codes[among]
+        held = codes[codes >= 0]
         return np.bincount(held, minlength=len(self.values)).astype(np.int64)
 
 
@@ -103,6 +106,15 @@ class Columns(Mapping[str, Column]):
             raise KeyError(name)
         return found
 
+    def select(self, rows: npt.NDArray[np.int64]) -> Columns:
+        """The same columns of some of the records."""
+
+        def build(name: str) -> Column:
+            column = self.get(name, EMPTY)
+            return Column(column.codes[rows], column.values, column.memo) if len(column.values) else EMPTY
+
+        return Columns({name: partial(build, name) for name in self._builders})
+
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._builders if name in self)
 
@@ -118,10 +130,32 @@ class EncodedRecords:
     party_types: npt.NDArray[np.int8]  # index into PARTY_TYPES
     is_partial: npt.NDArray[np.bool_]
     datasets: Codes  # (n_records,)
-    columns: Mapping[str, Column]
+    columns: Columns
 
     def __len__(self) -> int:
         return len(self.record_ids)
+
+    def select(self, rows: npt.NDArray[np.int64]) -> EncodedRecords:
+        """Some of the records, in the order of the rows given."""
+        return EncodedRecords(
+            self.record_ids.take(pa.array(rows)),
+            self.party_types[rows],
+            self.is_partial[rows],
+            self.datasets[rows],
+            self.columns.select(rows),
+        )
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Records that say the same as many others of their data set, and follow two of these."""
+        columns = [self.columns[name].codes for name in COMPARED_FIELDS if name in self.columns]
+        kinds = (self.datasets, self.party_types, self.is_partial)
+        return find_copies(columns, [codes.astype(np.int32)[:, None] for codes in kinds])
+
+    def count_holders(self, name: str) -> npt.NDArray[np.int64]:
+        """How many records (slots) hold each value of a column; those that follow others do not count."""
+        follows = self.copies.follows(len(self))
+        return self.columns[name].counts(None if follows is None else ~follows)
 
     def positions(self, record_ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """The row of each record_id; -1 for an id that is not among the records."""
