@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.encoding import Column, EncodedRecords
+from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import Compared, rank
 
 Floats = npt.NDArray[np.float64]
@@ -30,6 +30,7 @@ NAME_COLUMNS: Mapping[str, str] = MappingProxyType(
         "organisation_name": "organisation_key",
     }
 )
+NAMED_BY = ("given_key", "family_key", "name_key", "alias_keys")
 SHARED_COLUMNS: Mapping[str, str] = MappingProxyType(
     {"phone": "phones", "email": "emails", "identifiers": "identifiers"}
 )
@@ -88,11 +89,11 @@ def adjustment_parts(
             agree = compared[field] == 1
             parts[field] = _crowd_penalty(records, name, left, right, agree, params)
     joint = _joint_parts(compared, params)
-    if "any_name" not in records.columns:
+    if not any(name in records.columns for name in NAMED_BY):
         return parts | joint | {"nameless": np.zeros(1)}
     names_alone = np.flatnonzero(~_is_any_known(compared, _beside_names(compared)) & np.ones(len(left), bool))
     joint["one_word"] = np.zeros(len(left))
-    lone = _have_one_word(records.columns["any_name"], left[names_alone], right[names_alone])
+    lone = _have_one_word(records, left[names_alone], right[names_alone])
     joint["one_word"][names_alone[lone]] = params.one_word_weight
     return parts | joint
 
@@ -150,16 +151,19 @@ def _beside_names(compared: Compared) -> list[str]:
     return [name for name in compared if name not in PERSON_NAMES]
 
 
-def _have_one_word(names: Column, left: Codes, right: Codes) -> Mask:
+def _have_one_word(records: EncodedRecords, left: Codes, right: Codes) -> Mask:
     """Pairs of which one side has no name of two words."""
-    has_more = names.once("several words", lambda: names.flag(pc.match_substring(names.values, " ")))
-    one, other = (has_more[names.codes[side]].any(axis=1) for side in (left, right))
-    return np.asarray(~(one & other), np.bool_)
+    names, one, other = records.over_pairs("any_name", left, right)
+    has_more = names.flag(pc.match_substring(names.values, " "))
+    several = [has_more[names.codes[side]].any(axis=1) for side in (one, other)]
+    return np.asarray(~(several[0] & several[1]), np.bool_)
 
 
 def _name_adjustment(
     records: EncodedRecords, name: str, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
+    if not agree.any():
+        return np.zeros(len(left))
     counts = records.count_holders(name).astype(np.float64)
     shares = counts / max(counts.sum(), 1)
     bits = np.log2(max(float((shares**2).sum()), 1e-12) / np.maximum(shares, 1e-12))

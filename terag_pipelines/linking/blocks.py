@@ -132,7 +132,7 @@ def _without_lonely(rows: Rows, hashes: Hashes) -> tuple[Rows, Hashes]:
 
 def sort_numbers(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The numbers in ascending order."""
-    return np.sort(numbers) if len(numbers) < _SMALL else pl.Series(numbers).sort().to_numpy()
+    return np.sort(numbers) if len(numbers) < _SMALL else pl.Series(numbers).sort().to_numpy().copy()
 
 
 def without_doubles(ordered: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -35,8 +35,8 @@ MANY_HOLDERS = 10  # a value that so many records hold is no slip of the keyboar
 
 def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
     """Given and family name; the full name where a part is missing or a further name agrees better."""
-    names = records.columns.get("any_name")
     if "given_key" not in records.columns or "family_key" not in records.columns:
+        names = records.columns.get("any_name")
         return {} if names is None else {"full_name": _compare_words(names, left, right, "full_name")}
     compared = _compare_parts(records, left, right)
     given, family = compared["given_name"], compared["family_name"]
@@ -45,9 +45,9 @@ def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[st
     several = _holds_more_names(records)
     several = several[left] | several[right]
     at = np.flatnonzero(~split | (apart & several))
-    if names is None or len(at) == 0:
+    if len(at) == 0:
         return compared
-    full = _compare_words(names, left[at], right[at], "full_name")
+    full = _compare_words(*records.over_pairs("any_name", left[at], right[at]), "full_name")
     agrees = (full > 0) & (full <= rank("full_name", "subset"))
     use_full = (full > 0) & (~split[at] | agrees)
     given[at[use_full]] = family[at[use_full]] = 0
