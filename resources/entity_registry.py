@@ -1,7 +1,8 @@
 """The entities of each source's last batch: the next batch of that source takes over their ids.
 
 What a batch takes over is part of what it is made of, so it is settled when a refresh begins and changes only
-when the source has changed: the same source refreshed again takes over the same and gives the same batch.
+when the source or what people decided has changed: the same refreshed again takes over the same and gives the
+same batch.
 
 Entities lie on a shelf that is named by their content and never written again; a note says, in one step,
 which shelf is the latest and which is taken over. A writer that is killed leaves what was noted before.
@@ -26,30 +27,30 @@ SHELVES = ("latest_shelf", "earlier_shelf")
 class EntityRegistry:
     """The latest entities of a source, and those that its batch takes over.
 
-    The note has, each with the shelf of the entities: `latest`, the content that the latest are of, and
-    `earlier`, the content whose batch takes over the earlier ones.
+    A settled digest stands for a source's content and the decisions on it. The note has, each with the shelf
+    of the entities: `latest`, what the latest are of, and `earlier`, whose batch takes over the earlier ones.
     """
 
     def __init__(self, lake: ParquetLake, source: str) -> None:
         self._lake = lake
         self._name = f"entities-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
-    def begin(self, content_digest: str) -> None:
-        """Settles what a batch of this content takes over: the latest entities of any other content."""
+    def begin(self, settled_digest: str) -> None:
+        """Settles what the batch takes over: the latest entities of any other."""
         known = self._lake.noted(self._name)
-        if not known or content_digest in (known["latest"], known.get("earlier")):
+        if not known or settled_digest in (known["latest"], known.get("earlier")):
             return
-        begun = {"earlier": content_digest, "earlier_shelf": known["latest_shelf"]}
+        begun = {"earlier": settled_digest, "earlier_shelf": known["latest_shelf"]}
         self._lake.note(self._name, known | begun)
 
-    def note(self, content_digest: str, records: pa.Table, members: pa.Table) -> None:
+    def note(self, settled_digest: str, records: pa.Table, members: pa.Table) -> None:
         """Keeps the entities of a batch that is served, for the next one."""
         tables = [schema.conform(table) for schema, table in zip(TABLES, (records, members), strict=True)]
-        shelf = self._shelf_of(content_digest, *map(digest, tables))
+        shelf = self._shelf_of(settled_digest, *map(digest, tables))
         for schema, table in zip(TABLES, tables, strict=True):
             self._lake.write(shelf, schema, table)
         before = self._lake.noted(self._name)
-        now = before | {"latest": content_digest, "latest_shelf": shelf}
+        now = before | {"latest": settled_digest, "latest_shelf": shelf}
         self._lake.note(self._name, now)
         used = {
             known[name] for known in (before, now) for name in SHELVES if name in known
