@@ -30,7 +30,7 @@ def promoted_batch(
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))
     records, members = (lake.open().read(shelf, schema) for schema in (ENTITY_RECORDS, ENTITY_MEMBERS))
-    source.registry().note(source.open().content_digest(), records, members)
+    source.registry().note(source.settled_digest(), records, members)
     return dg.MaterializeResult(
         metadata={"batch": shelf, "rows": len(promoted.digests), "note": f"{shelf} is served"}
     )

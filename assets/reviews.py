@@ -19,10 +19,10 @@ def pair_decisions(
     reviews: ReviewResource, lake: LakeResource, source: SourceResource
 ) -> dg.Output[pa.Table]:
     """The decision that stands on each pair. They are part of the batch's name: it keeps them to its end."""
-    source.registry().begin(source.open().content_digest())
     with reviews.open() as log:
         decided = standing_decisions(log.entries())
     lake.put_in_force(decided)
+    source.registry().begin(source.settled_digest())
     n_matches = sum(decided["is_match"].to_pylist())
     note = f"{decided.num_rows:,} pairs decided: {n_matches:,} the same, {decided.num_rows - n_matches:,} not"
     return dg.Output(decided, metadata={"note": note} if decided.num_rows else {})

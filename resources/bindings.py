@@ -69,6 +69,11 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         lake = ParquetLake(make_owner_folder(settings().lake_folder))
         return EntityRegistry(lake, self.open().manifest().name)
 
+    def settled_digest(self) -> str:
+        """What the entities of a batch follow from: the source's content and the decisions in force."""
+        decided = _decisions_in_force()
+        return f"{self.open().content_digest()}:{decided}" if decided else self.open().content_digest()
+
     def version(self) -> str:
         """What a source was when it was looked at: as `batch_id`, whatever people decided since."""
         return batch_id(self.open().content_digest())

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -83,19 +83,20 @@ class EmbeddedStores:
         self._report = report or (lambda _line: None)
         self._has_registered = False
 
-    def start(self, keep: bool = False) -> StoreAddresses:
-        """Addresses of two stores that answer: starts what is not configured and does not run yet.
+    def start(self, keep: bool = False, names: Collection[str] = (MONGO, NEO4J)) -> StoreAddresses:
+        """Addresses of stores that answer: starts what is not configured and does not run yet.
 
         Args:
             keep: let them run on after this process, until ``stop()``.
+            names: the stores that are needed; another's address may be one at which nothing answers.
 
         Raises:
             EmbeddedStoreError: a store could not be installed or started; the message says what to do.
             StorageFullError: the disk is full.
         """
-        servers = self._servers()
+        servers = [server for server in self._servers() if server.name in names]
         if not servers:
-            return self._addresses({})
+            return self.known_addresses()
         with self._named_disk_errors():
             self._require_disk()
             with self.folder.held():

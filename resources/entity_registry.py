@@ -1,7 +1,11 @@
 """The entities of each source's last batch: the next batch of that source takes over their ids.
 
 What a batch takes over is part of what it is made of, so it is settled when a refresh begins and changes only
-when the source has changed: the same source refreshed again takes over the same and gives the same batch.
+when the source or what people decided has changed: the same refreshed again takes over the same and gives the
+same batch.
+
+Entities lie on a shelf that is named by their content and never written again; a note says, in one step,
+which shelf is the latest and which is taken over. A writer that is killed leaves what was noted before.
 """
 
 from __future__ import annotations
@@ -14,55 +18,54 @@ from resources.parquet_lake import ParquetLake
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.model import ENTITY_MEMBERS
-from terag_pipelines.tables import TableSchema
+from terag_pipelines.tables import digest
 
-SOURCE_CONTENT = TableSchema(
-    name="source_content",
-    schema=pa.schema([("content_digest", pa.string())]),
-    key=("content_digest",),
-)
-TABLES = (ENTITY_RECORDS, ENTITY_MEMBERS, SOURCE_CONTENT)  # the last says that the others are whole
+TABLES = (ENTITY_RECORDS, ENTITY_MEMBERS)
+SHELVES = ("latest_shelf", "earlier_shelf")
 
 
 class EntityRegistry:
-    """Two shelves of the lake for each source: its latest entities, and those that its batch takes over."""
+    """The latest entities of a source, and those that its batch takes over.
+
+    A settled digest stands for a source's content and the decisions on it. The note has, each with the shelf
+    of the entities: `latest`, what the latest are of, and `earlier`, whose batch takes over the earlier ones.
+    """
 
     def __init__(self, lake: ParquetLake, source: str) -> None:
-        name = hashlib.sha256(source.encode()).hexdigest()[:16]
         self._lake = lake
-        self._latest, self._earlier = f"entities-latest-{name}", f"entities-earlier-{name}"
+        self._name = f"entities-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
-    def begin(self, content_digest: str) -> None:
-        """Settles what a batch of this content takes over: the latest entities of any other content."""
-        latest = self._content_of(self._latest)
-        if latest is None or content_digest in (latest, self._content_of(self._earlier)):
+    def begin(self, settled_digest: str) -> None:
+        """Settles what the batch takes over: the latest entities of any other."""
+        known = self._lake.noted(self._name)
+        if not known or settled_digest in (known["latest"], known.get("earlier")):
             return
-        records, members = (self._lake.read(self._latest, schema) for schema in TABLES[:2])
-        self._write(self._earlier, content_digest, records, members)
+        begun = {"earlier": settled_digest, "earlier_shelf": known["latest_shelf"]}
+        self._lake.note(self._name, known | begun)
 
-    def note(self, content_digest: str, records: pa.Table, members: pa.Table) -> None:
+    def note(self, settled_digest: str, records: pa.Table, members: pa.Table) -> None:
         """Keeps the entities of a batch that is served, for the next one."""
-        self._write(self._latest, content_digest, records, members)
+        tables = [schema.conform(table) for schema, table in zip(TABLES, (records, members), strict=True)]
+        shelf = self._shelf_of(settled_digest, *map(digest, tables))
+        for schema, table in zip(TABLES, tables, strict=True):
+            self._lake.write(shelf, schema, table)
+        before = self._lake.noted(self._name)
+        now = before | {"latest": settled_digest, "latest_shelf": shelf}
+        self._lake.note(self._name, now)
+        used = {
+            known[name] for known in (before, now) for name in SHELVES if name in known
+        }  # may be read now
+        self._lake.remove_shelves(f"{self._name}-", used)
 
     def earlier(self) -> EarlierEntities | None:
         """What the batch takes over; None for a source's first batch."""
-        if self._content_of(self._earlier) is None:
-            return None
-        records, members = (self._lake.read(self._earlier, schema) for schema in TABLES[:2])
-        return EarlierEntities(records, members)
+        shelf = self._lake.noted(self._name).get("earlier_shelf")
+        return None if shelf is None else EarlierEntities(*(self._lake.read(shelf, one) for one in TABLES))
 
     def digest(self) -> str:
         """Of what the batch takes over; "" where that is nothing."""
-        if self._content_of(self._earlier) is None:
-            return ""
-        return self._lake.describe(self._earlier, ENTITY_MEMBERS.name).digest
+        shelf = self._lake.noted(self._name).get("earlier_shelf")
+        return "" if shelf is None else self._lake.describe(shelf, ENTITY_MEMBERS.name).digest
 
-    def _content_of(self, shelf: str) -> str | None:
-        if self._lake.stored(shelf, SOURCE_CONTENT.name) is None:
-            return None
-        return str(self._lake.read(shelf, SOURCE_CONTENT)["content_digest"][0])
-
-    def _write(self, shelf: str, content_digest: str, *tables: pa.Table) -> None:
-        content = SOURCE_CONTENT.from_columns(content_digest=[content_digest])
-        for schema, table in zip(TABLES, (*tables, content), strict=True):
-            self._lake.write(shelf, schema, table)
+    def _shelf_of(self, *parts: str) -> str:
+        return f"{self._name}-{hashlib.sha256(':'.join(parts).encode()).hexdigest()[:16]}"

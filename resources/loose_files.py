@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from resources.source_csv import read_csv
-from resources.source_jsonl import read_jsonl
+from resources.source_jsonl import read_jsonl, write_step
 from resources.source_lines import line_blocks
 from resources.source_parquet import read_parquet
 from resources.source_streams import ReadLimits, text_blocks
@@ -22,6 +22,7 @@ from terag_pipelines.errors import UnreadableFileError
 DELIMITERS = (",", ";", "\t", "|")
 _FORMATS = tuple(suffix for suffix, kind in SUFFIX_FORMATS.items() if kind != "yaml")
 _MAX_DEPTH = 8
+_Place = tuple[tuple[str, bool], ...]  # the keys from outside in, and whether there is a list at each
 
 
 def read_loose_file(path: Path, encoding: str = "utf-8", limits: ReadLimits | None = None) -> RawFile:
@@ -73,38 +74,46 @@ def _lines(path: Path, name: str, encoding: str, limits: ReadLimits) -> Iterator
 
 
 def _read_jsonl(path: Path, name: str, limits: ReadLimits) -> RawFile:
-    found: dict[str, None] = {}
+    found: dict[_Place, None] = {}
     for line in _lines(path, name, "utf-8", limits):
-        found |= dict.fromkeys(_paths_of(line))
-    fields = {place: (_json_source(place),) for place in sorted(found)}
-    spec = FileSpec(name, name, "jsonl", "parties", fields)
+        found |= dict.fromkeys(_places_of(line))
+    spec = FileSpec(name, name, "jsonl", "parties", _json_fields(sorted(found)))
     raw = read_jsonl(text_blocks(path, name, limits), spec, limits)
     return replace(raw, columns=tuple(raw.table.column_names))
 
 
-def _json_source(place: str) -> FieldSource:
-    is_nested = "." in place or "[]" in place
-    return FieldSource(path=place) if is_nested else FieldSource(column=place)
+def _json_fields(places: Sequence[_Place]) -> dict[str, tuple[FieldSource]]:
+    """Columns and where they come from: a top-level key, or a path, also for a key that reads as one."""
+    paths = {_path_of(place): place for place in places}
+    fields = {path: (FieldSource(path=path),) for path in paths}
+    for path, place in paths.items():
+        [(key, is_list), *rest] = place
+        if not rest and not is_list and paths.get(key, place) == place:
+            del fields[path]
+            fields[key] = (FieldSource(column=key),)
+    return fields
 
 
-def _paths_of(line: str) -> list[str]:
-    """The paths of every value in a JSON object; lines that are none are judged when they are read."""
+def _path_of(place: _Place) -> str:
+    return ".".join(write_step(key) + "[]" * is_list for key, is_list in place)
+
+
+def _places_of(line: str) -> list[_Place]:
+    """Where each value in a JSON object is; lines that are none are judged when they are read."""
     try:
         row = json.loads(line) if line.strip() else None
     except (ValueError, RecursionError):
         return []
-    return list(_leaves(row, "", 0)) if isinstance(row, dict) else []
+    return list(_leaves(row, ())) if isinstance(row, dict) else []
 
 
-def _leaves(node: Any, place: str, depth: int) -> Iterator[str]:
-    if depth > _MAX_DEPTH:
-        return
-    if isinstance(node, dict):
+def _leaves(node: Any, place: _Place, depth: int = 0) -> Iterator[_Place]:
+    """The places below; what is nested deeper than `_MAX_DEPTH` is one value, its JSON text."""
+    if isinstance(node, dict) and depth < _MAX_DEPTH:
         for key, value in node.items():
-            if key and not set(key) & set(".[]"):
-                yield from _leaves(value, f"{place}.{key}" if place else key, depth + 1)
-    elif isinstance(node, list):
+            yield from _leaves(value, (*place, (key, False)), depth + 1)
+    elif isinstance(node, list) and depth < _MAX_DEPTH:
         for item in node:
-            yield from _leaves(item, place if place.endswith("[]") else f"{place}[]", depth + 1)
+            yield from _leaves(item, (*place[:-1], (place[-1][0], True)), depth + 1)
     elif node is not None:
         yield place

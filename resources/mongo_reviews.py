@@ -1,7 +1,8 @@
 """The log of review decisions in MongoDB: entries are added and read, never changed or removed.
 
-The entries of a pair are numbered from 1, and a unique index over pair and number makes those who decide at
-once take turns: nobody's entry replaces another's. Record ids are all that is kept of a record.
+The entries of a pair are numbered from 1, and so are those of the whole log, by their `place`. A unique index
+over each number makes those who decide at once take turns: nobody's entry replaces another's, and nobody adds
+to a log that has grown since it was looked at. Record ids are all that is kept of a record.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pymongo.write_concern import WriteConcern
 from resources.stores import document_errors
 from terag_pipelines.errors import DecisionReusedError, NotFoundError, StoreUnavailableError
 from terag_pipelines.linking.model import REVIEW_ENTRIES
-from terag_pipelines.linking.ports import Pair, ReviewEntry
+from terag_pipelines.linking.ports import LogCheck, Pair, ReviewEntry
 
 Document = dict[str, Any]
 MAX_RACES = 500
@@ -41,22 +42,27 @@ class MongoReviews:
         self._entries = durable["review_entries"]
         self._is_prepared = False
 
-    def append(self, entry: ReviewEntry) -> ReviewEntry:
-        """Adds an entry under the pair's next number; sent again, it is given as it is stored.
+    def append(self, entry: ReviewEntry, check: LogCheck | None = None) -> ReviewEntry:
+        """Adds an entry under the next numbers; sent again, it is given as it is stored.
 
-        Raises: DecisionReusedError where the id is that of another decision.
+        Raises: DecisionReusedError where the id is that of another decision; what `check` raises of the log.
         """
         with self._translated():
             for _ in range(MAX_RACES):
                 if (known := self._entries.find_one({"_id": entry.decision_id})) is not None:
                     return _same(entry, _entry(known))
-                numbered = replace(entry, position=1 + self._last_position(entry.pair))
+                place = 1 + self._last({}, "place")  # before the log is read: what comes later takes it
+                if check is not None:
+                    check(self.entries())
+                numbered = replace(
+                    entry, position=1 + self._last({"pair": _pair_document(entry.pair)}, "position")
+                )
                 try:
-                    self._entries.insert_one(_document(numbered))
+                    self._entries.insert_one(_document(numbered) | {"place": place})
                 except DuplicateKeyError:
-                    continue  # another took the number, or sent the same entry
+                    continue  # another took a number, or sent the same entry
                 return numbered
-        raise StoreUnavailableError("MongoDB: too many people decide on one pair at once")
+        raise StoreUnavailableError("MongoDB: too many people decide at once")
 
     def find(self, decision_id: str) -> ReviewEntry:
         """The entry of this id. Raises: NotFoundError."""
@@ -79,9 +85,10 @@ class MongoReviews:
             **{name: [entry[name] for entry in found] for name in AS_STORED},
         )
 
-    def _last_position(self, pair: Pair) -> int:
-        last = self._entries.find_one({"pair": _pair_document(pair)}, sort=[("position", DESCENDING)])
-        return 0 if last is None else int(last["position"])
+    def _last(self, query: Document, number: str) -> int:
+        """The highest number of the entries asked for; 0 where none has one."""
+        last = self._entries.find_one({**query, number: {"$gt": 0}}, sort=[(number, DESCENDING)])
+        return 0 if last is None else int(last[number])
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -89,6 +96,7 @@ class MongoReviews:
             if not self._is_prepared:  # creating an index that exists changes nothing
                 order = [("pair", ASCENDING), ("position", ASCENDING)]
                 self._entries.create_index(order, unique=True, name="order")
+                self._entries.create_index("place", unique=True, sparse=True, name="place")  # older have none
                 self._is_prepared = True
             yield
 

@@ -3,8 +3,10 @@
     <home>/lake/<shelf>/<table>.parquet      the rows
     <home>/lake/<shelf>/<table>.json         its digest, size and checksum; a table without it does not exist
     <home>/lake/promoted.json                which shelf readers are served from
+    <home>/lake/<name>.json                  a note: a few words that are replaced in one step
 
-A shelf is a batch ("batch-<id>"), a month ("month-2026-10"), or "decisions": those in force (ADR 0003).
+A shelf is a batch ("batch-<id>"), a month ("month-2026-10"), "decisions": those in force (ADR 0003), or what
+a source's last batches left for the next ("entities-<source>-<digest>").
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -130,6 +132,20 @@ class ParquetLake:
         """The shelf that readers are served from; None before the first promotion."""
         found = _read_json(self._folder / "promoted.json")
         return PromotedShelf(**found) if found else None
+
+    def note(self, name: str, words: Mapping[str, str]) -> None:
+        """Replaces the words noted under a name, in one step."""
+        self._write_json(self._folder / f"{name}.json", words)
+
+    def noted(self, name: str) -> dict[str, str]:
+        """The words noted under a name; none where nothing was. Raises: TornTableError."""
+        return _read_json(self._folder / f"{name}.json") or {}
+
+    def remove_shelves(self, prefix: str, keep: Collection[str]) -> None:
+        """Deletes the shelves whose names begin so, but for those to keep."""
+        for path in self._folder.glob(f"{prefix}*/"):
+            if path.name not in keep:
+                shutil.rmtree(path)
 
     def batch_shelves(self) -> list[str]:
         """The names of all batch shelves, in order."""

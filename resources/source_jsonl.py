@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ from terag_pipelines.entities.raw_files import BadRow, RawFile
 from terag_pipelines.errors import UnreadableFileError
 
 _Steps = tuple[str, ...]
+_SIGNS = re.compile(r"[.\[\]\\]")
+_ESCAPED = re.compile(r"\\([.\[\]\\])")
+_STEPS = re.compile(r"(?:^|\.)((?:\\.|[^.\\])*)")
 
 
 def read_jsonl(blocks: Iterable[bytes], spec: FileSpec, limits: ReadLimits) -> RawFile:
@@ -122,8 +126,14 @@ def _check_texts(values: Sequence[str | None], found: Sequence[Sequence[str]]) -
         raise _BadLineError("holds half of a surrogate pair") from None
 
 
+def write_step(key: str) -> str:
+    """A key as a step of a JSON path: its own dots and brackets stand behind a backslash."""
+    return _SIGNS.sub(r"\\\g<0>", key)
+
+
 def _steps_of(path: str) -> _Steps:
-    return tuple(step.removesuffix("[]") for step in path.split("."))
+    steps = (step.removesuffix("[]") for step in _STEPS.findall(path))
+    return tuple(_ESCAPED.sub(r"\1", step) for step in steps)
 
 
 def _walk(node: Any, steps: _Steps) -> list[str]:

@@ -18,6 +18,7 @@ from resources.embedded import EmbeddedStores
 from resources.mongo_keys import MongoKeys
 from resources.secrets import api_key_pepper
 from resources.settings import load_settings
+from resources.store_state import MONGO
 from resources.stores import connect_documents
 from terag_pipelines.security.api_keys import make_api_key
 from terag_pipelines.security.roles import Role
@@ -64,7 +65,7 @@ def _in_order(row: dict[str, object]) -> list[object]:
 @contextmanager
 def _opened_keys() -> Iterator[MongoKeys]:
     settings = load_settings()
-    database = connect_documents(settings, EmbeddedStores(settings).start())
+    database = connect_documents(settings, EmbeddedStores(settings).start(names=[MONGO]))
     try:
         yield MongoKeys(database)
     finally:

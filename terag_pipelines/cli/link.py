@@ -97,8 +97,7 @@ def parse_fields(texts: Sequence[str]) -> dict[str, str]:
 
 def as_json(linked: AutoLinked) -> str:
     """The summary as JSON text."""
-    told = linked.summary() | {"linked_across": linked.linked.across}
-    return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False)
+    return json.dumps(linked.summary(), indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def print_summary(linked: AutoLinked, out: Path, console: Console) -> None:

@@ -21,6 +21,7 @@ from resources.mongo_reviews import MongoReviews
 from resources.parquet_lake import ParquetLake
 from resources.promoted_tables import PromotedTables
 from resources.settings import load_settings
+from resources.store_state import MONGO
 from resources.stores import connect_documents
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import DecisionError, NotFoundError
@@ -198,7 +199,7 @@ def _promoted() -> PromotedTables:
 @contextmanager
 def _opened_log() -> Iterator[MongoReviews]:
     settings = load_settings()
-    database = connect_documents(settings, EmbeddedStores(settings).start())
+    database = connect_documents(settings, EmbeddedStores(settings).start(names=[MONGO]))
     try:
         yield MongoReviews(database)
     finally:

@@ -57,7 +57,7 @@ def phone_numbers(texts: pa.Array, country: str) -> tuple[pa.Array, npt.NDArray[
     """
     encoded = texts.dictionary_encode()
     distinct = as_series(encoded.dictionary)
-    quick = _quick_numbers(distinct, country)
+    quick = _without_doubt(_quick_numbers(distinct, country), distinct, country)
     is_invalid = quick.is_null() & _surely_invalid(distinct, country)
     rest = (quick.is_null() & ~is_invalid).arg_true()
     slow = [phone_number(text, country) for text in distinct.gather(rest)]
@@ -127,3 +127,26 @@ def _valid_patterns(metadata: Any) -> list[str]:
     return [
         kind.national_number_pattern for kind in types if kind is not None and kind.national_number_pattern
     ]
+
+
+def _without_doubt(numbers: pl.Series, texts: pl.Series, country: str) -> pl.Series:
+    """The quick numbers that the library could not read otherwise; null for the others, which it has to see.
+
+    It strips a prefix or the country's code wherever what is left may be a number, and what may be one is
+    said by the general pattern, which is narrower than those of the types together.
+    """
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+    if metadata is None or metadata.general_desc is None:
+        return numbers
+    general, code = f"^(?:{metadata.general_desc.national_number_pattern})$", str(metadata.country_code)
+    prefix = f"^(?:{metadata.national_prefix_for_parsing or '$^'})"
+    at = numbers.is_not_null().arg_true()
+    national, written = numbers.gather(at).str.strip_prefix(f"+{code}"), texts.gather(at)
+    digits = written.str.replace_all("[^0-9]", "")
+    is_bare, has_code = digits == national, digits == code + national
+    is_home = ~written.str.contains("+", literal=True)
+    doubtful = ~national.str.contains(general)
+    doubtful |= national.str.contains(prefix) & national.str.replace(prefix, "").str.contains(general)
+    doubtful |= is_home & ~is_bare & digits.str.contains(general)
+    doubtful |= is_home & ~is_bare & ~has_code & (digits.str.replace(prefix, "") != national)
+    return numbers.scatter(at.filter(doubtful), None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.linking.scored_rows import Floats, Mask, Rows
 
@@ -94,10 +96,8 @@ def agglomerate(
     in rounds: average linkage is reducible, so that the order of merges does not matter (Murtagh, 1983).
     """
     labels, sizes = np.arange(n), np.ones(n, np.int64)
-    for one, other in zip(*together, strict=True):
-        pair = np.unique(labels[[one, other]])
-        if len(pair) == 2:
-            labels = _merge(labels, sizes, marks, pair[:1], pair[1:])
+    for kept, gone in _rounds_of(n, together):
+        labels = _merge(labels, sizes, marks, kept, gone)
     edges = edges.relabel(labels)
     while True:
         kept, gone = _reciprocal_neighbours(edges, sizes, marks, unseen_weight)
@@ -105,6 +105,19 @@ def agglomerate(
             return labels
         merged = _merge(np.arange(n), sizes, marks, kept, gone)
         labels, edges = merged[labels], edges.relabel(merged)
+
+
+def _rounds_of(n: int, together: tuple[Rows, Rows]) -> Iterator[tuple[Rows, Rows]]:
+    """Merges that make one cluster of each component of the pairs: in each round neighbours, two by two."""
+    graph = coo_matrix((np.ones(len(together[0]), np.int8), together), shape=(n, n))
+    groups = connected_components(graph, directed=False)[1]
+    order, sizes = np.argsort(groups, kind="stable"), np.bincount(groups)
+    place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # within the component, in order
+    step = 1
+    while step < sizes.max(initial=0):
+        at = np.flatnonzero(place % (2 * step) == step)
+        yield order[at - step], order[at]
+        step *= 2
 
 
 def _merge(labels: Rows, sizes: Rows, marks: Sequence[Marks], kept: Rows, gone: Rows) -> Rows:

@@ -310,6 +310,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "sources": _told_sources(linked.source),
         "notes": list(linked.source.readings.notes) if linked.source.readings else [],
         "warnings": _warnings(linked),
+        "linked_across": linked.linked.across,
         "n_records": linked.records.num_rows,
         "n_candidate_pairs": linked.pairs.table.num_rows,
         "n_links": linked.links.num_rows,

@@ -179,6 +179,9 @@ class _Search:
     n_free: int | None = None  # pairs still free; None while rules have to be worth their pairs
     crowded: list[Rows] = field(default_factory=list)  # rows of blocks that were left out
     ready: dict[str, Blocks] = field(default_factory=dict)  # blocks of the first rung, by rule
+    ran: set[tuple[frozenset[str], bool]] = field(
+        default_factory=set
+    )  # keys, and if partial records count
 
     def choose(self) -> RuleChoice | None:
         """The rules that the records themselves speak for; None where they are too few to tell."""
@@ -226,7 +229,8 @@ class _Search:
         elif rule.belongs_to_one:
             self._chain(rule.name, self._block(rungs[0], self._rows_of(rule)))
         else:
-            self._climb(rungs, self._rows_of(rule), self.ready.pop(rule.name, None))
+            ready = self.ready.pop(rule.name, None)
+            self._climb(rungs, self._rows_of(rule), rule.holds_identifier, ready)
 
     def _rows_of(self, rule: BlockingRule) -> Rows | None:
         """The rows that take part; None for all."""
@@ -244,23 +248,37 @@ class _Search:
         left, right = (np.concatenate(sides) for sides in zip(*parts, strict=True))
         self._note(name, blocks, (left, right), np.zeros_like(over))
 
-    def _climb(self, rungs: list[tuple[str, ...]], rows: Rows | None, ready: Blocks | None = None) -> None:
+    def _climb(
+        self,
+        rungs: list[tuple[str, ...]],
+        rows: Rows | None,
+        takes_partial: bool | None,
+        ready: Blocks | None = None,
+    ) -> None:
+        """The pairs of a rung, and of those behind it for its blocks over the cap.
+
+        `takes_partial` is None where the rows are only those that a rung before it left over.
+        """
         blocks = self._block(rungs[0], rows) if ready is None else ready
         budget, most = self._budget_of_rule(), self.params.max_block_size
         if blocks.n_pairs(most) > budget and len(rungs) > 1:
-            self._climb(rungs[1:], rows)
+            self._climb(rungs[1:], rows, takes_partial)
             return
-        over = blocks.sizes > blocks.cap_for(budget, most)
-        if len(rungs) == 1 and blocks.sizes[over].sum() > self.params.max_purged_share * blocks.sizes.sum():
+        over, is_last = blocks.sizes > blocks.cap_for(budget, most), len(rungs) == 1
+        run = None if takes_partial is None else (frozenset(rungs[0]), takes_partial)
+        if run in self.ran:
+            pass  # another rule has found its pairs, in whatever order it names the keys
+        elif is_last and blocks.sizes[over].sum() > self.params.max_purged_share * blocks.sizes.sum():
             self.skipped.append(("+".join(rungs[0]), "too many of its records are in blocks over the budget"))
             self.crowded.append(blocks.select(over).rows)
-            return
-        is_last = len(rungs) == 1
-        purged = over if is_last else np.zeros_like(over)
-        self.crowded.append(blocks.select(purged).rows)
-        self._note("+".join(rungs[0]), blocks, blocks.select(~over).pairs(), purged)
+        else:
+            if run is not None:
+                self.ran.add(run)
+            purged = over if is_last else np.zeros_like(over)
+            self.crowded.append(blocks.select(purged).rows)
+            self._note("+".join(rungs[0]), blocks, blocks.select(~over).pairs(), purged)
         if over.any() and not is_last:
-            self._climb(rungs[1:], np.unique(blocks.select(over).rows))
+            self._climb(rungs[1:], np.unique(blocks.select(over).rows), None)
 
     def _budget(self) -> int:
         """Pairs that the rules still to come may make together."""

@@ -105,7 +105,7 @@ def resolve_entities(
     copies = encode_sorted(ordered).copies
     labels, report = cluster_rows(ordered, identities, scored, params, decisions, copies)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
-    named = name_entities(ordered, labels, earlier, links_held)
+    named = name_entities(ordered, labels, earlier, links_held, decisions)
     members = tabulate_members(ordered, labels, named.ids, links_held)
     return ResolvedEntities(tabulate_entities(ordered, members), members, named.changes, report)
 

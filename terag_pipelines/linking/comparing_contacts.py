@@ -94,9 +94,9 @@ def _mailboxes(column: Column) -> tuple[Codes, npt.NDArray[np.bool_]]:
 def compare_addresses(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
     """The address as one piece of evidence: its parts go together in households and removals.
 
-    whole: street, house and area agree; most: two of them; area: only the area is known and agrees; part: one
-    of several agrees. The area is the postcode or, failing it, the locality. Without parts, the words of the
-    address.
+    whole: street, house and area agree; most: two of them; area: one part alone is known of both, mostly the
+    area, and agrees; part: one of several agrees. The area is the postcode or, failing it, the locality.
+    Without parts, the words of the address.
     """
     parts = [part for part in _address_parts(records, left, right) if part is not None]
     if not parts:

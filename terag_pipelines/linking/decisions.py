@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -105,18 +105,14 @@ def decide_pair(log: ReviewLog, decision: ReviewEntry) -> ReviewEntry:
 
     Raises: DecisionClashError where decisions that stand say otherwise; DecisionReusedError.
     """
-    standing = standing_decisions(log.entries())
-    clashes = find_clashes(_with_decision(standing, decision))
-    own = [clash for clash in clashes if decision.pair in (*clash.chain, (clash.left_id, clash.right_id))]
-    if own:
-        raise DecisionClashError(f"{own[0]}; undo one of them first")
-    return log.append(decision)
+    return log.append(decision, lambda entries: _refuse_clash(entries, decision))
 
 
 def undo_decision(log: ReviewLog, decision_id: str, by: str, at: datetime) -> ReviewEntry:
     """Takes a decision back: the one before it, if any, stands again. A second undo changes nothing.
 
-    Raises: NotFoundError where there is no such decision; DecisionError where it is an undo itself.
+    Raises: NotFoundError where there is no such decision; DecisionError where it is an undo itself;
+    DecisionClashError where decisions that stand contradict the one that would stand again.
     """
     _require_text("who decides", by, MAX_NAME_LENGTH)
     decision = log.find(decision_id)
@@ -125,7 +121,7 @@ def undo_decision(log: ReviewLog, decision_id: str, by: str, at: datetime) -> Re
     undo = ReviewEntry(
         f"{decision_id}-undo", decision.left_id, decision.right_id, None, by, at, undoes=decision_id
     )
-    return log.append(undo)
+    return log.append(undo, lambda entries: _refuse_clash(entries, undo))
 
 
 def standing_entry(log: ReviewLog, pair: Pair) -> ReviewEntry | None:
@@ -254,13 +250,13 @@ def _without_decided(labels: pa.Table, decisions: pa.Table) -> pa.Table:
     return kept.select(LABELS.schema.names).to_arrow().cast(LABELS.schema)
 
 
-def _with_decision(decisions: pa.Table, decision: ReviewEntry) -> pa.Table:
-    others = pc.or_(
-        pc.not_equal(decisions["left_id"], decision.left_id),
-        pc.not_equal(decisions["right_id"], decision.right_id),
-    )
-    own = standing_decisions(tabulate_entries([decision]))
-    return PAIR_DECISIONS.conform(pa.concat_tables([decisions.filter(others), own]))
+def _refuse_clash(entries: pa.Table, entry: ReviewEntry) -> None:
+    """Raises: DecisionClashError where what would stand on the entry's pair contradicts what else stands."""
+    last = replace(entry, position=entries.num_rows + 1)
+    standing = standing_decisions(pa.concat_tables([entries, tabulate_entries([last])]))
+    for clash in find_clashes(standing):
+        if entry.pair in (*clash.chain, (clash.left_id, clash.right_id)):
+            raise DecisionClashError(f"{clash}; undo one of them first")
 
 
 def _positions(

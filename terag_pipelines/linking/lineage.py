@@ -31,11 +31,15 @@ class NamedEntities:
 
 
 def name_entities(
-    ordered: pa.Table, labels: Rows, earlier: EarlierEntities | None, links: ScoredRows
+    ordered: pa.Table,
+    labels: Rows,
+    earlier: EarlierEntities | None,
+    links: ScoredRows,
+    decisions: pa.Table | None = None,
 ) -> NamedEntities:
     """Ids for the entities of sorted records, taken over from an earlier run where there was one.
 
-    `links` are those that tie the entities together now.
+    `links` and `decisions` (PAIR_DECISIONS) are those that made the entities what they are now.
     """
     if earlier is None:
         return NamedEntities(ids_of_entities(ordered, labels), ENTITY_CHANGES.empty())
@@ -45,7 +49,11 @@ def name_entities(
     )
     heirs = _find_heirs(members)
     ids = _fill_ids(ordered, labels, heirs, earlier.members["entity_id"].unique().to_pylist())
-    changes = _describe_changes(members, ids, _joining_links(ordered, labels, links))
+    frame = members.join(
+        pl.DataFrame({"entity": np.arange(len(ids)), "entity_id": ids}), on="entity", how="left"
+    )
+    decided = _decided_entities(frame, decisions)
+    changes = _describe_changes(frame, decided, _joining_links(ordered, labels, links))
     return NamedEntities(pa.array(ids, pa.string()), changes)
 
 
@@ -107,10 +115,22 @@ def _joining_links(ordered: pa.Table, labels: Rows, links: ScoredRows) -> pl.Dat
     return frame.filter(labels[links.left] == labels[links.right])
 
 
-def _describe_changes(members: pl.DataFrame, ids: list[str], links: pl.DataFrame) -> pa.Table:
+def _decided_entities(frame: pl.DataFrame, decisions: pa.Table | None) -> pl.Series:
+    """The entities, now and before, that a decision brought together or parted: it did not hold before."""
+    if decisions is None:
+        return pl.Series(dtype=pl.String)
+    pairs = pl.DataFrame(pl.from_arrow(decisions)).select("left_id", "right_id", "is_match")
+    known = frame.drop_nulls(["before", "entity_id"]).select("record_id", "before", "entity_id")
+    for side in ("left_id", "right_id"):
+        pairs = pairs.join(known, left_on=side, right_on="record_id", suffix="_of_right")
+    was_one, is_one = (pl.col(name) == pl.col(f"{name}_of_right") for name in ("before", "entity_id"))
+    pairs = pairs.filter((was_one != pl.col("is_match")) & (is_one == pl.col("is_match")))
+    ids = ("before", "entity_id", "before_of_right", "entity_id_of_right")
+    return pl.concat([pairs[name] for name in ids]).unique()
+
+
+def _describe_changes(frame: pl.DataFrame, decided: pl.Series, links: pl.DataFrame) -> pa.Table:
     """One row for each entity that was born, grew, shrank, took over others, fell apart or ended."""
-    named = pl.DataFrame({"entity": np.arange(len(ids)), "entity_id": ids})
-    frame = members.join(named, on="entity", how="left")
     now = (
         frame.drop_nulls("entity_id")
         .group_by("entity_id", "entity")
@@ -135,7 +155,7 @@ def _describe_changes(members: pl.DataFrame, ids: list[str], links: pl.DataFrame
         parts=pl.col("parts").fill_null([]).list.set_difference(pl.concat_list("entity_id")),
     )
     changed = changed.with_columns(change=_kind_of_change()).drop_nulls("change")
-    ties = _ties_between(members, links)
+    ties = _ties_between(frame, links)
     changed = changed.join(ties, on="entity", how="left").join(_events_of(frame), on="entity_id", how="left")
     return ENTITY_CHANGES.conform(
         changed.select(
@@ -145,7 +165,9 @@ def _describe_changes(members: pl.DataFrame, ids: list[str], links: pl.DataFrame
             into_ids=pl.col("parts").list.sort(),
             n_before=pl.col("n_before").cast(pl.Int64),
             n_after=pl.col("n_after").cast(pl.Int64),
-            cause=_cause(),
+            cause=pl.when(pl.col("entity_id").is_in(decided.implode()))
+            .then(pl.lit("decision"))
+            .otherwise(_cause()),
             left_id=pl.when(pl.col("change") == "merged").then("left_id"),
             right_id=pl.when(pl.col("change") == "merged").then("right_id"),
         ).to_arrow()
@@ -189,7 +211,7 @@ def _events_of(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cause() -> pl.Expr:
-    """What records did to gain or to lose; where they did nothing, what is known about others or decided."""
+    """What records did to gain or to lose; where they did nothing, what is known about others, or an undo."""
     is_part = (pl.col("change") == "born") & (pl.col("sources").list.len() > 0)
     loses = pl.col("change").is_in(["split", "shrank", "ended"]) | is_part
     event = pl.when(loses).then("last_event").otherwise("first_event")

@@ -146,7 +146,10 @@ ENTITY_CHANGES = TableSchema(
             ("into_ids", pa.list_(TEXT)),  # entities that have records which were here
             ("n_before", pa.int64()),  # records
             ("n_after", pa.int64()),
-            ("cause", TEXT),  # "new record", "corrected record", "removed record", "evidence or decision"
+            (
+                "cause",
+                TEXT,
+            ),  # "decision", "new", "corrected" or "removed record", else "evidence or decision"
             ("left_id", TEXT),  # of a merger: the strongest link between records that were apart before
             ("right_id", TEXT),
         ]

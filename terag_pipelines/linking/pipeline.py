@@ -101,7 +101,7 @@ class LinkedRecords:
 
     @cached_property
     def _named(self) -> NamedEntities:
-        return name_entities(self.coded, self.labels, self.earlier, self._links_held)
+        return name_entities(self.coded, self.labels, self.earlier, self._links_held, self.decisions)
 
     @cached_property
     def members(self) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,8 @@ from typing import Protocol
 import pyarrow as pa
 
 Pair = tuple[str, str]
+LogCheck = Callable[[pa.Table], None]
+"""Looks at a log of review and raises where an entry must not follow it."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,14 @@ class ReviewLog(Protocol):
     Every method may raise StoreUnavailableError (no answer in time; safe to repeat) or StoreError.
     """
 
-    def append(self, entry: ReviewEntry) -> ReviewEntry:
+    def append(self, entry: ReviewEntry, check: LogCheck | None = None) -> ReviewEntry:
         """Adds an entry after the pair's last one and gives it with its position.
 
         Safe to repeat: an entry whose id is known already is given as it is stored. Of several that are
-        written at once each gets a position of its own.
+        written at once each gets a position of its own. `check` sees the log (REVIEW_ENTRIES) that the entry
+        follows, all of it: no other entry comes in between. It is called again where one did.
 
-        Raises: DecisionReusedError where the id is that of another decision.
+        Raises: DecisionReusedError where the id is that of another decision; what `check` raises.
         """
         ...
 

@@ -15,8 +15,9 @@ import pytest
 from assets import calibration, checks, ingestion, linking, reviews
 from resources import bindings
 from resources.bindings import LakeIOManager, LakeResource, ReviewResource, SourceResource
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.decisions import decide_pair, undo_decision, write_decision
-from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_QUEUE
+from terag_pipelines.linking.model import ENTITY_CHANGES, ENTITY_MEMBERS, PAIR_DECISIONS, REVIEW_QUEUE
 from tests.unit.linking.memory_reviews import MemoryReviews
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -115,6 +116,33 @@ def test_a_decision_makes_a_new_batch_and_leaves_the_one_that_is_read_alone(
     undo_decision(_InMemory.log, "1", "Anna", NOON)
     run(source, lake)
     assert (source.batch_shelf(), shelf_of(source, lake)) == (old_shelf, old)
+
+
+def serve(source: SourceResource, lake: LakeResource) -> None:
+    """Notes the batch as its promotion does."""
+    tables = (lake.open().read(source.batch_shelf(), schema) for schema in (ENTITY_RECORDS, ENTITY_MEMBERS))
+    source.registry().note(source.settled_digest(), *tables)
+
+
+def test_what_was_decided_alone_is_a_change_of_entities(source: SourceResource, lake: LakeResource) -> None:
+    run(source, lake)
+    serve(source, lake)
+    before = lake.open().read(source.batch_shelf(), ENTITY_MEMBERS)
+    decide_pair(_InMemory.log, write_decision("1", ("people:0", "people:1"), True, "Anna", NOON))
+    for _ in range(2):  # repeated, it is the same batch
+        run(source, lake)
+        changes = lake.open().read(source.batch_shelf(), ENTITY_CHANGES).to_pylist()
+        assert {row["change"]: row["cause"] for row in changes} == {
+            "merged": "decision",
+            "taken over": "decision",
+        }
+        serve(source, lake)
+    undo_decision(_InMemory.log, "1", "Anna", NOON)
+    run(source, lake)
+    assert lake.open().read(source.batch_shelf(), ENTITY_MEMBERS).equals(before)
+    [split] = [r for r in lake.open().read(source.batch_shelf(), ENTITY_CHANGES).to_pylist()
+               if r["change"] == "split"]  # fmt: skip
+    assert split["cause"] == "evidence or decision"
 
 
 def test_the_same_decisions_are_the_same_content(source: SourceResource, lake: LakeResource) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pymongo
 import pytest
+from click.testing import CliRunner
 from pydantic import SecretStr
 
 from resources.doctor import examine
@@ -28,6 +29,7 @@ from resources.processes import choose_port, wait_for_end
 from resources.settings import Settings, load_settings
 from resources.store_state import GUARD, MONGO, NEO4J, TRAINING, StoreFolder, find_own_processes
 from resources.stores import SERVING, StoreAddresses, connect_documents, connect_graph
+from terag_pipelines.cli.main import main
 from terag_pipelines.errors import ConfigurationError, EmbeddedStoreError, StoreUnavailableError
 from tests.conftest import RunningPair
 
@@ -445,3 +447,19 @@ def test_the_doctor_names_servers_that_do_not_answer(tmp_path: Path) -> None:
     assert findings["Neo4j"].remedy
     assert "very-secret" not in repr(findings)
     assert not {"Java", "mongod"} & set(findings)
+
+
+@pytest.mark.parametrize("command", [["keys", "list", "--json"], ["review", "history", "--json"]])
+def test_a_command_that_needs_documents_alone_starts_no_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path / "home"))
+    settings = load_settings()
+    try:
+        told = CliRunner().invoke(main, command, catch_exceptions=False)
+        assert told.exit_code == 0, told.output
+        assert len(pids_of(settings)[MONGO]) == 1
+        assert pids_of(settings)[NEO4J] == []
+        assert not list((tmp_path / "home" / "stores").glob("neo4j*"))
+    finally:
+        EmbeddedStores(settings).stop()

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pymongo
@@ -18,9 +19,15 @@ from pymongo.database import Database
 
 from resources.mongo_reviews import MongoReviews
 from resources.stores import connect_documents
-from terag_pipelines.errors import DecisionReusedError, NotFoundError, StoreUnavailableError
+from terag_pipelines.errors import (
+    DecisionClashError,
+    DecisionReusedError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from terag_pipelines.linking.decisions import (
     decide_pair,
+    find_clashes,
     read_entry,
     standing_decisions,
     undo_decision,
@@ -119,6 +126,51 @@ def test_of_those_who_decide_at_once_nobody_is_lost(documents: Database[Document
     assert logs[0].entries()["position"].to_pylist() == list(range(1, 61))
 
 
+def test_an_undo_that_would_bring_back_a_contradiction_is_refused(log: ReviewLog) -> None:
+    decide_pair(log, decision("1"))
+    decide_pair(log, decision("2", is_match=False))
+    decide_pair(log, decision("3", right="crm:3"))
+    decide_pair(log, write_decision("4", ("crm:2", "crm:3"), False, "Anna", NOON))
+    with pytest.raises(DecisionClashError, match="undo one of them first"):
+        undo_decision(log, "2", "Anna", NOON)
+    undo_decision(log, "4", "Anna", NOON)
+    undo_decision(log, "2", "Anna", NOON)
+    assert find_clashes(standing_decisions(log.entries())) == ()
+
+
+@pytest.mark.stores
+def test_people_who_decide_at_once_leave_no_contradiction(documents: Database[Document]) -> None:
+    """Two pairs the same and the third different, each by another person at the same moment, many times."""
+    logs = [MongoReviews(documents) for _ in range(3)]
+    barrier, n_refused = Barrier(3), 0
+
+    def decide(nth: int, side: int) -> bool:
+        ends = [("a", "b"), ("b", "c"), ("a", "c")][side]
+        pair = tuple(f"{end}:{nth}" for end in ends)
+        entry = write_decision(f"{nth}-{side}", pair, side < 2, f"person {side}", NOON)
+        barrier.wait()
+        try:
+            decide_pair(logs[side], entry)
+        except DecisionClashError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        for nth in range(25):
+            n_refused += [*pool.map(decide, [nth] * 3, range(3))].count(False)
+    assert find_clashes(standing_decisions(logs[0].entries())) == ()
+    assert (n_refused, logs[0].entries().num_rows) == (25, 50)
+
+
+@pytest.mark.stores
+def test_a_log_of_entries_without_a_place_goes_on(documents: Database[Document]) -> None:
+    MongoReviews(documents).append(decision("1"))
+    documents["review_entries"].update_many({}, {"$unset": {"place": ""}})
+    for number in ("2", "3"):
+        decide_pair(MongoReviews(documents), decision(number))
+    assert MongoReviews(documents).entries()["position"].to_pylist() == [1, 2, 3]
+
+
 @pytest.mark.stores
 def test_one_entry_sent_by_many_at_once_is_stored_once(documents: Database[Document]) -> None:
     logs = [MongoReviews(documents) for _ in range(4)]
@@ -143,7 +195,7 @@ def test_only_record_ids_and_who_decided_are_kept(documents: Database[Document])
     MongoReviews(documents).append(decision("1"))
     [kept] = documents["review_entries"].find()
     assert set(kept) == {
-        "_id", "pair", "position", "is_match", "undoes", "decided_by", "decided_at_us", "note"
+        "_id", "pair", "position", "place", "is_match", "undoes", "decided_by", "decided_at_us", "note"
     }  # fmt: skip
     assert kept["pair"] == {"left_id": "crm:2", "right_id": "people:1"}
 

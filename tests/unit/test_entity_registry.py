@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+from resources import parquet_lake
 from resources.entity_registry import EntityRegistry
 from resources.parquet_lake import ParquetLake
 from terag_pipelines.linking.clusters import resolve_entities
@@ -65,3 +70,45 @@ def test_sources_do_not_take_over_from_each_other(tmp_path: Path) -> None:
     other = EntityRegistry(lake, "telecom")
     other.begin("two")
     assert other.earlier() is None
+
+
+class Killed(BaseException):
+    """Ends a writer in the middle, as a kill does."""
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_killed_writer_leaves_the_old_entities_or_the_new_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Ends the writer before the nth time that something is forced to disk; the last is not reached."""
+    registry = EntityRegistry(ParquetLake(tmp_path), "bank")
+    first, second = serve(registry, "one", [ANNA, ANNA]), make_records([ANNA, ANNA, ANNA])
+    after = link_records(second).members
+    n_left = step
+
+    def fsync(descriptor: int, force: object = os.fsync) -> None:
+        nonlocal n_left
+        n_left -= 1
+        if n_left == 0:
+            raise Killed
+        force(descriptor)  # type: ignore[operator]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet_lake.os, "fsync", fsync)
+        with suppress(Killed):
+            registry.note("two", second, after)
+    registry.begin("three")
+    earlier = registry.earlier()
+    assert earlier is not None
+    found = earlier.members["entity_id"].to_pylist()
+    assert found in (first, after["entity_id"].to_pylist())
+    assert earlier.records.num_rows == earlier.members.num_rows == len(found)
+    serve(registry, "four", [ANNA, ANNA, ANNA])
+    assert len(list(tmp_path.glob("entities-*/"))) <= 3
+
+
+def test_entities_that_nobody_reads_any_more_are_removed(tmp_path: Path) -> None:
+    registry = EntityRegistry(ParquetLake(tmp_path), "bank")
+    for number in range(6):
+        serve(registry, f"content {number}", [ANNA] * (number + 1))
+    assert len(list(tmp_path.glob("entities-*/"))) == 2

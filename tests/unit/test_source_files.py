@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from resources.loose_files import read_loose_file
 from resources.source_files import SourceFolder
 from resources.source_streams import ReadLimits
 from terag_pipelines.entities.ingestion import TABLES
@@ -493,3 +494,31 @@ def test_mutated_files_are_read_or_refused(tmp_path, n_files):
     )
     assert n_files * 0.2 < n_read < n_files * 0.9
     assert parse_manifest((specs["csv"][0] / "source.yaml").read_text(), "source.yaml") == specs["csv"][1]
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"client.name": "A", "id[0]": "1"}, {"client.name": "A", "id[0]": "1"}),
+        ({"a.b": "key", "a": {"b": "path"}}, {r"a\.b": ["key"], "a.b": ["path"]}),
+        ({"home": {"post.code": "05"}}, {r"home.post\.code": ["05"]}),
+        ({"home": {"x[]": ["1", "2"]}}, {r"home.x\[\][]": ["1", "2"]}),
+        ({"a\\": {"b": "1"}, "a\\.b": "2"}, {"a\\\\.b": ["1"], "a\\.b": "2"}),
+        ({"": "1", "n": {"": "2"}}, {"": "1", "n.": ["2"]}),
+        ({"phones": ["1", ["2"]]}, {"phones[]": ["1", "2"]}),
+    ],
+)  # fmt: skip
+def test_loose_json_is_read_whatever_its_keys_hold(tmp_path, row, found):
+    file = tmp_path / "p.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    [read] = read_loose_file(file).table.to_pylist()
+    assert read == found
+
+
+def test_loose_json_that_is_nested_deeply_is_read_as_its_text(tmp_path):
+    row = {"deep": "x"}
+    for key in "hgfedcba":
+        row = {key: row}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row) + "\n")
+    read = read_loose_file(tmp_path / "p.jsonl").table
+    assert read.to_pydict() == {"a.b.c.d.e.f.g.h": [['{"deep": "x"}']]}

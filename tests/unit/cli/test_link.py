@@ -217,6 +217,18 @@ def test_the_whole_source_again_ends_what_is_gone(clients: Path, tmp_path: Path)
     assert [(row["change"], row["cause"]) for row in changes] == [("ended", "removed record")] * 2
 
 
+def test_decisions_alone_are_told_as_the_cause_of_changes(clients: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert link(clients, "--out", first).exit_code == 0
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("left,right\n3,4\n")
+    told = link(clients, "--previous", first, "--must-link", pairs, "--out", second, "--json")
+    assert json.loads(told.stdout)["changes"] == [
+        {"change": "merged", "cause": "decision", "n": 1},
+        {"change": "taken over", "cause": "decision", "n": 1},
+    ]
+
+
 def test_partial_needs_something_to_go_onto(
     clients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
+import phonenumbers
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -376,6 +377,25 @@ def test_phone_numbers_as_a_column_are_those_read_one_by_one(country: str) -> No
         *(phone_number(text, country) for text in written),
         (None, False),
     ]
+
+
+@pytest.mark.parametrize("country", ["DE", "AT", "BY", "KZ", "RU", "BR", "HU"])
+def test_numbers_near_a_real_one_are_read_as_the_library_reads_them(country: str) -> None:
+    """Numbers that begin as real ones do, behind what people write in front; lengths by chance."""
+    rng, code = np.random.default_rng(12), str(phonenumbers.country_code_for_region(country))
+    examples = [phonenumbers.example_number_for_type(country, kind) for kind in range(11)]
+    real = [str(number.national_number) for number in examples if number]
+    written = []
+    for _ in range(2_000):
+        kept = str(rng.choice(real))[: rng.integers(9)]
+        rest = "".join(map(str, rng.integers(0, 10, rng.integers(2, 11))))
+        front = str(rng.choice(["", "0", "8", code, f"+{code}", f"+{code}0", f"+{code}8"]))
+        written.append(front + kept + str(rng.choice(["", " "])) + rest)
+    numbers, valid = phone_numbers(pa.array(written), country)
+    found = zip(numbers.to_pylist(), valid.tolist(), strict=True)
+    assert {
+        text: one for text, one in zip(written, found, strict=True) if one != phone_number(text, country)
+    } == {}
 
 
 def test_emails_as_a_column_are_those_read_one_by_one() -> None:

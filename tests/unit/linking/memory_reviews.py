@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from terag_pipelines.errors import DecisionReusedError, NotFoundError
 from terag_pipelines.linking.decisions import tabulate_entries
-from terag_pipelines.linking.ports import Pair, ReviewEntry
+from terag_pipelines.linking.ports import LogCheck, Pair, ReviewEntry
 
 
 class MemoryReviews:
@@ -20,12 +20,14 @@ class MemoryReviews:
         self._entries: dict[str, ReviewEntry] = {}
         self._lock = Lock()
 
-    def append(self, entry: ReviewEntry) -> ReviewEntry:
+    def append(self, entry: ReviewEntry, check: LogCheck | None = None) -> ReviewEntry:
         with self._lock:
             if known := self._entries.get(entry.decision_id):
                 if entry.undoes is None and not entry.says_the_same(known):
                     raise DecisionReusedError("another decision has this id")
                 return known
+            if check is not None:
+                check(self.entries())
             position = 1 + sum(one.pair == entry.pair for one in self._entries.values())
             self._entries[entry.decision_id] = replace(entry, position=position)
             return self._entries[entry.decision_id]

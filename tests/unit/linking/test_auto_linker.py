@@ -84,6 +84,10 @@ def test_the_order_of_sources_changes_nothing() -> None:
     one, other = people()[::2], people()[1::2]
     assert groups(AutoLinker().link(one, other)) == groups(AutoLinker().link(other, one)) == plain_groups()
     there, back = AutoLinker().link_two(one, other), AutoLinker().link_two(other, one)
+    assert (there.summary()["linked_across"], AutoLinker().link(one).summary()["linked_across"]) == (
+        "left",
+        None,
+    )
     assert groups(there) == groups(back)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terag_pipelines.errors import LinkingError
+from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
 from terag_pipelines.linking.clusters import ResolvedEntities, resolve_entities
 from terag_pipelines.linking.entity_tables import name_entity
 from terag_pipelines.linking.model import LINKS, PAIR_SCORES
@@ -144,3 +145,50 @@ def test_constraints_always_hold_and_the_order_of_input_never_matters(
     again = resolve_entities(turned, make_links(*links[::-1]), make_scores(*pairs[::-1]))
     assert again.members.equals(resolved.members)
     assert again.entities.equals(resolved.entities)
+
+
+class CountingMarks(Marks):
+    """Counts how often clusters are merged."""
+
+    n_merges = 0
+
+    def merge(self, kept: Any, gone: Any) -> None:
+        self.n_merges += 1
+        assert not len({*kept.tolist()} & {*gone.tolist()})
+        super().merge(kept, gone)
+
+
+NO_EDGES = Edges(*np.zeros((4, 0), np.int64), *np.zeros((2, 0), bool))  # type: ignore[arg-type]
+Tied = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=30)
+
+
+@given(Tied, st.lists(st.integers(-1, 3), min_size=20, max_size=20))
+def test_members_decided_to_be_one_are_one_and_hold_all_identities(
+    tied: list[tuple[int, int]], codes: list[int]
+) -> None:
+    marks = CountingMarks(np.array(codes))
+    one, other = (np.array([pair[side] for pair in tied], np.int64) for side in (0, 1))
+    labels = agglomerate(20, NO_EDGES, [marks], (one, other), -3.0)
+    expected = list(range(20))
+    for a, b in tied:
+        low, high = sorted((expected[a], expected[b]))
+        expected = [low if label == high else label for label in expected]
+    assert labels.tolist() == expected
+    held = {label: {codes[i] for i in range(20) if expected[i] == label} - {-1} for label in expected}
+    firsts = np.array(sorted(held))
+    for at in firsts.tolist():
+        differ = [bool(held[at] and held[to] and not held[at] & held[to]) for to in firsts.tolist()]
+        assert marks.conflict(np.full(len(firsts), at), firsts).tolist() == differ
+
+
+def test_very_many_decisions_are_merged_in_few_rounds() -> None:
+    n = 20_000
+    marks = CountingMarks(np.arange(2 * n))  # everybody has a number of their own
+    chain, others = np.arange(n - 1), n + np.arange(n)
+    apart = Edges(
+        np.arange(n), others, np.zeros(n), np.zeros(n, np.int64), np.zeros(n, bool), np.ones(n, bool)
+    )
+    labels = agglomerate(2 * n, apart, [marks], (chain, chain + 1), -3.0)
+    assert not labels[:n].any()
+    assert labels[n:].tolist() == others.tolist()
+    assert marks.n_merges <= 15

@@ -209,6 +209,7 @@ HOME = {"street": "satpaev", "house": "12 5", "postcode": "050000", "locality": 
         ({"street": "dostyk", "house": "9"}, "part"),
         ({"street": "dostyk", "house": "9", "postcode": "160000"}, "different"),
         ({"street": None, "house": None}, "area"),
+        ({"house": None, "postcode": None, "locality": None}, "area"),
     ],
 )
 def test_an_address_is_one_piece_of_evidence(other: dict[str, str | None], level: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terag_pipelines.linking.known_pairs import EarlierRun
+from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.linking.pipeline import LinkedRecords, link_records
 from tests.unit.linking.records import make_population, make_records
 
@@ -166,3 +167,34 @@ def test_an_id_that_ends_is_not_given_to_a_stranger_at_once() -> None:
     assert ids_of(second)["r:m"] == old
     assert old not in ids_of(third).values()
     assert (changes_of(third)[old]["change"], changes_of(third)[old]["n_after"]) == ("taken over", 0)
+
+
+def _decided(*pairs: tuple[int, int, bool]) -> pa.Table:
+    columns = [[f"r:{pair[side]:06}" for pair in pairs] for side in (0, 1)]
+    is_match = [same for _, _, same in pairs]
+    return PAIR_DECISIONS.from_columns(left_id=columns[0], right_id=columns[1], is_match=is_match)
+
+
+def test_what_a_decision_alone_merged_or_split_is_caused_by_it() -> None:
+    records = make_records([ANNA, ANNA, BORIS, BORIS])
+    first = link_records(records)
+    decisions = _decided((0, 1, False), (1, 2, True), (2, 3, True))  # the last held before
+    after = link_records(records, earlier=run_of(first), decisions=decisions)
+    anna, boris = ids_of(first)["r:000000"], ids_of(first)["r:000002"]
+    changes = changes_of(after)
+    assert {(row["change"], row["cause"]) for row in changes.values()} == {
+        ("split", "decision"),
+        ("merged", "decision"),
+    }
+    assert (changes[anna]["change"], changes[anna]["into_ids"]) == ("split", [boris])
+    undone = link_records(records, earlier=run_of(after))
+    assert {row["cause"] for row in undone.changes.to_pylist()} == {"evidence or decision"}
+    assert groups(undone) == groups(first)
+
+
+def test_a_decision_that_held_before_is_no_cause() -> None:
+    decisions = _decided((0, 1, True))
+    first = link_records(make_records([ANNA, BORIS]), decisions=decisions)
+    grown = make_records([ANNA, BORIS, ANNA])
+    (row,) = link_records(grown, earlier=run_of(first), decisions=decisions).changes.to_pylist()
+    assert (row["change"], row["cause"]) == ("grew", "new record")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from terag_pipelines.errors import LinkingError
@@ -95,3 +96,21 @@ def test_sampled_blocks_are_whole() -> None:
     sampled = {int(codes[rows[0], 0]): len(rows) for rows in np.split(some.rows, some.starts[1:])}
     assert 0 < len(sampled) < len(sizes)
     assert all(sizes[code] == size for code, size in sampled.items())
+
+
+def test_a_rule_that_was_chosen_does_not_run_again_as_a_rule_of_thumb() -> None:
+    records, _ = make_population(1_000, seed=0)
+    at = records.schema.get_field_index("phones")
+    phones = pa.nulls(records.num_rows, records.schema.field(at).type)
+    report = find_candidate_pairs(records.set_column(at, "phones", phones)).report
+    assert report.choice is not None
+    applied = [frozenset(rung.rule.split("+")) for rung in report.rungs]
+    assert frozenset({"birth_date"}) in applied
+    assert len(applied) == len(set(applied))
+
+
+def test_pinned_rules_of_the_same_keys_are_one() -> None:
+    records, _ = make_population(200, seed=0)
+    one, other = parse_rule("phone+birth_date"), parse_rule("birth_date+phone", "birth_date+phone+postcode")
+    report = find_candidate_pairs(records, BlockingParams(rules=(one, other))).report
+    assert [rung.rule for rung in report.rungs] == ["phone+birth_date"]
