@@ -16,6 +16,7 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
         "family": "one family",
         "nameless": "no name",
         "names_alone": "names alone",
+        "namesakes": "namesakes",
         "organisation_name": "organisation",
     }
 )
@@ -104,6 +105,7 @@ JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
         "family": "relatives share surname, address and contacts",
         "nameless": "all who live at an address share it",
         "names_alone": "they agree in part, and nothing else is known",
+        "namesakes": "several of this name live at this address, and no birth date tells which",
     }
 )
 """What fields tell together, by the parts of adjustments.JOINT."""
