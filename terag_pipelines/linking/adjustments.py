@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import Compared, rank
+from terag_pipelines.linking.namesakes import are_between_namesakes
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-JOINT = ("names", "family", "nameless", "names_alone", "one_word")
+JOINT = ("names", "family", "nameless", "names_alone", "one_word", "namesakes")
 PERSON_NAMES = ("given_name", "family_name", "full_name")
 NAME_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -44,10 +45,11 @@ class AdjustmentParams:
     `other_name_weight` (bits) goes to pairs whose given and family names both differ: two slips are not
     independent, and borrowed documents or a shared telephone must not make one person of two.
 
-    `family_weight` goes to pairs of one family name whom the generation or two well known given names tell
-    apart, and once more for each of address, telephone and e-mail that they share: relatives have these in
-    common. `nameless_weight` goes to pairs at one address of which one record has no name, with no birth date
-    or document that agrees; `names_alone_weight` to pairs of which nothing but names is known, and these
+    `family_weight` goes to pairs of one family name whom the generation, two well known given names, or an
+    initial and the birth date tell apart, and once more for each of address, telephone and e-mail that they
+    share: relatives have these in common. `nameless_weight` goes to pairs at one address of which one record
+    has no name, with no birth date or document that agrees, and to a record without a birth date that fits
+    two namesakes at its address; `names_alone_weight` to pairs of which nothing but names is known, and these
     agree in part only; `one_word_weight` to pairs of which nothing but a name of one word is known.
     """
 
@@ -89,6 +91,8 @@ def adjustment_parts(
             agree = compared[field] == 1
             parts[field] = _crowd_penalty(records, name, left, right, agree, params)
     joint = _joint_parts(compared, params)
+    between = are_between_namesakes(records, left, right, compared)
+    joint["namesakes"] = np.where(between, params.nameless_weight, 0.0)
     if not any(name in records.columns for name in NAMED_BY):
         return parts | joint | {"nameless": np.zeros(1)}
     names_alone = np.flatnonzero(~_is_any_known(compared, _beside_names(compared)) & np.ones(len(left), bool))
@@ -125,6 +129,8 @@ def _are_other_names(compared: Compared) -> Mask:
 
 def _are_relatives(compared: Compared) -> Mask:
     told_apart = _at_levels(compared, "generation", "different") | _at_levels(compared, "given_name", "other")
+    initial = _at_levels(compared, "given_name", "initial")
+    told_apart = told_apart | (initial & _at_levels(compared, "birth_date", "different"))
     return _at_levels(compared, "family_name", "exact", "close") & told_apart
 
 

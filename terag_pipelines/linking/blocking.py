@@ -179,9 +179,7 @@ class _Search:
     n_free: int | None = None  # pairs still free; None while rules have to be worth their pairs
     crowded: list[Rows] = field(default_factory=list)  # rows of blocks that were left out
     ready: dict[str, Blocks] = field(default_factory=dict)  # blocks of the first rung, by rule
-    ran: set[tuple[frozenset[str], bool]] = field(
-        default_factory=set
-    )  # keys, and if partial records count
+    ran: set[tuple[frozenset[str], bool]] = field(default_factory=set)  # keys, and if partial records count
 
     def choose(self) -> RuleChoice | None:
         """The rules that the records themselves speak for; None where they are too few to tell."""

@@ -2,7 +2,8 @@
 
 Fellegi and Sunter (1969), "A theory for record linkage"; Winkler (1988) for EM over patterns. Two classes of
 candidate pairs, matches and non-matches; fields independent within a class; missing fields neutral. Only the
-counts of distinct patterns are needed, and counts of partitions add up.
+counts of distinct patterns are needed, and counts of partitions add up. EM starts from the pairs that
+deterministic rules take for matches, where there are enough, and never takes for a match what is none.
 
 u is that of candidate pairs which do not match, not of random pairs: households and namesakes are what a
 candidate is mistaken for, and u of random pairs, measured beside it on four data sets, trusted them too much.
@@ -11,13 +12,14 @@ candidate is mistaken for, and u of random pairs, measured beside it on four dat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels
 from terag_pipelines.linking.patterns import PatternCounts
+from terag_pipelines.linking.seeds import Seeds, find_seeds
 
 Floats = npt.NDArray[np.float64]
 FEWEST_FIELDS = 3
@@ -29,12 +31,14 @@ class EvidenceParams:
     """How EM is run and when its answer is not trusted.
 
     `prior_strength`: the defaults count as this many pairs in each field and class. With fewer expected
-    matches or non-matches than `min_expected_pairs` the defaults are used unchanged.
+    matches or non-matches than `min_expected_pairs` the defaults are used unchanged. From `min_seeds` pairs
+    that are matches by deterministic rules EM starts with them, else with the defaults.
     """
 
     prior_strength: float = 25.0
     default_match_share: float = 0.15
     min_expected_pairs: float = 250.0
+    min_seeds: float = 50.0
     max_iterations: int = 200
     tolerance: float = 1e-6
     least_probability: float = 1e-6
@@ -42,7 +46,11 @@ class EvidenceParams:
 
 @dataclass(frozen=True)
 class EvidenceDiagnostics:
-    """How the fit went. `fallback` says why the defaults were used, "" where EM was."""
+    """How the fit went. `fallback` says why the defaults were used, "" where EM was.
+
+    `start` is where EM began: "seeds", pairs that are matches by deterministic rules, or "defaults". Of the
+    `n_pairs`, random ones among them, rules took `n_seeds` for matches and `n_never_matches` for none.
+    """
 
     party_type: str
     n_pairs: int
@@ -53,6 +61,9 @@ class EvidenceDiagnostics:
     expected_matches: float
     levels_never_seen: tuple[str, ...]
     fallback: str
+    start: str
+    n_seeds: float
+    n_never_matches: float
 
 
 @dataclass(frozen=True)
@@ -89,16 +100,18 @@ class FittedEvidence:
 
 
 def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams) -> FittedEvidence:
-    """m, u and the share of matches, by EM from the default weights, with the defaults as a weak prior.
+    """m, u and the share of matches, by EM from seeds, with the defaults as a weak prior.
 
     Where there are too few fields, too few matches or non-matches are expected, or matches do not agree more
     than non-matches do, EM has not identified the classes: the defaults are returned and the diagnostics say
     why.
     """
-    start = _Estimate.of_defaults(counts.fields, params.default_match_share)
-    estimate, n_iterations, converged = _iterate(start, counts, params)
-    reason = _doubt(estimate, counts, params)
-    return _finish(party_type, start if reason else estimate, counts, (n_iterations, converged, reason))
+    defaults = _Estimate.of_defaults(counts.fields, params.default_match_share)
+    seeds = find_seeds(counts)
+    run = _iterate(_start(defaults, counts, seeds, params), defaults, counts, seeds, params)
+    if reason := _doubt(run.estimate, counts, params):
+        run = replace(run, estimate=defaults)
+    return _finish(party_type, run, reason, counts, seeds)
 
 
 @dataclass(frozen=True)
@@ -125,17 +138,50 @@ def _normalised(values: Floats) -> Floats:
     return np.asarray(values / values.sum())
 
 
-def _iterate(start: _Estimate, counts: PatternCounts, params: EvidenceParams) -> tuple[_Estimate, int, bool]:
-    estimate = start
-    posteriors = estimate.posteriors(counts.patterns)
+@dataclass(frozen=True)
+class _Run:
+    """Where EM got to, from where, and how."""
+
+    estimate: _Estimate
+    start: str
+    n_iterations: int
+    converged: bool
+
+
+def _start(
+    defaults: _Estimate, counts: PatternCounts, seeds: Seeds, params: EvidenceParams
+) -> _Estimate | None:
+    """m as seeds have it, each field's by rules without it; u as all other pairs. None for too few seeds."""
+    is_seed = seeds.matches
+    n_seeds = float(counts.counts[is_seed].sum())
+    if n_seeds < params.min_seeds or n_seeds == counts.n_pairs:
+        return None
+    others = _maximise(is_seed.astype(np.float64), counts, defaults, params)
+    m = tuple(
+        _shares(counts.patterns[:, i], counts.counts * seeds.without(field), m0, params)
+        for i, (field, m0) in enumerate(zip(counts.fields, defaults.m, strict=True))
+    )
+    return replace(others, m=m)
+
+
+def _iterate(
+    start: _Estimate | None,
+    prior: _Estimate,
+    counts: PatternCounts,
+    seeds: Seeds,
+    params: EvidenceParams,
+) -> _Run:
+    estimate, name = (prior, "defaults") if start is None else (start, "seeds")
+    may_match = ~seeds.others
+    posteriors = estimate.posteriors(counts.patterns) * may_match
     for iteration in range(1, params.max_iterations + 1):
-        estimate = _maximise(posteriors, counts, start, params)
-        updated = estimate.posteriors(counts.patterns)
+        estimate = _maximise(posteriors, counts, prior, params)
+        updated = estimate.posteriors(counts.patterns) * may_match
         moved = float(np.abs(updated - posteriors).max(initial=0))
         posteriors = updated
         if moved < params.tolerance:
-            return estimate, iteration, True
-    return estimate, params.max_iterations, False
+            return _Run(estimate, name, iteration, True)
+    return _Run(estimate, name, params.max_iterations, False)
 
 
 def _maximise(
@@ -164,9 +210,8 @@ def _doubt(estimate: _Estimate, counts: PatternCounts, params: EvidenceParams) -
     return "" if np.mean(leads) > 0.5 else "the classes found are not matches and non-matches"
 
 
-def _finish(
-    party_type: str, estimate: _Estimate, counts: PatternCounts, run: tuple[int, bool, str]
-) -> FittedEvidence:
+def _finish(party_type: str, run: _Run, reason: str, counts: PatternCounts, seeds: Seeds) -> FittedEvidence:
+    estimate = run.estimate
     seen = tuple(
         np.bincount(counts.patterns[:, i], counts.counts, minlength=len(m) + 1)[1:].astype(np.float64)
         for i, m in enumerate(estimate.m)
@@ -181,12 +226,15 @@ def _finish(
         party_type=party_type,
         n_pairs=int(counts.n_pairs),
         n_patterns=len(counts.counts),
-        n_iterations=run[0],
-        converged=run[1],
+        n_iterations=run.n_iterations,
+        converged=run.converged,
         match_share=estimate.share,
         expected_matches=float(counts.counts @ estimate.posteriors(counts.patterns)),
         levels_never_seen=never,
-        fallback=run[2],
+        fallback=reason,
+        start=run.start,
+        n_seeds=float(counts.counts[seeds.matches].sum()),
+        n_never_matches=float(counts.counts[seeds.others].sum()),
     )
     return FittedEvidence(
         party_type, counts.fields, estimate.m, estimate.u, estimate.share, seen, diagnostics

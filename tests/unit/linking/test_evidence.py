@@ -7,9 +7,10 @@ import pytest
 
 from terag_pipelines.linking.encoding import encode_records
 from terag_pipelines.linking.evidence import EvidenceParams, fit_evidence
-from terag_pipelines.linking.levels import FIELD_BY_NAME
+from terag_pipelines.linking.levels import FIELD_BY_NAME, rank
 from terag_pipelines.linking.patterns import PatternCounts, count_patterns, merge_counts, pattern_keys
 from terag_pipelines.linking.scoring import ScoringParams, count_random_pairs
+from terag_pipelines.linking.seeds import find_seeds
 from tests.unit.linking.records import make_population
 
 FIELDS = ("given_name", "family_name", "birth_date", "phone", "email")
@@ -87,6 +88,65 @@ def test_classes_that_are_not_matches_are_not_believed() -> None:
     assert fit_evidence("person", count(constant), EvidenceParams()).diagnostics.fallback
     fitted = fit_evidence("person", count(upside_down), EvidenceParams())
     assert fitted.level_weights("phone")[1] > 0
+
+
+HOUSEHOLD_FIELDS = ("given_name", "family_name", "birth_date", "phone", "email", "address")
+
+
+def draw_households(n: int, seed: int) -> tuple[PatternCounts, np.ndarray]:
+    """Patterns of n pairs, one in fifty a match, three in fifty of one household; and which are matches."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(3, n, p=[0.02, 0.06, 0.92])  # matches, households, strangers
+    agree = {  # the share of pairs at the first level, by kind; the others are at the last
+        "given_name": (0.85, 0.02, 0.02),
+        "family_name": (0.9, 0.98, 0.3),
+        "birth_date": (0.9, 0.001, 0.01),
+        "phone": (0.7, 0.5, 0.01),
+        "email": (0.8, 0.001, 0.001),
+        "address": (0.8, 0.98, 0.02),
+    }
+    levels = {
+        f: np.where(rng.random(n) < np.array(agree[f])[kind], 1, len(FIELD_BY_NAME[f].levels)).astype(np.int8)
+        for f in HOUSEHOLD_FIELDS
+    }
+    return count_patterns(HOUSEHOLD_FIELDS, pattern_keys(levels)), kind == 0
+
+
+def test_many_households_are_not_taken_for_the_few_matches() -> None:
+    counts, is_match = draw_households(50_000, seed=9)
+    fitted = fit_evidence("person", counts, EvidenceParams())
+    assert fitted.diagnostics.start == "seeds"
+    assert fitted.diagnostics.n_never_matches > 0.8 * counts.n_pairs
+    assert fitted.match_share == pytest.approx(is_match.mean(), rel=0.1)
+    assert fitted.m[fitted.fields.index("given_name")][0] == pytest.approx(0.85, abs=0.05)
+    assert fitted.m[fitted.fields.index("birth_date")][0] == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_field_is_not_learned_from_pairs_that_it_chose() -> None:
+    first = np.ones((1, len(HOUSEHOLD_FIELDS)), np.int8)
+    no_phone = first.copy()
+    no_phone[0, HOUSEHOLD_FIELDS.index("phone")] = 3
+    counts = PatternCounts(HOUSEHOLD_FIELDS, np.vstack([first, no_phone]), np.array([10.0, 10.0]))
+    seeds = find_seeds(counts)
+    assert seeds.without("phone").tolist() == [True, True]  # by e-mail or address
+    assert seeds.without("given_name").tolist() == [False, False]
+    alone = PatternCounts(counts.fields[:4], counts.patterns[:, :4], counts.counts)
+    assert find_seeds(alone).matches.tolist() == [True, False]
+    assert not find_seeds(alone).without("phone").any()
+
+
+def test_what_rules_of_both_kinds_take_is_left_open() -> None:
+    unlike = [rank("given_name", "other"), rank("birth_date", "different")]
+    patterns = np.array([[*unlike, rank("identifiers", level)] for level in ("shared", "different")], np.int8)
+    seeds = find_seeds(PatternCounts(("given_name", "birth_date", "identifiers"), patterns, np.ones(2)))
+    assert seeds.matches.tolist() == [False, False]
+    assert seeds.others.tolist() == [False, True]
+
+
+def test_with_few_seeds_em_starts_from_the_defaults() -> None:
+    counts, _ = draw_households(50_000, seed=9)
+    fitted = fit_evidence("person", counts, EvidenceParams(min_seeds=1e6))
+    assert fitted.diagnostics.start == "defaults"
 
 
 def test_an_iteration_limit_is_reported() -> None:

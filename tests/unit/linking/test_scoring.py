@@ -66,12 +66,30 @@ HOME = {"family_key": "zhumagaliev", "address_key": "abai 10 5 almaty", "emails"
         ({"given_key": "darla", "birth_date": BORN}, {"given_key": "donna", "birth_date": BORN}),
         ({"given_key": "david", "family_key": "kim jr"}, {"given_key": "david", "family_key": "kim sr"}),
         ({"given_key": "david"}, {"family_key": None}),
+        ({"given_key": "j", "birth_date": date(1999, 12, 10)}, {"given_key": "jim", "birth_date": BORN}),
     ],
-    ids=["twins", "father and son", "no name"],
+    ids=["twins", "father and son", "no name", "an initial of another age"],
 )
 def test_what_a_household_shares_makes_no_match(left: dict[str, object], right: dict[str, object]) -> None:
     (weight,) = weights_of([HOME | left, HOME | right]).values()
     assert weight < 1
+
+
+def test_a_record_without_birth_date_belongs_to_no_one_of_two_namesakes() -> None:
+    name = {"given_key": "david", "family_key": "kim", "street": "abai", "house": "10"}
+    fathers_son = [name | {"birth_date": date(1990, 3, 15)}, name | {"birth_date": date(1970, 10, 10)}]
+    alone = weights_of([fathers_son[0], name])
+    between = weights_of([*fathers_son, name, name])
+    assert alone["r:000000", "r:000001"] > 1
+    assert max(between["r:000000", "r:000002"], between["r:000001", "r:000002"]) < 0
+    assert between["r:000002", "r:000003"] > 1  # what tells nothing apart still speaks for one person
+
+
+def test_a_slip_in_a_birth_date_makes_no_namesakes() -> None:
+    name = {"given_key": "david", "family_key": "kim", "address_key": "abai 10 5"}
+    born = [date(1990, 3, 15), date(1990, 3, 16), None]
+    weights = weights_of([name | {"birth_date": day} for day in born])
+    assert min(weights["r:000000", "r:000002"], weights["r:000001", "r:000002"]) > 1
 
 
 def test_a_nickname_and_a_surname_alone_make_no_match() -> None:
