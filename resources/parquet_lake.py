@@ -86,7 +86,7 @@ class ParquetLake:
             raise TornTableError(
                 f"table {schema.name} of {shelf} is not the file that was written; run its asset again"
             )
-        return pq.read_table(self._path(shelf, schema.name), partitioning=None)
+        return schema.complete(pq.read_table(self._path(shelf, schema.name), partitioning=None))
 
     def describe(self, shelf: str, table: str) -> StoredTable:
         """Digest and size of a table, without reading it. Raises: IncompleteBatchError."""

@@ -21,7 +21,8 @@ class TableSchema:
 
     `key` orders the rows and is unique; `personal` names the columns that previews, metadata and logs show
     masked; `extra` is the type that further columns may have (only the client panel uses it);
-    `digested` is false for measurements (times differ from run to run).
+    `digested` is false for measurements (times differ from run to run). Tables that an earlier version wrote
+    may lack the columns of `later`: nothing was known of them.
     """
 
     name: str
@@ -30,6 +31,7 @@ class TableSchema:
     personal: frozenset[str] = field(default_factory=frozenset)
     extra: pa.DataType | None = None
     digested: bool = True
+    later: frozenset[str] = field(default_factory=frozenset)
 
     def empty(self) -> pa.Table:
         """A table of this schema without rows."""
@@ -41,6 +43,7 @@ class TableSchema:
         Raises: SchemaMismatchError where a column is missing, unknown, of another type, or the key repeats or
         is null.
         """
+        table = self.complete(table)
         self._check_columns(table)
         try:
             cast = table.select(self._column_order(table)).cast(self._schema_of(table))
@@ -49,6 +52,15 @@ class TableSchema:
         ordered = cast if self._is_ordered(cast) else cast.sort_by([(name, "ascending") for name in self.key])
         self._check_key(ordered)
         return ordered.combine_chunks()
+
+    def complete(self, table: pa.Table) -> pa.Table:
+        """The table with those columns of `later` that it lacks, null, in the declared order."""
+        absent = [name for name in self.schema.names if name in self.later - set(table.column_names)]
+        for name in absent:
+            known = self.schema.field(name)
+            at = min(self.schema.get_field_index(name), table.num_columns)
+            table = table.add_column(at, known, pa.nulls(table.num_rows, known.type))
+        return table
 
     def from_columns(self, **columns: object) -> pa.Table:
         """A conforming table made of one sequence per column; columns left out are null."""

@@ -138,7 +138,7 @@ def _waterfall(pair: WeighedPair) -> Table:
         table.add_column(_printable(title), overflow="fold")
     table.add_column("bits", justify="right", no_wrap=True)
     table.add_row("prior", "", "", pair.prior_sentence.partition(": ")[2], say_bits(pair.prior_weight))
-    for part in pair.known:
+    for part in (*pair.known, *pair.at_other_times):
         sides = ("\n".join(map(_printable, side)) for side in (part.left, part.right))
         table.add_row(
             title_field(part.field), *sides, part.sentence.partition(": ")[2], say_bits(part.weight)

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from terag_pipelines.entities.vocabulary import DATED_KINDS
+
 # Each field with the names that stand for it, the surest first.
 _NAMES = """
 id: record id, rec id, id, unique id, uid, client id, customer id, person id, party id, member id, patient
@@ -42,6 +44,8 @@ passport: passport, passport number, passport no, passport num, паспорт, 
 driving_licence: driving licence, driving license, drivers license, drivers licence, driver license,
     driver licence, drivers license number, drivers licence number, driver license number, driving licence
     number, водительское удостоверение, номер ву, жүргізуші куәлігі
+card: card number, card no, card num, bank card, bank card number, pan, номер карты, номер карточки,
+    банковская карта, карта нөмірі, банк картасы
 ssn: ssn, ssn number, soc sec id, soc sec, social security number, social security
 tax_id: tax id, tax id number, tax number, taxpayer id, tin, ein, vat, vat number, inn, инн
 phone: phone, phone number, phonenumber, phones, phone numbers, telephone, telephone number, tel, tel no,
@@ -85,6 +89,12 @@ _OTHER_WORDS = """
 alt, alternate, alternative, birth, former, maiden, native, old, other, prev, previous, second,
 secondary, бывшая, бұрынғы, второй, девичья, дополнительный, другое, прежняя, қосымша
 """
+# Words behind what passes from one holder to the next: from when, and to when, it was this one's.
+_ENDS = {
+    "from": "valid from, date from, active from, start date, since, from, действует с, дата с, с, бастап",
+    "to": "valid to, valid until, valid till, date to, active to, end date, until, till, to, действует по, "
+    "дата по, по, дейін",
+}
 _FURTHER_NAMES = {"full_name": "alias", "given_name": "alias"}
 
 
@@ -105,6 +115,8 @@ _FIELD_OF = {
     for field, names in re.findall(r"^(\w+): ((?:.+\n?)(?:    .+\n)*)", _NAMES, re.MULTILINE)
     for place, phrase in enumerate(_phrases(names))
 }
+_SHORT_NAMES = {"card": NamedField("card", (0, 0))}  # with such words behind them only
+_END_OF = {phrase: end for end, phrases in _ENDS.items() for phrase in _phrases(phrases)}
 _TRUTHS = frozenset(_phrases(_TRUTH))
 _BOTH = frozenset(_phrases(_BOTH_NUMBERS))
 _PLAIN, _OTHER = frozenset(_phrases(_PLAIN_WORDS)), frozenset(_phrases(_OTHER_WORDS))
@@ -135,12 +147,25 @@ def field_of_name(name: str) -> NamedField | None:
     'native' in front of a name makes it an alias.
     """
     phrase = plain_column_name(name)
+    if end := _end_of_validity(phrase):
+        return end
     unnumbered = re.sub(r" \d{1,2}$", "", phrase)
     if found := _FIELD_OF.get(phrase):
         return found
     if unnumbered != phrase and unnumbered not in ("address", "addr", "line", "address line", "addr line"):
         return _later(_found_behind(unnumbered), 1)
     return _found_behind(phrase)
+
+
+def _end_of_validity(phrase: str) -> NamedField | None:
+    """phone_from of "phone valid from", address_to of "address until" and the like."""
+    words = phrase.split()
+    for n_words in range(1, min(2, len(words) - 1) + 1):
+        front, behind = " ".join(words[:-n_words]), " ".join(words[-n_words:])
+        found = _found_behind(front) or _SHORT_NAMES.get(front)
+        if behind in _END_OF and found is not None and found.field in DATED_KINDS:
+            return NamedField(f"{found.field}_{_END_OF[behind]}", found.rank)
+    return None
 
 
 def _found_behind(phrase: str) -> NamedField | None:

@@ -6,6 +6,7 @@ answer (cluster, entity_id, match_id) are never used.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from terag_pipelines.entities.manifests import FieldSource, FileSpec, Manifest
 from terag_pipelines.entities.parties import PARTY_WORDS
 from terag_pipelines.entities.quarantine import FaultLedger
 from terag_pipelines.entities.raw_files import RawFile
-from terag_pipelines.entities.vocabulary import PARTY_FIELDS
+from terag_pipelines.entities.vocabulary import PARTY_FIELDS, VALIDITY_FIELDS
 from terag_pipelines.errors import LinkingError, ManifestError
 
 IGNORE = "ignore"
@@ -47,12 +48,14 @@ _PERSON_FIELDS = frozenset(
     )
 )
 _ORGANISATION_FIELDS = frozenset(("organisation_name", "bin"))
-_NO_EVIDENCE = frozenset(("id", "party_type", "first_seen"))
+_NO_EVIDENCE = frozenset(("id", "party_type", "first_seen", *VALIDITY_FIELDS))
+_DATES = frozenset(("birth_date", *VALIDITY_FIELDS))
 _SHARE_OF: Mapping[str, tuple[str, str]] = {
     "email": ("email_share", "e-mail addresses"),
     "iin": ("iin_share", "valid IINs"),
     "bin": ("bin_share", "valid BINs"),
     "birth_date": ("date_share", "dates that exist"),
+    **dict.fromkeys(VALIDITY_FIELDS, ("end_share", "dates that exist")),
 }
 _UNSURE = NamedField("", (9, 0))
 
@@ -176,7 +179,17 @@ def _guess_all(raw: RawFile, params: ReadingParams) -> list[_Guess]:
     for guess in guesses:
         if people and guess.field == "description" and plain_column_name(guess.column) == "title":
             guess.drop("not used: beside names of people a title may be a form of address or a post")
+    _drop_unclear_intervals(guesses)
     return guesses
+
+
+def _drop_unclear_intervals(guesses: list[_Guess]) -> None:
+    """Beside several columns of telephones or cards nothing says which of them an interval is of."""
+    n_columns = Counter(guess.field for guess in guesses)
+    for guess in guesses:
+        kind = guess.field.partition("_")[0] if guess.field in VALIDITY_FIELDS else None
+        if kind in ("phone", "card") and n_columns[kind] > 1 and guess.reason != "as you said":
+            guess.drop(f"not used: there are {n_columns[kind]} columns of the kind {kind}; say whose it is")
 
 
 def _guess(column: pa.ChunkedArray, name: str, params: ReadingParams) -> _Guess:
@@ -192,6 +205,8 @@ def _guess(column: pa.ChunkedArray, name: str, params: ReadingParams) -> _Guess:
     if names_iin_or_bin(name):
         return _guess_number(name, values)
     named = field_of_name(name)
+    if named is not None and named.field in VALIDITY_FIELDS and values.end_share < LEAST_SHARE:
+        named = None  # phone_from and phone_to may as well be the two ends of a call
     return _guess_by_values(name, values) if named is None else _guess_by_name(name, named, values)
 
 
@@ -214,7 +229,7 @@ def _guess_by_name(name: str, named: NamedField, values: ColumnValues) -> _Guess
             guess.drop(f"not used: its name says {named.field}, but {share:.0%} of its values are {kind}")
         elif share < SURE_SHARE:
             guess.reason = f"by its name, though only {share:.0%} of its values are {kind}"
-    if guess.field == "birth_date" and values.date_formats:
+    if guess.field in _DATES and values.date_formats:
         guess.reason += f"; some are written as {', '.join(values.date_formats)}"
     if guess.field and values.n_distinct == 1 and values.n_there > 1:
         guess.reason += "; it has one value everywhere"
@@ -285,9 +300,7 @@ def _country_of(guesses: Mapping[str, list[_Guess]], params: ReadingParams) -> t
 def _date_order_of(guesses: Mapping[str, list[_Guess]], params: ReadingParams) -> tuple[str, str]:
     if params.date_order is not None:
         return params.date_order, ""
-    dated = [
-        g.values for one in guesses.values() for g in one if g.field == "birth_date" and g.values is not None
-    ]
+    dated = [g.values for one in guesses.values() for g in one if g.field in _DATES and g.values is not None]
     day_first, month_first, open_ones = (
         sum(votes) for votes in zip((0, 0, 0), *(v.order_votes() for v in dated), strict=True)
     )
@@ -331,7 +344,7 @@ def _read_source(
 
 
 def _source_of(guess: _Guess) -> FieldSource:
-    is_date = guess.field == "birth_date" and guess.values is not None
+    is_date = guess.field in _DATES and guess.values is not None
     formats = guess.values.date_formats if is_date and guess.values is not None else ()
     return FieldSource(column=guess.column, formats=formats)
 

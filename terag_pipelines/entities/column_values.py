@@ -97,6 +97,12 @@ class ColumnValues:
         return self.share(int((read[0] | read[1]).sum()))
 
     @cached_property
+    def end_share(self) -> float:
+        """Dates that exist, or the year 9999, which stands for no end."""
+        n_endless = sum(re.search(r"^9999\b|\b9999$", text) is not None for text in self.sample)
+        return self.date_share + (0 if self.is_dated else self.share(n_endless))
+
+    @cached_property
     def date_formats(self) -> tuple[str, ...]:
         """Formats that the sample needs beyond the common ones: written months, the day before the month.
 

@@ -132,13 +132,15 @@ class MappedRows:
 
     def days(self, name: str) -> pa.Array:
         """date32 (n,); a value that is no existing date is lost."""
-        column = self.first(name)
-        if is_day_or_instant(column.type):
-            days, given = dates.days_of(column), column
-        else:
-            given = self.coded(name)
-            days = dates.read_days(given, self._formats(name), self.manifest.date_order)
+        given, days = self._read_days(name)
         self.ledger.lose_field(_lost(given, days), name, "is no date that exists")
+        return days
+
+    def last_days(self, name: str) -> pa.Array:
+        """The same for the end of an interval, where the year 9999 stands for none: it is null, not lost."""
+        given, days = self._read_days(name)
+        has_end = ~as_mask(pc.match_substring(as_plain(as_text_column(given)), "9999"))
+        self.ledger.lose_field(_lost(given, days) & has_end, name, "is no date that exists")
         return days
 
     def instants(self, name: str, required: bool = False) -> pa.Array:
@@ -188,6 +190,14 @@ class MappedRows:
         unknown = as_mask(pc.equal(words, "?"))
         self.ledger.lose_field(unknown, name, reason)
         return one_array(pc.if_else(pa.array(unknown), NO_TEXT, words))
+
+    def _read_days(self, name: str) -> tuple[Any, pa.Array]:
+        """What was given, and date32 (n,), null where it is no existing date."""
+        column = self.first(name)
+        if is_day_or_instant(column.type):
+            return column, dates.days_of(column)
+        given = self.coded(name)
+        return given, dates.read_days(given, self._formats(name), self.manifest.date_order)
 
     def _read_instants(self, name: str, column: Any) -> tuple[Any, Any]:
         unit = self._unit(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.tables import TableSchema
 
 TEXT = pa.string()
@@ -72,6 +73,7 @@ ENTITY_RECORDS = TableSchema(
             ("country", TEXT),
             ("address_key", TEXT),  # all address tokens transliterated, in order
             ("description", TEXT),  # Latin key of free text, such as the title and description of a product
+            *((name, pa.date32()) for name in VALIDITY_FIELDS),  # first and last day, null where open
             ("quality_flags", TEXTS),
             ("first_seen", INSTANT),
             ("file", TEXT),
@@ -80,6 +82,7 @@ ENTITY_RECORDS = TableSchema(
     ),
     key=("record_id",),
     personal=frozenset(PERSONAL_PARTY_COLUMNS),
+    later=frozenset(VALIDITY_FIELDS),
 )
 
 ACCOUNTS = TableSchema(

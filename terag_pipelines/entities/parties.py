@@ -48,7 +48,7 @@ from terag_pipelines.entities.names import (
 from terag_pipelines.entities.phones import phone_numbers
 from terag_pipelines.entities.quarantine import Mask
 from terag_pipelines.entities.transliteration import name_key, name_keys, token_key, token_keys
-from terag_pipelines.entities.vocabulary import IDENTIFIER_KINDS
+from terag_pipelines.entities.vocabulary import DATED_KINDS, IDENTIFIER_KINDS
 
 PARTY_WORDS = words_of(
     {
@@ -101,6 +101,7 @@ def normalise_parties(rows: MappedRows) -> pa.Table:
     _add_identifiers(draft)
     _add_contacts(draft)
     _add_addresses(draft)
+    _add_validity(draft)
     draft.columns["description"] = _descriptions(draft.rows)
     return _finish(draft)
 
@@ -346,6 +347,20 @@ def _add_addresses(draft: _Draft) -> None:
         "country": _converted(rows.coded("country"), country_code),
         "address_key": first_of(whole[3], composed),
     }
+
+
+def _add_validity(draft: _Draft) -> None:
+    """From when to when telephones, cards and the address were the party's; both ends belong to it."""
+    rows, never = draft.rows, pa.nulls(draft.rows.n, pa.date32())
+    for kind in DATED_KINDS:
+        first, last = f"{kind}_from", f"{kind}_to"
+        start = rows.days(first) if rows.has(first) else never
+        end = rows.last_days(last) if rows.has(last) else never
+        reverse = as_mask(pc.greater(start, end))
+        draft.lose(last, reverse, f"is before {first}: the interval is not known")
+        if reverse.any():
+            start, end = (pc.if_else(pa.array(reverse), never, ends) for ends in (start, end))
+        draft.columns |= {first: start, last: end}
 
 
 def _converted(values: pa.DictionaryArray, convert: Callable[[str], str | None]) -> pa.DictionaryArray:

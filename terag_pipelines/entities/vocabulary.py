@@ -24,7 +24,11 @@ UNITS = (*STEP_UNITS, *EPOCH_UNITS, "minor", "percent")
 PANEL_KEYS = ("client_id", "month")
 """The columns of every client panel; what else it has are its variables."""
 
-IDENTIFIER_KINDS = ("national_id", "passport", "driving_licence", "ssn", "tax_id")
+IDENTIFIER_KINDS = ("national_id", "passport", "driving_licence", "ssn", "tax_id", "card")
+DATED_KINDS = ("phone", "card", "address")
+"""What passes from one holder to the next: a record may say from when to when it was this party's."""
+
+VALIDITY_FIELDS = tuple(f"{kind}_{end}" for kind in DATED_KINDS for end in ("from", "to"))
 PARTY_FIELDS = (
     *(
         "id",
@@ -38,6 +42,7 @@ PARTY_FIELDS = (
     ),
     *("birth_date", "sex", "iin", "bin", *IDENTIFIER_KINDS, "phone", "email"),
     *("address", "street", "house", "locality", "region", "postcode", "country", "description"),
+    *VALIDITY_FIELDS,
     "first_seen",
 )
 _RELATIONSHIP_FIELDS = ("subject", "object", "object_kind", "kind", "share", "valid_from", "valid_to")

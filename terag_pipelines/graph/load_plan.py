@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, RELATIONSHIPS, TRANSFERS
+from terag_pipelines.entities.validity import interval_of, part_by_time
 from terag_pipelines.graph import model
 from terag_pipelines.graph.model import EDGES, GRAPH_LOAD, NODES, ContentSum, EdgeSpec, NodeSpec, digest_of
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS, LINKS
@@ -268,7 +269,10 @@ def _identifiers(frames: _Frames, params: LoadPlanParams) -> _Identifiers:
 
 
 def _held_identifiers(frames: _Frames) -> pl.DataFrame:
-    """Distinct entity_id, kind, value, of records and of relationships to things other than devices."""
+    """Distinct entity_id, kind, value, of records and of relationships to things other than devices.
+
+    What passed from one entity to another in time is not shared by them.
+    """
     records = frames.entity_of(frames.records, "record_id", "entity_id")
     single = [_values(records, kind, kind) for kind in ("iin", "bin")] + [
         _values(records, "address_key", "address")
@@ -278,22 +282,31 @@ def _held_identifiers(frames: _Frames) -> pl.DataFrame:
     ]
     things = frames.related(of_records=False).filter(pl.col("object_kind") != "device")
     stated = things.select(
-        "entity_id", pl.col("object_kind").alias("kind"), pl.col("object_id").alias("value")
+        "entity_id",
+        pl.col("object_kind").alias("kind"),
+        pl.col("object_id").alias("value"),
+        start="valid_from",
+        end="valid_to",
     )
-    return pl.concat([*single, *several, _documents(records), stated]).drop_nulls().unique()
+    held = pl.concat([*single, *several, _documents(records), stated])
+    return part_by_time(held.drop_nulls(["entity_id", "kind", "value"])).unique()
 
 
 def _values(records: pl.DataFrame, column: str, kind: str) -> pl.DataFrame:
-    return records.select("entity_id", pl.lit(kind).alias("kind"), pl.col(column).alias("value"))
+    return records.select(
+        "entity_id", pl.lit(kind).alias("kind"), pl.col(column).alias("value"), *interval_of(kind)
+    )
 
 
 def _documents(records: pl.DataFrame) -> pl.DataFrame:
     """Passports and the like: the text before the first colon is their kind."""
     parts = pl.col("identifiers").str.splitn(":", 2)
+    kind = parts.struct.field("field_0").str.to_lowercase()
     return records.explode("identifiers").select(
         "entity_id",
-        parts.struct.field("field_0").str.to_lowercase().alias("kind"),
+        kind.alias("kind"),
         parts.struct.field("field_1").alias("value"),
+        *(pl.when(kind == "card").then(end).alias(end.meta.output_name()) for end in interval_of("card")),
     )
 
 

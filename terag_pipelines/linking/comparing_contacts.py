@@ -22,6 +22,7 @@ from terag_pipelines.linking.similarity import (
     token_set,
     where_both,
 )
+from terag_pipelines.linking.validity import hide_apart
 
 ROLE_MAILBOXES = (
     "admin",
@@ -40,7 +41,10 @@ ROLE_MAILBOXES = (
 
 
 def compare_phones(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
-    """Telephone numbers: any one shared (with or without the country's code), or one mistyped."""
+    """Telephone numbers: any one shared (with or without the country's code), or one mistyped.
+
+    Numbers that were theirs at different times say nothing.
+    """
     column = records.columns.get("phones")
     if column is None:
         return {}
@@ -50,7 +54,8 @@ def compare_phones(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
         return closeness_of(edit_distance(one, other, texts))
 
     best = best_over_slots(column, left, right, closeness)
-    return {"phone": grade("phone", best, ("shared", 10.0), ("typo", 8.0))}
+    levels = grade("phone", best, ("shared", 10.0), ("typo", 8.0))
+    return {"phone": hide_apart(records, "phone", left, right, levels)}
 
 
 def _last_digits(column: Column) -> Texts:
@@ -96,8 +101,14 @@ def compare_addresses(records: EncodedRecords, left: Codes, right: Codes) -> dic
 
     whole: street, house and area agree; most: two of them; area: one part alone is known of both, mostly the
     area, and agrees; part: one of several agrees. The area is the postcode or, failing it, the locality.
-    Without parts, the words of the address.
+    Without parts, the words of the address. Where they lived at different times says
+    nothing.
     """
+    found = _compare_address_parts(records, left, right)
+    return {name: hide_apart(records, "address", left, right, levels) for name, levels in found.items()}
+
+
+def _compare_address_parts(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
     parts = [part for part in _address_parts(records, left, right) if part is not None]
     if not parts:
         return _compare_address_words(records, left, right)

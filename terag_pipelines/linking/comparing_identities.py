@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.encoding import EncodedRecords
+from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
@@ -15,6 +16,7 @@ from terag_pipelines.linking.similarity import (
     edit_distance,
     where_both,
 )
+from terag_pipelines.linking.validity import apart_in_time
 
 
 def compare_birth_dates(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
@@ -74,15 +76,39 @@ def compare_iins(records: EncodedRecords, left: Codes, right: Codes) -> dict[str
 
 
 def compare_identifiers(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
-    """Documents of one kind: any one shared, one mistyped, or none alike. Different kinds are no evidence."""
+    """Documents of one kind: any one shared, one mistyped, or none alike. Different kinds are no evidence.
+
+    Nor are different cards, of which people have several, or cards that were theirs at different times.
+    """
     column = records.columns.get("identifiers")
     if column is None:
         return {}
-    texts = column.texts
+    levels = _grade_documents(column, left, right)
+    apart = apart_in_time(records, "card", left, right)
+    if apart is not None:
+        at = np.flatnonzero(apart)
+        levels[at] = _grade_documents(_without_cards(column), left[at], right[at])
+    return {"identifiers": levels}
+
+
+def _grade_documents(column: Column, left: Codes, right: Codes) -> Levels:
     kinds = column.regroup(pc.replace_substring_regex(column.values, pattern=":[^:]*$", replacement=""))
+    is_card = _are_cards(column)
 
     def closeness(one: Codes, other: Codes) -> Similarity:
-        return closeness_of(edit_distance(*where_both(kinds[one] == kinds[other], one, other), texts))
+        comparable = kinds[one] == kinds[other]
+        if is_card.any():
+            comparable &= ~is_card[one] | (one == other)
+        return closeness_of(edit_distance(*where_both(comparable, one, other), column.texts))
 
     best = best_over_slots(column, left, right, closeness)
-    return {"identifiers": grade("identifiers", best, ("shared", 10.0), ("typo", 8.0))}
+    return grade("identifiers", best, ("shared", 10.0), ("typo", 8.0))
+
+
+def _are_cards(column: Column) -> npt.NDArray[np.bool_]:
+    return column.flag(pc.starts_with(column.values, "card:"))
+
+
+def _without_cards(column: Column) -> Column:
+    codes = np.where(_are_cards(column)[column.codes], np.int32(MISSING), column.codes)
+    return Column(codes, column.values)

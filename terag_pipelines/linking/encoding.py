@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.copies import Copies, find_copies
 from terag_pipelines.linking.side_by_side import run_side_by_side
@@ -188,7 +189,8 @@ class EncodedRecords:
         self.columns.build(_NAME_PARTS, *((name,) for name in _OWN_FIELDS))
         columns = [self.columns[name].codes for name in COPIED_FIELDS if name in self.columns]
         columns += [self._where_parts_lack(name) for name in JOINED_OF]
-        kinds = (self.datasets, self.party_types, self.is_partial)
+        times = [self.columns[name].first for name in VALIDITY_FIELDS if name in self.columns]
+        kinds: list[npt.NDArray[Any]] = [self.datasets, self.party_types, self.is_partial, *times]
         found = find_copies(columns, [codes.astype(np.int32)[:, None] for codes in kinds])
         for name in JOINED_OF:
             if len(found):
@@ -278,6 +280,7 @@ def _columns_of(records: pa.Table) -> Columns:
     builders |= {name: _whole_only(partial(names.part, name)) for name in NAME_FIELDS}
     builders["birth_date"] = _whole_only(lambda: _as_digits(_encode_single(records["birth_date"])))
     builders["generation"] = _whole_only(names.generations)
+    builders |= {name: _whole_only(partial(_encode_rare, records[name])) for name in VALIDITY_FIELDS}
     columns = Columns(builders)
 
     def any_name(rows: Rows | None) -> Column:
@@ -371,6 +374,11 @@ def _encode_single(column: pa.ChunkedArray | pa.Array) -> Column:
     if pa.types.is_string(values.type) and (blank := pc.index(values, "").as_py()) >= 0:
         codes = np.where(codes == blank, np.int32(MISSING), codes)
     return Column(codes.reshape(-1, 1), values if (codes >= 0).any() else values[:0])
+
+
+def _encode_rare(column: pa.ChunkedArray) -> Column:
+    """The same for a field that most sources lack, at no cost where they do."""
+    return EMPTY if column.null_count == len(column) else _encode_single(column)
 
 
 def plain_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:

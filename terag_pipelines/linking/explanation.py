@@ -27,6 +27,7 @@ from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sor
 from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (
+    AT_OTHER_TIMES,
     FORBIDDEN,
     JOINT_PHRASES,
     NAMES,
@@ -41,6 +42,7 @@ from terag_pipelines.linking.explanation_words import (
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, IDENTIFYING, Compared
 from terag_pipelines.linking.links import Calibrator, LinkParams, link_probabilities
 from terag_pipelines.linking.scoring import ORGANISATION, PERSON, weights_to_probabilities
+from terag_pipelines.linking.validity import DATED_FIELDS, apart_in_time
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, str]
@@ -237,6 +239,11 @@ class WeighedPair:
         """Fields that are not known of both."""
         return tuple(part for part in self.evidence if not part.level)
 
+    @property
+    def at_other_times(self) -> tuple[FieldEvidence, ...]:
+        """Of the missing those that both have, but had at different times."""
+        return tuple(part for part in self.missing if part.sentence.endswith(tuple(AT_OTHER_TIMES.values())))
+
     def reasons(self, is_for: bool, n: int) -> tuple[FieldEvidence, ...]:
         """The evidence that speaks most for the pair, or against it, strongest first."""
         found = [part for part in self.known if part.weight != 0 and (part.weight > 0) == is_for]
@@ -289,7 +296,10 @@ def weigh_anew(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[WeighedPair]:
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """Pairs of rows of one party type: `places` among those asked for, levels and adjustments by field."""
+    """Pairs of rows of one party type: `places` among those asked for, levels and adjustments by field.
+
+    `apart` tells by field where what both had was theirs at different times.
+    """
 
     party_type: str
     model: PartyModel
@@ -298,6 +308,7 @@ class ComparedRows:
     right: Codes
     levels: Compared
     adjustments: Mapping[str, Floats]
+    apart: Mapping[str, npt.NDArray[np.bool_]]
 
     def weights(self) -> Floats:
         """The match weights, in bits."""
@@ -330,7 +341,9 @@ def _compare_party(
     }
     parts = adjustment_parts(batch.encoded, left, right, levels, batch.params.adjustments)
     bits = {name: np.broadcast_to(part, len(places)) for name, part in parts.items()}
-    return ComparedRows(party_type, batch.models[party_type], places, left, right, levels, bits)
+    found = {name: apart_in_time(batch.encoded, kind, left, right) for name, kind in DATED_FIELDS.items()}
+    apart = {name: mask for name, mask in found.items() if mask is not None}
+    return ComparedRows(party_type, batch.models[party_type], places, left, right, levels, bits, apart)
 
 
 def _waterfall(
@@ -371,7 +384,9 @@ def _field_evidence(
     if level:
         told = _sentence(name, level_as_told(name, level, left, right), (m, u, weight), adjustment)
     else:
-        told = say_missing(name, (bool(left), bool(right)), _stand_in(rows, at))
+        is_apart = name in rows.apart and bool(rows.apart[name][at])
+        is_apart &= name != "identifiers" or bool(set(left) & set(right))  # of documents only cards are
+        told = say_missing(name, (bool(left), bool(right)), _stand_in(rows, at), is_apart)
     sentence = f"{title_field(name)}: {told}"
     return FieldEvidence(name, left, right, level, m, u, weight, adjustment, sentence)
 

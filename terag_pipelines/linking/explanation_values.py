@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from terag_pipelines.linking.explanation_words import say_interval
+from terag_pipelines.linking.validity import DATED_FIELDS
 from terag_pipelines.linking.variants import GENERATION
 
 MAX_SHOWN = 160  # characters of one value
@@ -41,7 +43,15 @@ def shown_values(record: Mapping[str, Any], field: str) -> tuple[str, ...]:
         values = [*values, *_as_list(record["alias_keys"])]
     known = [shorten(str(value)) for value in dict.fromkeys(values) if value]
     left_out = len(known) - MAX_VALUES
-    return (*known[:MAX_VALUES], *([f"and {left_out} more"] if left_out > 0 else []))
+    more = [f"and {left_out} more"] if left_out > 0 else []
+    return (*known[:MAX_VALUES], *more, *(_interval(record, field) if known else []))
+
+
+def _interval(record: Mapping[str, Any], field: str) -> list[str]:
+    """From when to when the values were this record's, where it says so."""
+    kind = DATED_FIELDS.get(field)
+    told = say_interval(record.get(f"{kind}_from"), record.get(f"{kind}_to")) if kind else ""
+    return [f"card {told}" if kind == "card" else told] if told else []
 
 
 def shorten(text: str) -> str:

@@ -100,6 +100,14 @@ NOT_COMPARABLE: Mapping[str, str] = MappingProxyType(
         "address": "no part of it is known of both",
     }
 )
+AT_OTHER_TIMES: Mapping[str, str] = MappingProxyType(
+    {
+        "phone": "the numbers were theirs at other times",
+        "address": "the addresses were theirs at other times",
+        "identifiers": "the card was theirs at other times",
+    }
+)
+"""Why a field says nothing whose intervals do not meet."""
 JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
     {
         "names": "both differ; two slips at once are rare",
@@ -163,10 +171,15 @@ def title_rule(rule: str) -> str:
     return " + ".join(KEY_TITLES.get(key, key.replace("_", " ")) for key in rule.split("+"))
 
 
-def say_missing(field: str, is_known: tuple[bool, bool], stand_in: str) -> str:
-    """Why a field says nothing, neither for nor against; `stand_in` is the name field that speaks for it."""
+def say_missing(field: str, is_known: tuple[bool, bool], stand_in: str, is_apart: bool = False) -> str:
+    """Why a field says nothing, neither for nor against; `stand_in` is the name field that speaks for it.
+
+    `is_apart`: the intervals in which both had it do not meet.
+    """
     if not all(is_known):
         return "known of one only" if any(is_known) else "not known"
+    if is_apart:
+        return AT_OTHER_TIMES[field]
     if field in ("given_name", "family_name", "full_name") and stand_in not in ("", field):
         whole = field == "full_name"
         return "compared part by part" if whole else f"counted with the {title_field(stand_in)}"
@@ -204,6 +217,12 @@ def say_probability(probability: float) -> str:
     if probability > 0.9999:
         return "over 0.9999"
     return f"{probability:.4f}" if probability >= 0.0001 else "under 0.0001"
+
+
+def say_interval(start: object, end: object) -> str:
+    """From when to when something was someone's; "" where neither end is known."""
+    ends = (f"from {start}" if start else "", f"to {end}" if end else "")
+    return " ".join(end for end in ends if end)
 
 
 def say_adjustment(field: str, bits: float) -> str:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.encoding import EncodedRecords, plain_texts
 from terag_pipelines.linking.patterns import ComparedPairs, parse_patterns
@@ -45,6 +46,7 @@ class ReusedPairs:
 
 def unchanged_records(earlier: pa.Table, ordered: pa.Table) -> Mask:
     """Which of the sorted records were there before with the same values in all that is compared, (n,)."""
+    earlier = ENTITY_RECORDS.complete(earlier)
     names = sorted(set(earlier.column_names) & set(ordered.column_names) - {*NOT_COMPARED})
     hashes = [_hash_rows(table, names) for table in (earlier, ordered)]
     before = pl.DataFrame({"record_id": pl.Series(values=earlier["record_id"]), "before": hashes[0]})

@@ -8,10 +8,13 @@ from types import MappingProxyType
 
 import polars as pl
 
+from terag_pipelines.entities.validity import interval_of, part_by_time
+from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, find_hubs, sum_flows, transfers_between_entities
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
 from terag_pipelines.rings.trails import RelayParams, find_relays
 
+_CARD = "card:"  # in front of the number, among the identifiers of a record
 IDENTIFIER_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "iin": 2.0,
@@ -93,7 +96,10 @@ def project_entities(tables: Tables, params: ProjectionParams) -> Projection:
 
 
 def hold_identifiers(tables: Tables, index: NodeIndex) -> pl.DataFrame:
-    """node, kind, value, n_holders of every identifier, address and device that two or more entities hold."""
+    """node, kind, value, n_holders of every identifier, address and device that two or more entities hold.
+
+    What passed from one entity to another in time is not held by both.
+    """
     held = pl.concat(
         [
             *_record_identifiers(tables, index),
@@ -101,7 +107,8 @@ def hold_identifiers(tables: Tables, index: NodeIndex) -> pl.DataFrame:
             *_used_in_transfers(tables, index),
         ]
     )
-    distinct = held.drop_nulls().filter(pl.col("value") != "").unique(["node", "kind", "value"])
+    known = part_by_time(held.drop_nulls(["node", "kind", "value"]).filter(pl.col("value") != ""))
+    distinct = known.unique(["node", "kind", "value"])
     return (
         distinct.with_columns(n_holders=pl.len().over("kind", "value").cast(pl.Int64))
         .filter(pl.col("n_holders") > 1)
@@ -110,25 +117,32 @@ def hold_identifiers(tables: Tables, index: NodeIndex) -> pl.DataFrame:
 
 
 def _record_identifiers(tables: Tables, index: NodeIndex) -> list[pl.DataFrame]:
-    columns = ["record_id", "iin", "bin", "address_key", "identifiers", "phones", "emails"]
+    columns = ["record_id", "iin", "bin", "address_key", "identifiers", "phones", "emails", *VALIDITY_FIELDS]
     records = read_frame(tables, "entity_records", columns).join(index.records, on="record_id")
     single = {"iin": "iin", "bin": "document", "address_key": "address"}
-    several = {"identifiers": "document", "phones": "phone", "emails": "email"}
+    several = {"phones": "phone", "emails": "email"}
+    papers = records.explode("identifiers", empty_as_null=True)
+    is_card = pl.col("identifiers").str.starts_with(_CARD)
+    cards = papers.filter(is_card).with_columns(pl.col("identifiers").str.strip_prefix(_CARD))
     return [
-        *(records.select("node", kind=pl.lit(kind), value=name) for name, kind in single.items()),
-        *(
-            records.select("node", kind=pl.lit(kind), value=name).explode("value", empty_as_null=True)
-            for name, kind in several.items()
-        ),
+        *(_held(records, name, kind) for name, kind in single.items()),
+        *(_held(records.explode(name, empty_as_null=True), name, kind) for name, kind in several.items()),
+        _held(papers.filter(~is_card), "identifiers", "document"),
+        _held(cards, "identifiers", "card"),
     ]
 
 
+def _held(records: pl.DataFrame, name: str, kind: str) -> pl.DataFrame:
+    return records.select("node", pl.lit(kind).alias("kind"), pl.col(name).alias("value"), *interval_of(kind))
+
+
 def _linked_objects(tables: Tables, index: NodeIndex) -> pl.DataFrame:
-    relationships = read_frame(tables, "relationships", ["record_id", "object_kind", "object_id"])
+    columns = ["record_id", "object_kind", "object_id", "valid_from", "valid_to"]
+    relationships = read_frame(tables, "relationships", columns)
     return (
         relationships.filter(pl.col("object_kind") != "record")
         .join(index.records, on="record_id")
-        .select("node", kind="object_kind", value="object_id")
+        .select("node", kind="object_kind", value="object_id", start="valid_from", end="valid_to")
     )
 
 
@@ -136,7 +150,7 @@ def _used_in_transfers(tables: Tables, index: NodeIndex) -> list[pl.DataFrame]:
     transfers = read_frame(tables, "transfers", ["source_account", "device_id", "ip"])
     used = transfers.join(index.accounts, left_on="source_account", right_on="account_id")
     return [
-        used.select("node", kind=pl.lit(kind), value=name).drop_nulls().unique()
+        _held(used, name, kind).drop_nulls("value").unique()
         for kind, name in (("device", "device_id"), ("ip", "ip"))
     ]
 

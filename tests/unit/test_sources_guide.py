@@ -9,6 +9,9 @@ from resources.source_files import SourceFolder
 from terag_pipelines.entities.model import QUARANTINED_ROWS
 from terag_pipelines.entities.vocabulary import FIELDS, REQUIRED_FIELDS
 from terag_pipelines.errors import SourceError
+from terag_pipelines.linking.explanation import LinkedBatch
+from terag_pipelines.linking.explanation_pairs import explain_pair
+from terag_pipelines.linking.pipeline import link_records
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "sources.md").read_text(encoding="utf-8")
 FILE = re.compile(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -72,6 +75,15 @@ def unreadable(folder: Path) -> str:
     return "\n".join([missing, outside, unpacked])
 
 
+def dated_example(folder: Path) -> SourceFolder:
+    """The example of numbers that change hands, which has a manifest and one file."""
+    section = GUIDE.partition("## Numbers, cards and addresses that change hands")[2]
+    for name, kind in (("source.yaml", "yaml"), ("clients.csv", "csv")):
+        content = section.partition(f"```{kind}\n")[2].partition("```")[0]
+        folder.joinpath(name).write_text(content, encoding="utf-8")
+    return SourceFolder(folder)
+
+
 MESSAGES = [too_many, missing_column, unknown_key, unreadable]
 
 
@@ -91,6 +103,22 @@ def test_the_fields_in_the_guide_are_those_that_a_manifest_may_map():
 @pytest.mark.parametrize("message", MESSAGES)
 def test_the_messages_in_the_guide_are_real(message, tmp_path):
     assert f"```text\n{message(tmp_path)}\n```" in GUIDE
+
+
+def test_a_recycled_number_of_the_guide_links_nobody_and_says_why(tmp_path):
+    tables = dated_example(tmp_path).ingest().tables
+    records = tables["entity_records"]
+    linked = link_records(records)
+    assert linked.pairs.table.num_rows == 1
+    assert linked.links.num_rows == 0
+    tables_of = linked.scores.scores, linked.scores.model, linked.links, linked.resolved.members
+    pair = explain_pair(LinkedBatch(records, *tables_of), "clients:1", "clients:2")
+    (part,) = pair.weighed.at_other_times
+    assert f"```text\n{part.sentence.partition(': ')[2]}\n```" in GUIDE
+    (row,) = tables["quarantined_rows"].to_pylist()
+    told = f"{row['file']}, row {row['row']}, {row['field']}: {row['reason']}"
+    assert f"```text\n{told}\n```" in GUIDE
+    assert records["phones"].to_pylist()[2] == ["+77077654321"]
 
 
 def test_the_good_rows_of_the_example_are_kept(tmp_path):

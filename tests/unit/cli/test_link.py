@@ -21,6 +21,12 @@ id;фамилия;имя;дата рождения;телефон
 3;Ким;Лев;01.05.1979;8 702 765 43 21
 4;Иванова;Ольга;31.02.1990;8 707 765 43 21
 """
+DATED = """\
+id;фамилия;имя;телефон;телефон с;телефон по
+1;Серіков;Нұрлан;8 701 123 45 67;;{until}
+2;;Нұрлан;8 701 123 45 67;{since};
+3;Ким;Лев;8 702 765 43 21;;
+"""
 OUTPUTS = {"entities", "links", "records", "pair_scores", "link_model", "quarantine"}
 
 
@@ -206,6 +212,22 @@ def test_a_batch_goes_onto_an_earlier_result_and_ids_stay(clients: Path, tmp_pat
     summary = json.loads(told.stdout)
     assert summary["changes"] == [{"change": "grew", "cause": "new record", "n": 1}]
     assert summary["n_pairs_reused"] == 1
+
+
+def test_a_corrected_interval_is_seen_also_by_a_run_onto_an_older_result(tmp_path: Path) -> None:
+    path, first, second = tmp_path / "clients.csv", tmp_path / "first", tmp_path / "second"
+    text = DATED.format(until="", since="")
+    path.write_text(text, encoding="utf-8")
+    assert link(path, "--out", first).exit_code == 0
+    records = pq.read_table(first / "records.parquet")  # made into what a version without intervals wrote
+    older = records.drop_columns([name for name in records.column_names if name.endswith(("_from", "_to"))])
+    pq.write_table(older, first / "records.parquet")
+    path.write_text(DATED.format(until="31.12.2015", since="05.06.2016"), encoding="utf-8")
+    assert link(path, "--previous", first, "--out", second).exit_code == 0
+    n_entities = [len(set(pq.read_table(out / "entities.parquet")["entity_id"])) for out in (first, second)]
+    assert n_entities == [2, 3]
+    told = CliRunner().invoke(cli.main, ["explain", "pair", "clients:1", "clients:2", "--dir", str(second)])
+    assert "the numbers were theirs at other times" in told.output
 
 
 def test_the_whole_source_again_ends_what_is_gone(clients: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def reason(readings: Readings, column: str) -> str:
         ("suburb", "locality"), ("город", "locality"), ("қала", "locality"), ("state", "region"),
         ("zip", "postcode"), ("Индекс", "postcode"), ("soc_sec_id", "ssn"), ("company", "organisation_name"),
         ("Наименование организации", "organisation_name"), ("title", "description"), ("rec_id", "id"),
+        ("phone_from", "phone_from"), ("mobileValidTo", "phone_to"), ("телефон с", "phone_from"),
+        ("адрес действует по", "address_to"), ("card_since", "card_from"), ("номер карты", "card"),
     ],
 )  # fmt: skip
 def test_names_in_three_languages(column: str, field: str) -> None:
@@ -177,3 +179,24 @@ def test_neither_rows_nor_columns_in_another_order_change_the_reading() -> None:
     assert one.sources == other.sources
     assert one.notes == other.notes
     assert one.manifest == other.manifest
+
+
+def test_ends_of_a_call_are_no_interval_of_a_number() -> None:
+    calls = {
+        "name": NAMES[:2],
+        "phone_from": ("+7 701 123 45 67", "+7 701 123 45 68"),
+        "phone_to": ("8", "9"),
+    }
+    assert fields(read(calls)) == {"name": "full_name", "phone_from": "phone", "phone_to": None}
+    dated = {"name": NAMES[:2], "phone": ("1", "2"), "phone_from": ("01.02.2010", None)}
+    dated |= {"phone_to": ("31.12.9999", "31.12.9999")}
+    found = fields(read(dated))
+    assert (found["phone_from"], found["phone_to"]) == ("phone_from", "phone_to")
+
+
+def test_beside_several_telephones_nothing_says_whose_the_interval_is() -> None:
+    columns = {"name": NAMES[:2], "phone": ("1", "2"), "phone2": ("3", "4"), "phone_to": ("01.02.2010", None)}
+    found = read(columns)
+    assert fields(found)["phone_to"] is None
+    assert reason(found, "phone_to") == "not used: there are 2 columns of the kind phone; say whose it is"
+    assert fields(read(columns, fields={"phone_to": "phone_to"}))["phone_to"] == "phone_to"

@@ -662,3 +662,67 @@ def test_several_free_texts_are_one_description_in_the_order_of_the_manifest():
     assert records["1"]["description"] == "nasos etsv 6 pump 1/2 inch"
     assert records["2"]["description"] is None
     assert "never" not in records["3"]["description"]
+
+
+DATED = """
+  - name: dated
+    path: dated.csv
+    holds: people
+    fields: {id: id, full_name: name, phone: phone, phone_from: since, phone_to: until, card: card,
+             address: address, address_from: {column: moved_in, optional: true}}
+"""
+
+
+def dated(*intervals: tuple[str | None, str | None]) -> SourceTables:
+    rows = [
+        {"id": str(n), "name": "Ким Лев", "phone": "8 701 123 45 67", "since": since, "until": until,
+         "card": "4400 4300 1234 5678", "address": "Абая 1"}
+        for n, (since, until) in enumerate(intervals)
+    ]  # fmt: skip
+    return take_in(DATED, dated=rows)
+
+
+def test_intervals_are_read_as_days_and_open_ends_are_null():
+    tables = dated(("01.02.2010", "2015-12-31"), (None, "31.12.2015"), ("2010-02-01", None), (None, None))
+    records = tables.tables["entity_records"]
+    start, end = date(2010, 2, 1), date(2015, 12, 31)
+    assert records["phone_from"].to_pylist() == [start, None, start, None]
+    assert records["phone_to"].to_pylist() == [end, end, None, None]
+    assert records["address_from"].null_count == records["card_to"].null_count == 4
+    assert records["identifiers"].to_pylist() == [["card:4400430012345678"]] * 4
+    assert tables.tables["quarantined_rows"].num_rows == 0
+
+
+def test_the_year_9999_is_no_end_and_no_fault():
+    tables = dated(("2010-02-01", "31.12.9999"), ("2010-02-01", "9999-12-31"))
+    assert tables.tables["entity_records"]["phone_to"].null_count == 2
+    assert tables.tables["quarantined_rows"].num_rows == 0
+    typed = pa.table({"id": ["1"], "name": ["Ким Лев"], "phone": ["1"], "until": [date(9999, 12, 31)]})
+    entry = "\n  - {name: typed, path: t, format: parquet, holds: people, fields: {id: id, phone_to: until}}"
+    tables = take_in(entry, typed=RawFile(typed, np.array([1]), tuple(typed.column_names)))
+    assert tables.tables["entity_records"]["phone_to"].null_count == 1
+    assert tables.tables["quarantined_rows"].num_rows == 0
+
+
+def test_a_bad_interval_is_lost_and_the_record_keeps_its_number():
+    tables = dated(("2016-01-01", "2015-12-31"), ("31.02.2015", "2016-01-01"), ("2015-12-31", "2015-12-31"))
+    records, faults = tables.tables["entity_records"], tables.tables["quarantined_rows"].to_pylist()
+    assert records["phones"].to_pylist() == [["+77011234567"]] * 3
+    assert records["phone_from"].to_pylist() == [None, None, date(2015, 12, 31)]
+    assert records["phone_to"].to_pylist() == [None, date(2016, 1, 1), date(2015, 12, 31)]
+    assert [(fault["file"], fault["row"], fault["field"], fault["reason"]) for fault in faults] == [
+        ("dated.csv", 1, "phone_to", "is before phone_from: the interval is not known"),
+        ("dated.csv", 2, "phone_from", "is no date that exists"),
+    ]
+    assert records["quality_flags"].to_pylist() == [["phone_to_invalid"], ["phone_from_invalid"], []]
+
+
+def test_records_of_a_version_without_intervals_are_read_as_without_any():
+    records = dated(("2010-02-01", None)).tables["entity_records"]
+    older = records.drop_columns(
+        ["phone_from", "phone_to", "card_from", "card_to", "address_from", "address_to"]
+    )
+    conformed = model.ENTITY_RECORDS.conform(older)
+    assert conformed.schema == model.ENTITY_RECORDS.schema
+    assert conformed["phone_from"].null_count == 1
+    assert conformed.drop_columns(["phone_from"]).equals(records.drop_columns(["phone_from"]))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from terag_pipelines.entities.validity import part_by_time
 from terag_pipelines.graph.load_plan import LoadPlanParams, build_load_plan, hash_rows
 from terag_pipelines.graph.model import GRAPH_LOAD, ContentSum, digest_of
 from tests.unit.graph.tables import MIDNIGHT, NOON, PHONE, small_tables
@@ -55,6 +57,52 @@ def test_only_identifiers_of_several_entities_become_nodes():
         "passport": {"ent_a", "ent_b"},
         "phone": {"ent_a", "ent_b"},
     }
+
+
+def test_what_passed_from_one_entity_to_another_ties_them_not():
+    tables = small_tables()
+    records = tables["entity_records"]
+    until, since = date(2015, 12, 31), date(2016, 6, 5)
+    days = {"phone_from": [None, None, since, None], "phone_to": [until, None, None, None]}
+    at_once = with_columns(records, **days)  # another record of ent_a holds it at any time
+    days["phone_to"][1] = until
+    passed = with_columns(records, **days)
+    assert phone_holders(tables | {"entity_records": at_once}) == {"ent_a", "ent_b"}
+    assert phone_holders(tables | {"entity_records": passed}) == set()
+    related = tables["relationships"]
+    kinds = related["object_kind"].to_pylist()
+    assert kinds.count("card") == 2
+    first = kinds.index("card")
+    days = {"valid_from": [since if n == first else None for n in range(len(kinds))]}
+    days["valid_to"] = [until if n > first else None for n in range(len(kinds))]
+    parted = build_load_plan("b", tables | {"relationships": with_columns(related, **days)})
+    assert "card" not in parted.nodes["Identifier"]["kind"].to_pylist()
+
+
+def with_columns(table: pa.Table, **days: list[date | None]) -> pa.Table:
+    for name, values in days.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, pa.date32()))
+    return table
+
+
+def phone_holders(tables: dict[str, pa.Table]) -> set[str]:
+    edges = edges_of(build_load_plan("b", tables).edges["HAS_IDENTIFIER"])
+    return {entity for entity, identifier in edges if identifier.startswith("phone:")}
+
+
+def test_a_number_of_three_holders_ties_those_who_held_it_at_one_time():
+    held = pl.DataFrame(
+        {
+            "holder": ["a", "b", "c", "d"],
+            "kind": ["phone"] * 4,
+            "value": ["1", "1", "1", "2"],
+            "start": [None, date(2015, 1, 1), date(2016, 1, 1), date(2015, 1, 1)],
+            "end": [date(2015, 6, 1), date(2015, 12, 31), None, None],
+        }
+    )
+    assert part_by_time(held).sort("holder")["value"].to_list() == ["1", "1", "1 #1", "2"]
+    shuffled = part_by_time(held.sample(fraction=1, shuffle=True, seed=1)).sort("holder")
+    assert shuffled["value"].to_list() == ["1", "1", "1 #1", "2"]
 
 
 def test_no_personal_value_but_display_names_reaches_the_graph():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 import pytest
 
@@ -75,3 +77,14 @@ def test_no_input_is_an_empty_graph() -> None:
     projection = project_entities({}, ProjectionParams())
     assert len(projection.index) == 0
     assert projection.edges.height == 0
+
+
+def test_a_number_that_passed_from_one_to_another_ties_nobody() -> None:
+    world = World(4)
+    number = {"phones": ["+77011234567"], "identifiers": ["card:4400430012345678", "passport:N01234567"]}
+    until = {"phone_to": date(2015, 12, 31), "card_to": date(2015, 12, 31)}
+    since = {"phone_from": date(2016, 6, 5), "card_from": date(2016, 6, 5)}
+    world.people = {0: number | until, 1: number | since, 2: number | since | {"identifiers": []}}
+    shared = project_entities(world.tables(), ProjectionParams()).shared
+    held = {(left, right, kind) for left, right, kind in shared.select("left", "right", "kind").iter_rows()}
+    assert held == {(0, 1, "document"), (1, 2, "phone")}
