@@ -134,6 +134,8 @@ FIELDS = (
     ),
 )
 FIELD_BY_NAME: Mapping[str, Field] = MappingProxyType({field.name: field for field in FIELDS})
+HOME_FIELDS = frozenset({"family_name", "phone", "email", "address"})
+"""What the members of one household have in common."""
 IDENTIFYING = frozenset({"iin", "bin", "identifiers", "phone", "email"})
 AGREED_IDENTIFIER = re.compile("|".join(f"{field}:(?:same|shared)" for field in sorted(IDENTIFYING)))
 """Found in the text of a pattern where an identifier or a contact agrees."""

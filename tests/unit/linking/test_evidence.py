@@ -151,7 +151,7 @@ def test_with_few_seeds_em_starts_from_the_defaults() -> None:
 
 def test_an_iteration_limit_is_reported() -> None:
     levels, _, _ = draw_pairs(20_000, seed=7)
-    fitted = fit_evidence("person", count(levels), EvidenceParams(max_iterations=2))
+    fitted = fit_evidence("person", count(levels), EvidenceParams(max_iterations=2, most_other_names=1.0))
     assert not fitted.diagnostics.converged
     assert fitted.diagnostics.n_iterations == 2
 
