@@ -179,8 +179,20 @@ def _guess_all(raw: RawFile, params: ReadingParams) -> list[_Guess]:
     for guess in guesses:
         if people and guess.field == "description" and plain_column_name(guess.column) == "title":
             guess.drop("not used: beside names of people a title may be a form of address or a post")
+    _take_name_beside_surname(guesses)
     _drop_unclear_intervals(guesses)
     return guesses
+
+
+def _take_name_beside_surname(guesses: list[_Guess]) -> None:
+    """Beside a surname a column called "name" that holds single names is the given name."""
+    found = {guess.field for guess in guesses}
+    if "family_name" not in found or "given_name" in found:
+        return
+    for guess in guesses:
+        is_plain = plain_column_name(guess.column) == "name" and guess.reason != "as you said"
+        if guess.field == "full_name" and is_plain and guess.values and guess.values.person_share < 0.5:
+            guess.field, guess.reason = "given_name", "by its name, beside a surname and of single names"
 
 
 def _drop_unclear_intervals(guesses: list[_Guess]) -> None:

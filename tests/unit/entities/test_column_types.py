@@ -200,3 +200,14 @@ def test_beside_several_telephones_nothing_says_whose_the_interval_is() -> None:
     assert fields(found)["phone_to"] is None
     assert reason(found, "phone_to") == "not used: there are 2 columns of the kind phone; say whose it is"
     assert fields(read(columns, fields={"phone_to": "phone_to"}))["phone_to"] == "phone_to"
+
+
+def test_a_name_beside_a_surname_is_the_given_name() -> None:
+    given = {"surname": ("Ким", "Иванова", "Ахметов"), "name": ("Лев", "Ольга", "Ерлан")}
+    found = read(given | {"patronymic": ("Ильич", None, "Болатұлы")})
+    assert fields(found) == {"surname": "family_name", "name": "given_name", "patronymic": "patronymic"}
+    assert reason(found, "name") == "by its name, beside a surname and of single names"
+    whole = {"surname": given["surname"], "name": ("Ким Лев", "Иванова Ольга", "Ахметов Ерлан")}
+    assert fields(read(whole))["name"] == "full_name"
+    assert fields(read({"name": given["name"]}))["name"] == "full_name"
+    assert fields(read(given, fields={"name": "full_name"}))["name"] == "full_name"
