@@ -26,6 +26,7 @@ given_name: first name, firstname, given name, givenname, given names, forename,
 family_name: surname, last name, lastname, family name, familyname, lname, sname, name last, name family,
     last, family, фамилия, тегі, тек, nachname, apellido
 patronymic: patronymic, middle name, middlename, mname, name middle, middle, отчество, әкесінің аты
+former_family_name: maiden name, former name, birth name, nee, девичья фамилия, прежняя фамилия, қыз тегі
 alias: alias, aliases, aka, also known as, known as, nickname, псевдоним, лақап аты
 organisation_name: organisation name, organization name, company name, name org, org name, organisation,
     organization, company, firm, firm name, business name, business, legal name, name business,
@@ -95,7 +96,7 @@ _ENDS = {
     "to": "valid to, valid until, valid till, date to, active to, end date, until, till, to, действует по, "
     "дата по, по, дейін",
 }
-_FURTHER_NAMES = {"full_name": "alias", "given_name": "alias"}
+_FURTHER_NAMES = {"full_name": "alias", "given_name": "alias", "family_name": "former_family_name"}
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def _add_names(draft: _Draft) -> None:
     person_keys = _person_name_keys(keys, whole)
     columns["name_key"] = as_plain(first_of(convert_coded(organisation_key, sorted_tokens), person_keys))
     columns["display_name"] = first_of(company, whole, _joined(parts[0], parts[2], parts[1]))
-    columns["alias_keys"] = _alias_keys(rows, columns["name_key"])
+    columns["alias_keys"] = _alias_keys(rows, parts, columns["name_key"])
 
 
 def _person_parts(rows: MappedRows, whole: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
@@ -237,17 +237,28 @@ def _joined(*columns: pa.Array) -> pa.Array:
     return as_texts(joined.set(joined == "", None))
 
 
-def _alias_keys(rows: MappedRows, own: pa.Array) -> pa.Array:
-    """Sorted keys of every further name: aliases, and further values of the name fields."""
+def _alias_keys(rows: MappedRows, parts: tuple[pa.Array, pa.Array, pa.Array], own: pa.Array) -> pa.Array:
+    """Sorted keys of every further name: aliases, former surnames, and further values of the name fields."""
     organisation = map_flat(rows.values("organisation_name"), lambda text: split_organisation_name(text)[0])
     people = [
         map_flat(rows.values(name), lambda text: name_key(text) or None) for name in ("full_name", "alias")
     ]
-    flats = [organisation, *people, _paired_names(rows)]
+    former = [map_flat(flat, lambda text: name_key(text) or None) for flat in _former_names(rows, parts)]
+    flats = [organisation, *people, *former, _paired_names(rows)]
     positions = np.concatenate([flat.positions for flat in flats])
     keys = sorted_tokens(pa.concat_arrays([flat.values for flat in flats]))
     primary = own.take(pa.array(positions))
     return Flat(positions, keys).keep(~as_mask(pc.equal(keys, primary)) & ~is_null(keys)).lists(rows.n)
+
+
+def _former_names(rows: MappedRows, parts: tuple[pa.Array, pa.Array, pa.Array]) -> list[Flat]:
+    """Former surnames with the given name and patronymic that the record has."""
+    if not rows.has("former_family_name"):
+        return []
+    flat = rows.values("former_family_name")
+    own = pa.array(flat.positions)
+    given, _, patronymic = (as_plain(part).take(own) for part in parts)
+    return [Flat(flat.positions, as_plain(_joined(flat.values, given, patronymic)))]
 
 
 def _paired_names(rows: MappedRows) -> Flat:

@@ -38,6 +38,7 @@ PARTY_FIELDS = (
         "family_name",
         "patronymic",
         "alias",
+        "former_family_name",
         "organisation_name",
     ),
     *("birth_date", "sex", "iin", "bin", *IDENTIFIER_KINDS, "phone", "email"),

@@ -51,6 +51,8 @@ def reason(readings: Readings, column: str) -> str:
         ("suburb", "locality"), ("город", "locality"), ("қала", "locality"), ("state", "region"),
         ("zip", "postcode"), ("Индекс", "postcode"), ("soc_sec_id", "ssn"), ("company", "organisation_name"),
         ("Наименование организации", "organisation_name"), ("title", "description"), ("rec_id", "id"),
+        ("maiden_name", "former_family_name"), ("прежняя фамилия", "former_family_name"),
+        ("previous surname", "former_family_name"),
         ("phone_from", "phone_from"), ("mobileValidTo", "phone_to"), ("телефон с", "phone_from"),
         ("адрес действует по", "address_to"), ("card_since", "card_from"), ("номер карты", "card"),
     ],

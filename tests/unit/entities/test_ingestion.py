@@ -726,3 +726,17 @@ def test_records_of_a_version_without_intervals_are_read_as_without_any():
     assert conformed.schema == model.ENTITY_RECORDS.schema
     assert conformed["phone_from"].null_count == 1
     assert conformed.drop_columns(["phone_from"]).equals(records.drop_columns(["phone_from"]))
+
+
+def test_a_former_surname_makes_a_further_name_with_the_own_given_name():
+    entry = "\n  - {name: brides, path: brides.csv, holds: people, fields: {id: id, full_name: name, " + (
+        "former_family_name: maiden}}\n"
+    )
+    rows = [
+        {"id": "1", "name": "Смирнова Ольга Петровна", "maiden": "Иванова"},
+        {"id": "2", "name": "Ким Айгуль", "maiden": None},
+        {"id": "3", "name": "Ким Айгуль", "maiden": "Ким"},
+    ]
+    records = take_in(entry, brides=rows).tables["entity_records"]
+    assert records["family_key"].to_pylist() == ["smirnova", "kim", "kim"]
+    assert records["alias_keys"].to_pylist() == [["ivanova olga petrovna"], [], []]
