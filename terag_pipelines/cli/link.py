@@ -242,6 +242,7 @@ def _tables(linked: AutoLinked) -> dict[str, pa.Table]:
     return {
         **given,
         **learned,
+        **({"roles": linked.roles} if linked.roles.num_rows else {}),
         "entities": linked.members,
         "links": linked.links,
         "records": linked.records,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -33,9 +34,11 @@ from terag_pipelines.linking.given_pairs import (
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
 from terag_pipelines.linking.links import labelled_scores
+from terag_pipelines.linking.model import ENTITY_ROLES
 from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calibrate_links, link_records
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
+from terag_pipelines.linking.roles import find_roles
 from terag_pipelines.linking.scoring import PairScores
 from terag_pipelines.tables import count_by
 
@@ -132,6 +135,13 @@ class AutoLinked:
     def changes(self) -> pa.Table:
         """ENTITY_CHANGES since the earlier run; empty without one."""
         return self.linked.changes
+
+    @cached_property
+    def roles(self) -> pa.Table:
+        """ENTITY_ROLES: sole traders and owners, branches and head offices; none where all are people."""
+        kinds = pc.equal(self.records["party_type"], "organisation")
+        is_any = pc.any(kinds, min_count=0).as_py()
+        return find_roles(self.records, self.linked.members) if is_any else ENTITY_ROLES.empty()
 
     @property
     def records(self) -> pa.Table:
@@ -323,6 +333,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "quality_by_labels": asdict(linked.quality) if linked.quality else None,
         "n_pairs_reused": linked.linked.n_reused_pairs,
         "changes": _counted_changes(linked),
+        "roles": count_by(linked.roles, "role", "basis").to_pylist(),
         "blocking": asdict(linked.pairs.report),
         "models": [asdict(diagnostics) for diagnostics in linked.scores.diagnostics],
         "lost_values": _lost(linked.source.quarantine),

@@ -7,11 +7,13 @@ import json
 import stat
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
 from terag_pipelines.cli import main as cli
+from terag_pipelines.entities.identifiers import check_digits
 from tests.unit.cli.consoles import listening_console
 
 ROWS = """\
@@ -228,6 +230,44 @@ def test_a_corrected_interval_is_seen_also_by_a_run_onto_an_older_result(tmp_pat
     assert n_entities == [2, 3]
     told = CliRunner().invoke(cli.main, ["explain", "pair", "clients:1", "clients:2", "--dir", str(second)])
     assert "the numbers were theirs at other times" in told.output
+
+
+FAMILY_MATTERS = """\
+id;ФИО;прежняя фамилия;наименование организации;дата рождения;пол;ИИН;телефон;город;улица;дом
+w1;Ахметова Айгуль Болатовна;;;14.06.1988;ж;{iins[0]};8 701 111 22 33;Алматы;Абая;1
+w2;Ким Айгуль Болатовна;;;14.06.1988;ж;{iins[0]};8 701 111 22 34;Алматы;Абая;1
+v1;Иванова Ольга Петровна;;;05.01.1990;ж;;8 701 555 22 33;Астана;Мира;5
+v2;Ли Ольга Петровна;Иванова;;05.01.1990;ж;;;Астана;Победы;9
+m1;Жумабаев Канат Ермекович;;;02.03.1979;м;{iins[1]};8 705 123 00 11;Тараз;Толе би;7
+m2;;;ИП Жумабаев Канат Ермекович;;;{iins[1]};8 705 123 00 11;Тараз;Толе би;7
+z1;Смагулова Динара Маратовна;;;20.02.1990;ж;{iins[2]};8 707 999 88 77;Павлодар;Абая;3
+z2;Смагулова Динара Маратовна;;;17.11.1985;ж;{iins[2]};;Павлодар;;
+"""
+
+
+def make_iin(digits: str) -> str:
+    check = int(check_digits(np.array([[int(digit) for digit in digits]]))[0])
+    assert check >= 0
+    return f"{digits}{check}"
+
+
+def test_married_names_sole_traders_and_doubtful_birth_dates(tmp_path: Path) -> None:
+    path, out = tmp_path / "clients.csv", tmp_path / "out"
+    iins = [make_iin("88061440012"), make_iin("79030230012"), make_iin("90022040012")]
+    path.write_text(FAMILY_MATTERS.format(iins=iins), encoding="utf-8")
+    assert link(path, "--out", out).exit_code == 0
+    members = pq.read_table(out / "entities.parquet").to_pylist()
+    entity = {row["native_id"]: row["entity_id"] for row in members}
+    assert entity["w1"] == entity["w2"]
+    assert entity["v1"] == entity["v2"]
+    assert entity["z1"] == entity["z2"]
+    assert len(set(entity.values())) == 5
+    (role,) = pq.read_table(out / "roles.parquet").to_pylist()
+    assert (role["entity_id"], role["object_entity_id"]) == (entity["m2"], entity["m1"])
+    assert (role["role"], role["basis"]) == ("sole_trader_of", "iin")
+    records = pq.read_table(out / "records.parquet")
+    flags = dict(zip(records["native_id"].to_pylist(), records["quality_flags"].to_pylist(), strict=True))
+    assert [name for name, found in flags.items() if "iin_birth_date_mismatch" in found] == ["z2"]
 
 
 def test_the_whole_source_again_ends_what_is_gone(clients: Path, tmp_path: Path) -> None:

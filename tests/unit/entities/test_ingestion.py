@@ -729,9 +729,8 @@ def test_records_of_a_version_without_intervals_are_read_as_without_any():
 
 
 def test_a_former_surname_makes_a_further_name_with_the_own_given_name():
-    entry = "\n  - {name: brides, path: brides.csv, holds: people, fields: {id: id, full_name: name, " + (
-        "former_family_name: maiden}}\n"
-    )
+    fields = "{id: id, full_name: name, former_family_name: maiden}"
+    entry = f"\n  - {{name: brides, path: brides.csv, holds: people, fields: {fields}}}\n"
     rows = [
         {"id": "1", "name": "Смирнова Ольга Петровна", "maiden": "Иванова"},
         {"id": "2", "name": "Ким Айгуль", "maiden": None},
