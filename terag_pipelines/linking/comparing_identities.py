@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.identifiers import read_iins
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords
+from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords, as_digits
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
@@ -22,7 +23,8 @@ from terag_pipelines.linking.validity import apart_in_time
 def compare_birth_dates(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
     """Birth dates: day and month in the other order, one digit or two neighbours mistyped.
 
-    "near" are two edits, or day and month in the other order beside a slip in the year.
+    "near" are two edits, or day and month in the other order beside a slip in the year. Of a record whose IIN
+    carries another date either may be right: it agrees where one of them does.
     """
     column = records.columns.get("birth_date")
     if column is None:
@@ -38,7 +40,25 @@ def compare_birth_dates(records: EncodedRecords, left: Codes, right: Codes) -> d
     both = np.append(texts, np.asarray(turned.to_numpy(zero_copy_only=False), object))
     twice = edit_distance((one[far] + len(column.values)).astype(np.int32), other[far], both) == 1
     levels[far[twice]] = rank("birth_date", "near")
+    in_doubt = _dates_of_iins(records, column)
+    if in_doubt is not None:
+        agrees = (in_doubt[left] == other) | (in_doubt[right] == one)
+        levels[agrees & (one >= 0) & (other >= 0)] = rank("birth_date", "exact")
     return {"birth_date": levels}
+
+
+def _dates_of_iins(records: EncodedRecords, born: Column) -> Codes | None:
+    """By row, the code of the birth date in the IIN where it is not the stated one; None where none is.
+
+    No date that somebody states is missing, and agrees with no one.
+    """
+    column = records.columns.get("iin")
+    if column is None:
+        return None
+    dates = column.once("birth dates", lambda: as_digits(read_iins(column.values).birth_dates))
+    codes = np.append(pc.index_in(dates, value_set=born.values).fill_null(-2).to_numpy(), -2)[column.first]
+    codes[codes == born.first] = -2
+    return codes.astype(np.int32) if (codes >= 0).any() else None
 
 
 def compare_generations(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:

@@ -278,7 +278,7 @@ def _columns_of(records: pa.Table) -> Columns:
     }
     builders |= {name: partial(_encode_rows, _encode_lists, records[name]) for name in LIST_FIELDS}
     builders |= {name: _whole_only(partial(names.part, name)) for name in NAME_FIELDS}
-    builders["birth_date"] = _whole_only(lambda: _as_digits(_encode_single(records["birth_date"])))
+    builders["birth_date"] = _whole_only(lambda: _dates_as_digits(_encode_single(records["birth_date"])))
     builders["generation"] = _whole_only(names.generations)
     builders |= {name: _whole_only(partial(_encode_rare, records[name])) for name in VALIDITY_FIELDS}
     columns = Columns(builders)
@@ -444,6 +444,10 @@ def encode_lists(rows: npt.NDArray[Any], values: pa.Array, n_rows: int) -> Colum
     return Column(slots, distinct)
 
 
-def _as_digits(dates: Column) -> Column:
-    """Birth dates as "YYYYMMDD", which is what typing errors happen to."""
-    return Column(dates.codes, pc.strftime(dates.values, format="%Y%m%d").cast(pa.string()))
+def as_digits(dates: pa.Array) -> pa.Array:
+    """Dates as "YYYYMMDD", which is what typing errors happen to."""
+    return pc.strftime(dates, format="%Y%m%d").cast(pa.string())
+
+
+def _dates_as_digits(dates: Column) -> Column:
+    return Column(dates.codes, as_digits(dates.values))

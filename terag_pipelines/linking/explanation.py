@@ -28,6 +28,7 @@ from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (
     AT_OTHER_TIMES,
+    BY_IIN,
     FORBIDDEN,
     JOINT_PHRASES,
     NAMES,
@@ -392,7 +393,12 @@ def _field_evidence(
 
 
 def level_as_told(name: str, level: str, left: Sequence[str], right: Sequence[str]) -> str:
-    """The level in words' terms: names that agree but do not look alike were transliterated."""
+    """The level in words' terms: names that agree but do not look alike were transliterated.
+
+    Birth dates that agree but are not the same do so by the IIN.
+    """
+    if level == "exact" and name == "birth_date" and left != right:
+        return BY_IIN
     if level != "exact" or name not in NAMES or not left or not right:
         return level
     alike = {value.casefold() for value in left} & {value.casefold() for value in right}

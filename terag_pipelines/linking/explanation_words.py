@@ -25,6 +25,7 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
 TRANSLITERATED = (
     "exact, transliterated"  # no level of its own: what "exact" is for values that look different
 )
+BY_IIN = "exact, by the IIN"  # likewise, for a birth date that agrees with the one in an IIN only
 _SAME_OR_NOT = {"same": "the same", "different": "different"}
 _NAME = {
     "exact": "the same",
@@ -47,6 +48,7 @@ LEVEL_PHRASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "organisation_name": _NAME,
         "birth_date": {
             "exact": "the same day",
+            BY_IIN: "the day that an IIN carries, though its record states another",
             "swapped": "day and month in the other order",
             "typo": "one slip of the keyboard apart",
             "near": "two slips of the keyboard apart",

@@ -275,3 +275,14 @@ def test_a_rare_code_in_common_is_told_from_words_in_common(left: int, right: in
     records = encode_records(make_records([{"description": text} for text in PRODUCTS]))
     level = compare_pairs(records, np.array([left], np.int32), np.array([right], np.int32))["description"][0]
     assert (FIELD_BY_NAME["description"].levels[level - 1].name == "code") == is_code
+
+
+def test_a_birth_date_that_the_iin_contradicts_is_no_proof_of_two_people() -> None:
+    """880614300129 is of a man born on 14 June 1988."""
+    told, of_iin, third = date(1979, 3, 2), date(1988, 6, 14), date(1965, 11, 30)
+    doubted = {"iin": "880614300129", "birth_date": told}
+    for born, level in ((told, "exact"), (of_iin, "exact"), (third, "different")):
+        assert levels_of(doubted, {"birth_date": born})["birth_date"] == level
+        assert levels_of({"birth_date": born}, doubted)["birth_date"] == level
+    sure = {"iin": "880614300129", "birth_date": of_iin}
+    assert levels_of(sure, {"birth_date": told})["birth_date"] == "different"

@@ -107,6 +107,15 @@ def test_a_pair_that_was_never_compared_is_compared_now(people: LinkedBatch) -> 
     assert told.weighed.match_weight < 0
 
 
+def test_a_birth_date_that_agrees_by_the_iin_says_so() -> None:
+    anna = {"given_key": "anna", "family_key": "kim"}
+    doubted = anna | {"birth_date": date(1979, 3, 2), "iin": "880614300129"}
+    batch = batch_of(make_records([doubted, anna | {"birth_date": date(1988, 6, 14)}]))
+    (weighed,) = weigh_anew(batch, [("r:000000", "r:000001")])
+    (part,) = [part for part in weighed.known if part.field == "birth_date"]
+    assert "the day that an IIN carries, though its record states another" in part.sentence
+
+
 def test_swapped_day_and_month_read_as_a_person_would_say(people: LinkedBatch) -> None:
     one = {"given_key": "anna", "family_key": "kim"}
     records = make_records([one | {"birth_date": BORN}, one | {"birth_date": date(1980, 4, 3)}])
