@@ -95,3 +95,12 @@ def test_sampled_blocks_are_whole() -> None:
     sampled = {int(codes[rows[0], 0]): len(rows) for rows in np.split(some.rows, some.starts[1:])}
     assert 0 < len(sampled) < len(sizes)
     assert all(sizes[code] == size for code, size in sampled.items())
+
+
+def test_which_blocks_are_sampled_does_not_depend_on_how_values_are_numbered() -> None:
+    random = np.random.default_rng(5)
+    codes = random.integers(-1, 300, (3_000, 1)).astype(np.int32)
+    other_numbers = np.append(random.permutation(300), -1).astype(np.int32)
+    one, other = sampled_blocks([codes], 5), sampled_blocks([other_numbers[codes]], 5)
+    assert len(one.rows)
+    assert sorted(one.rows.tolist()) == sorted(other.rows.tolist())
