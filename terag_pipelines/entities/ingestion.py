@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from terag_pipelines.entities import model
 from terag_pipelines.entities.distinct import as_series, one_array
+from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.known_ids import KnownIds
 from terag_pipelines.entities.manifests import FileSpec, Manifest
 from terag_pipelines.entities.mapped_rows import MappedRows, check_columns
@@ -115,8 +116,8 @@ class _Intake:
 def ingest(manifest: Manifest, read: ReadFile, coded: bool = False) -> SourceTables:
     """All tables of a source, conforming to entities/model.py; `read` gives a file entry's raw content.
 
-    With `coded`, text columns of ENTITY_RECORDS may stay dictionaries and records in the order of their
-    file: linking takes them as they are, and they need a third of the memory.
+    With `coded`, texts of ENTITY_RECORDS may stay dictionaries or be joined later (entities/joined_texts.py)
+    and records in the order of their file: linking takes them as they are, in a third of the memory.
 
     Raises: MissingColumnError for a mapping to a column that a file lacks, TooManyBadRowsError where more
     rows of a file are left out than the manifest allows, and whatever `read` raises.
@@ -224,8 +225,8 @@ def _finish(intake: _Intake, price_book: dict[str, object] | None, coded: bool) 
 
 
 def _whole(schema: TableSchema, parts: list[pa.Table]) -> pa.Table:
-    if len(parts) > 1 and schema is model.ENTITY_RECORDS:
-        parts = [part.cast(schema.schema) for part in parts]
+    if schema is model.ENTITY_RECORDS:
+        parts = [written_out(part).cast(schema.schema) for part in parts]
     return schema.conform(pa.concat_tables(parts, promote_options="default")) if parts else schema.empty()
 
 

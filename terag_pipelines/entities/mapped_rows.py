@@ -37,18 +37,22 @@ class Flat:
 
     def keep(self, mask: Mask) -> Flat:
         """The values where `mask` (m,) holds."""
+        if mask.all():
+            return self
         return Flat(self.positions[mask], self.values.filter(pa.array(mask)))
 
     def lists(self, n_rows: int) -> pa.Array:
-        """list<string> per row: its distinct values in ascending order; empty lists where there are none."""
+        """A list of texts per row: its distinct values in ascending order; empty lists where there are none.
+
+        The values stay a dictionary where they are one and no row has several.
+        """
         if bool((np.diff(self.positions) > 0).all()):  # one value a row
             there = self.keep(~is_null(self.values))
-            offsets = np.searchsorted(there.positions, np.arange(n_rows + 1))
-            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_plain(there.values))
+            return pa.ListArray.from_arrays(_offsets_of(there.positions, n_rows), there.values)
         frame = pl.DataFrame({"position": self.positions, "value": as_series(as_plain(self.values))})
         ordered = frame.drop_nulls().unique().sort("position", "value")
-        offsets = np.searchsorted(ordered["position"].to_numpy(), np.arange(n_rows + 1))
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_texts(ordered["value"]))
+        offsets = _offsets_of(ordered["position"].to_numpy(), n_rows)
+        return pa.ListArray.from_arrays(offsets, as_texts(ordered["value"]))
 
 
 @dataclass(frozen=True)
@@ -246,6 +250,12 @@ class MappedRows:
             positions, values = np.arange(self.n), clean_coded(as_text_column(column))
         valid = ~is_null(values)
         return Flat(positions, values).keep(valid)
+
+
+def _offsets_of(positions: npt.NDArray[np.int64], n_rows: int) -> pa.Array:
+    """Where the values of each row begin, and the last end, int32 (n_rows + 1,)."""
+    counts = np.bincount(positions, minlength=n_rows)
+    return pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
 
 
 def words_of(meanings: Mapping[str | None, str]) -> dict[str, str | None]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.column_types import ReadingParams, Readings, read_columns
 from terag_pipelines.entities.ingestion import FileCounts, ingest
+from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
 from terag_pipelines.entities.raw_files import RawFile
 from terag_pipelines.errors import LinkingError, UnreadableFileError
@@ -69,7 +70,8 @@ class AutoLinkParams:
 class SourceRecords:
     """The records of all sources, what was lost on the way (QUARANTINED_ROWS), the counts.
 
-    `records` are ENTITY_RECORDS, whose texts may be dictionaries (AutoLinked.records has them written out).
+    `records` are ENTITY_RECORDS, whose texts may be dictionaries or joined later (entities/joined_texts.py);
+    AutoLinked.records has them written out.
     `readings` is None where a manifest said what the columns are.
     """
 
@@ -252,7 +254,7 @@ class AutoLinker:
 
 def keep_others(source: SourceRecords, earlier: pa.Table) -> SourceRecords:
     """The records of a batch, and those of ENTITY_RECORDS of an earlier run that the batch does not have."""
-    fresh = ENTITY_RECORDS.conform(source.records)
+    fresh = ENTITY_RECORDS.conform(written_out(source.records))
     others = earlier.filter(pc.invert(pc.is_in(earlier["record_id"], value_set=fresh["record_id"])))
     return replace(source, records=ENTITY_RECORDS.conform(pa.concat_tables([fresh, others])))
 
