@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.entities import model
-from terag_pipelines.entities.distinct import as_series, one_array
+from terag_pipelines.entities.distinct import as_plain, as_series, one_array
 from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.known_ids import KnownIds
 from terag_pipelines.entities.manifests import FileSpec, Manifest
@@ -137,10 +137,12 @@ def _take_in(intake: _Intake, schema: TableSchema, spec: FileSpec, normalise: No
     raw = intake.read(spec)
     check_columns(spec, raw)
     raw = _without_skipped(intake.manifest, spec, raw)
+    known_texts: dict[str, pa.Array] = {}
     if schema is model.ENTITY_RECORDS:
-        raw = _in_order_of_ids(intake.manifest, spec, raw)
+        raw, known_texts["id"] = _in_order_of_ids(intake.manifest, spec, raw)
     ledger = FaultLedger(spec, raw)
-    table = normalise(MappedRows(spec, raw, intake.manifest, ledger), intake.known)
+    rows = MappedRows(spec, raw, intake.manifest, ledger, known_texts=known_texts)
+    table = normalise(rows, intake.known)
     ledger.check_share()
     intake.parts.setdefault(schema.name, []).append(table)
     intake.quarantined.append(ledger.quarantined_rows())
@@ -162,16 +164,18 @@ def _without_skipped(manifest: Manifest, spec: FileSpec, raw: RawFile) -> RawFil
     return raw.keep(keep)
 
 
-def _in_order_of_ids(manifest: Manifest, spec: FileSpec, raw: RawFile) -> RawFile:
-    """The rows in the order that their records will have: few columns are moved now instead of many later.
+def _in_order_of_ids(manifest: Manifest, spec: FileSpec, raw: RawFile) -> tuple[RawFile, pa.Array]:
+    """The rows in the order that their records will have, and their ids.
 
-    Rows of one id stay in their order, for the first of them counts.
+    Few columns are moved now instead of many later. Rows of one id stay in their order, for the first counts.
     """
-    ids = as_series(MappedRows(spec, raw, manifest, FaultLedger(spec, raw)).texts("id")).cast(pl.String)
+    texts = as_plain(MappedRows(spec, raw, manifest, FaultLedger(spec, raw)).texts("id"))
+    ids = as_series(texts)
     if ids.is_sorted():
-        return raw
+        return raw, texts
     ordered = pl.DataFrame({"id": ids}).with_row_index("place").sort("id", maintain_order=True)
-    return raw.in_order(ordered["place"].to_numpy().astype(np.int64))
+    order = ordered["place"].to_numpy().astype(np.int64)
+    return raw.in_order(order), texts.take(pa.array(order))
 
 
 def _add_outside_parties(intake: _Intake) -> None:

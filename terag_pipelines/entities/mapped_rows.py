@@ -68,6 +68,7 @@ class MappedRows:
     manifest: Manifest
     ledger: FaultLedger
     coded_texts: dict[str, pa.DictionaryArray] = field(default_factory=dict, repr=False)
+    known_texts: Mapping[str, pa.Array] = field(default_factory=dict, repr=False)  # that were read before
 
     @property
     def n(self) -> int:
@@ -103,9 +104,13 @@ class MappedRows:
 
         A reference has the name of the dataset in front that its own column refers to.
         """
+        if name in self.known_texts:
+            return self.known_texts[name]
         sources = self.spec.fields.get(name, ())
         if not any(source.dataset for source in sources):
-            return clean_texts(as_text_column(self.first(name)))
+            column = self.first(name)
+            texts = as_text_column(column)
+            return texts if pa.types.is_integer(column.type) else clean_texts(texts)
         return one_array(pc.coalesce(*(self._reference(source) for source in sources)))
 
     def coded(self, name: str) -> pa.DictionaryArray:
