@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.entities.dates import read_days
-from terag_pipelines.entities.distinct import as_series, as_texts, one_array, places_of
+from terag_pipelines.entities.distinct import as_series, as_texts, one_array, places_of, used_places
 from terag_pipelines.entities.emails import plain_email
 from terag_pipelines.entities.identifiers import read_bins, read_iins
 from terag_pipelines.entities.mapped_rows import as_text_column, is_day_or_instant, is_list
@@ -173,9 +173,8 @@ def _n_phones(texts: Sequence[str], region: str) -> int:
 
 def _used_values(items: pa.DictionaryArray) -> pa.Array:
     """The values of a dictionary array that some row has."""
-    is_used = np.zeros(len(items.dictionary) + 1, np.bool_)
-    is_used[places_of(items)] = True  # -1, where there is none, is the last place
-    return items.dictionary if is_used[:-1].all() else items.dictionary.filter(pa.array(is_used[:-1]))
+    is_used = used_places(places_of(items), len(items.dictionary))
+    return items.dictionary if is_used.all() else items.dictionary.filter(pa.array(is_used))
 
 
 def _distinct_texts(items: Any) -> pl.Series:

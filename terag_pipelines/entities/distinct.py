@@ -103,11 +103,23 @@ def at_places(places: Places, values: pa.Array) -> pa.DictionaryArray:
 
 
 def only_where(values: Any, mask: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
-    """The texts where `mask` (n,) holds, null elsewhere."""
+    """The texts where `mask` (n,) holds, null elsewhere; the dictionary has no others."""
     coded = as_coded(values)
     if mask.all():
         return coded
-    return at_places(np.where(mask, places_of(coded), np.int32(-1)), coded.dictionary)
+    places = np.where(mask, places_of(coded), np.int32(-1))
+    is_used = used_places(places, len(coded.dictionary))
+    if is_used.all():
+        return at_places(places, coded.dictionary)
+    numbers = np.append(np.cumsum(is_used, dtype=np.int32) - 1, np.int32(-1))
+    return at_places(numbers[places], coded.dictionary.filter(pa.array(is_used)))
+
+
+def used_places(places: Places, n_values: int) -> npt.NDArray[np.bool_]:
+    """Which of the places in a dictionary some row has, (n_values,)."""
+    is_used = np.zeros(n_values + 1, np.bool_)
+    is_used[places] = True  # -1, where there is none, is the last place
+    return is_used[:-1]
 
 
 def first_of(*columns: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -259,8 +259,10 @@ class MappedRows:
 
 def _offsets_of(positions: npt.NDArray[np.int64], n_rows: int) -> pa.Array:
     """Where the values of each row begin, and the last end, int32 (n_rows + 1,)."""
-    counts = np.bincount(positions, minlength=n_rows)
-    return pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
+    offsets = np.zeros(n_rows + 1, np.int32)
+    if len(positions):
+        np.cumsum(np.bincount(positions, minlength=n_rows), out=offsets[1:])
+    return pa.array(offsets)
 
 
 def words_of(meanings: Mapping[str | None, str]) -> dict[str, str | None]:

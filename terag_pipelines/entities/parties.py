@@ -23,6 +23,7 @@ from terag_pipelines.entities.distinct import (
     map_distinct_fields,
     one_array,
     only_where,
+    places_of,
     recode,
 )
 from terag_pipelines.entities.emails import plain_emails
@@ -164,7 +165,7 @@ def _person_parts(rows: MappedRows, whole: pa.Array) -> tuple[pa.Array, pa.Array
     """
     given, family, patronymic = rows.coded("given_name"), rows.coded("family_name"), rows.coded("patronymic")
     split = _fields_of(only_where(whole, is_null(given) & is_null(family)), _full_name_parts, 3)
-    given_only, behind = _fields_of(only_where(given, is_null(patronymic)), _given_parts, 2)
+    given_only, behind = _split_given(only_where(given, is_null(patronymic)))
     return (
         first_of(given_only, given, split[0]),
         first_of(family, split[1]),
@@ -185,9 +186,16 @@ def _full_name_parts(text: str) -> tuple[str | None, str | None, str | None]:
     return name.given, name.family, name.patronymic
 
 
+def _split_given(names: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+    """Given names, and the patronymics that stand behind them."""
+    several = np.append(as_mask(pc.match_substring(names.dictionary, " ")), False)[places_of(names)]
+    if not several.any():
+        return names, only_where(names, several)
+    given, behind = _fields_of(only_where(names, several), _given_parts, 2)
+    return first_of(only_where(names, ~several), given), behind
+
+
 def _given_parts(text: str) -> tuple[str | None, str | None]:
-    if " " not in text:
-        return text, None
     name: PersonName = split_given_names(text)
     return name.given, name.patronymic
 

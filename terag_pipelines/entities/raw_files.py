@@ -12,7 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.entities.distinct import one_array, places_of
+from terag_pipelines.entities.distinct import as_plain, one_array
+
+_ESCAPED = r'["\\\x00-\x1f]'
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,16 @@ def json_rows(table: pa.Table) -> list[str]:
 
 
 def _json_values(array: pa.Array) -> pa.Array:
-    """Each value as JSON; each distinct text is written once."""
+    """Each value as JSON; texts without a sign that JSON escapes only need quotes."""
     if pa.types.is_integer(array.type):
         return array.cast(pa.string()).fill_null("null")
-    if pa.types.is_string(array.type) or pa.types.is_dictionary(array.type):
-        used = array.dictionary_encode() if pa.types.is_string(array.type) else array
-        places = places_of(used)
-        which, again = np.unique(places, return_inverse=True)
-        values = used.dictionary.take(pa.array(which, mask=which < 0)).to_pylist()
-        return pa.array(list(map(_as_json, values)), pa.string()).take(pa.array(again))
-    return pa.array(list(map(_as_json, array.to_pylist())), pa.string())
+    texts = as_plain(array)
+    if not pa.types.is_string(texts.type):
+        return pa.array(list(map(_as_json, array.to_pylist())), pa.string())
+    special = pc.fill_null(pc.match_substring_regex(texts, _ESCAPED), False)
+    quoted = pc.fill_null(pc.binary_join_element_wise('"', texts, '"', ""), "null")
+    escaped = list(map(_as_json, texts.filter(special).to_pylist()))
+    return pc.replace_with_mask(quoted, special, pa.array(escaped, pa.string()))
 
 
 def _as_json(value: Any) -> str:

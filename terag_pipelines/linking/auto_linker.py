@@ -207,6 +207,7 @@ class AutoLinker:
         """The records of sources by dataset name; `paths` name them in the quarantine and in errors."""
         readings = read_columns(raws, self.params.reading, paths or {})
         tables = ingest(readings.manifest, lambda spec: readings.raws[spec.name], coded=True)
+        pa.default_memory_pool().release_unused()  # linking needs it; Arrow would keep it for later reads
         return SourceRecords(
             tables.tables[ENTITY_RECORDS.name],
             tables.tables[QUARANTINED_ROWS.name],
