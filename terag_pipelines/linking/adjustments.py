@@ -12,13 +12,15 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import Compared, rank
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-JOINT = ("names", "family", "nameless", "names_alone")
+JOINT = ("names", "family", "nameless", "names_alone", "one_word")
 PERSON_NAMES = ("given_name", "family_name", "full_name")
 NAME_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,6 +30,7 @@ NAME_COLUMNS: Mapping[str, str] = MappingProxyType(
         "organisation_name": "organisation_key",
     }
 )
+NAMED_BY = ("given_key", "family_key", "name_key", "alias_keys")
 SHARED_COLUMNS: Mapping[str, str] = MappingProxyType(
     {"phone": "phones", "email": "emails", "identifiers": "identifiers"}
 )
@@ -45,7 +48,7 @@ class AdjustmentParams:
     apart, and once more for each of address, telephone and e-mail that they share: relatives have these in
     common. `nameless_weight` goes to pairs at one address of which one record has no name, with no birth date
     or document that agrees; `names_alone_weight` to pairs of which nothing but names is known, and these
-    agree in part only.
+    agree in part only; `one_word_weight` to pairs of which nothing but a name of one word is known.
     """
 
     strength: float = 1.0
@@ -55,6 +58,7 @@ class AdjustmentParams:
     family_weight: float = -3.5
     nameless_weight: float = -8.0
     names_alone_weight: float = -2.0
+    one_word_weight: float = -8.0
 
 
 def adjust_weights(
@@ -76,16 +80,22 @@ def adjustment_parts(
     for field, name in NAME_COLUMNS.items():
         if field in compared and name in records.columns:
             agree = compared[field] == rank(field, "exact")
-            parts[field] = _name_adjustment(records.columns[name], left, right, agree, params)
+            parts[field] = _name_adjustment(records, name, left, right, agree, params)
     if "address" in compared and "locality" in records.columns:
         agree = compared["address"] == rank("address", "area")
-        parts["address"] = _name_adjustment(records.columns["locality"], left, right, agree, params)
+        parts["address"] = _name_adjustment(records, "locality", left, right, agree, params)
     for field, name in SHARED_COLUMNS.items():
         if field in compared and name in records.columns:
             agree = compared[field] == 1
-            parts[field] = _crowd_penalty(records.columns[name], left, right, agree, params)
+            parts[field] = _crowd_penalty(records, name, left, right, agree, params)
     joint = _joint_parts(compared, params)
-    return parts | (joint if "any_name" in records.columns else joint | {"nameless": np.zeros(1)})
+    if not any(name in records.columns for name in NAMED_BY):
+        return parts | joint | {"nameless": np.zeros(1)}
+    names_alone = np.flatnonzero(~_is_any_known(compared, _beside_names(compared)) & np.ones(len(left), bool))
+    joint["one_word"] = np.zeros(len(left))
+    lone = _have_one_word(records, left[names_alone], right[names_alone])
+    joint["one_word"][names_alone[lone]] = params.one_word_weight
+    return parts | joint
 
 
 def _joint_parts(compared: Compared, params: AdjustmentParams) -> dict[str, Floats]:
@@ -134,25 +144,41 @@ def _are_nameless(compared: Compared) -> Mask:
 def _are_names_alone(compared: Compared) -> Mask:
     in_part = _at_levels(compared, "given_name", "nickname", "initial", "similar")
     in_part = in_part | _at_levels(compared, "family_name", "initial", "similar")
-    return in_part & ~_is_any_known(compared, [name for name in compared if name not in PERSON_NAMES])
+    return in_part & ~_is_any_known(compared, _beside_names(compared))
+
+
+def _beside_names(compared: Compared) -> list[str]:
+    return [name for name in compared if name not in PERSON_NAMES]
+
+
+def _have_one_word(records: EncodedRecords, left: Codes, right: Codes) -> Mask:
+    """Pairs of which one side has no name of two words."""
+    names, one, other = records.over_pairs("any_name", left, right)
+    has_more = names.flag(pc.match_substring(names.values, " "))
+    several = [has_more[names.codes[side]].any(axis=1) for side in (one, other)]
+    return np.asarray(~(several[0] & several[1]), np.bool_)
 
 
 def _name_adjustment(
-    column: Column, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
+    records: EncodedRecords, name: str, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
-    counts = column.counts().astype(np.float64)
+    if not agree.any():
+        return np.zeros(len(left))
+    counts = records.count_holders(name).astype(np.float64)
     shares = counts / max(counts.sum(), 1)
     bits = np.log2(max(float((shares**2).sum()), 1e-12) / np.maximum(shares, 1e-12))
     bits = np.clip(params.strength * bits, -params.max_weight, params.max_weight)
-    one, other = column.first[left], column.first[right]
+    codes = records.columns[name].first
+    one, other = codes[left], codes[right]
     return np.asarray(np.where(agree & (one == other) & (one >= 0), bits[one], 0.0), np.float64)
 
 
 def _crowd_penalty(
-    column: Column, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
+    records: EncodedRecords, name: str, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
     """Of the least crowded value that a pair shares."""
-    holders = np.append(column.counts(), 1).astype(np.float64)
+    column = records.columns[name]
+    holders = np.append(records.count_holders(name), 1).astype(np.float64)
     penalty = np.full(len(left), -np.inf)
     for i in range(column.codes.shape[1]):
         for j in range(column.codes.shape[1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,17 @@ import pyarrow as pa
 
 from terag_pipelines.linking.block_rules import GROUPS, LADDERS, BlockingRule
 from terag_pipelines.linking.blocking_keys import build_key
-from terag_pipelines.linking.blocks import Blocks, Rows, make_blocks, sort_numbers, without_doubles
-from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_records
+from terag_pipelines.linking.blocks import Blocks, Codes, Rows, make_blocks, sort_numbers, without_doubles
+from terag_pipelines.linking.copies import NO_COPIES, Copies
+from terag_pipelines.linking.encoding import EncodedRecords, encode_records
 from terag_pipelines.linking.model import CANDIDATE_PAIRS
 from terag_pipelines.linking.rule_choice import RuleChoice, RuleChoiceParams, choose_rules
+from terag_pipelines.linking.side_by_side import N_AT_ONCE, run_side_by_side
 
+COPIES = "copies"  # the name of the rule that pairs records that say the same
 RULE_BITS = 6  # up to 64 rungs ride in the low bits of a pair's key
-MOST_RUNGS = 1 << RULE_BITS
+_BIT_OF = np.uint64(1) << np.arange(1 << RULE_BITS, dtype=np.uint64)
+MOST_RUNGS = (1 << RULE_BITS) - 1  # the last bit is that of copies
 
 
 @dataclass(frozen=True)
@@ -120,12 +125,42 @@ def tabulate_pairs(records: EncodedRecords, pairs: PairIndex) -> pa.Table:
 
 
 def index_pairs(records: EncodedRecords, params: BlockingParams) -> PairIndex:
-    """The candidate pairs as row numbers, for callers that hold the encoded records."""
+    """The candidate pairs as row numbers, for callers that hold the encoded records.
+
+    Records that follow others are paired with the first of these alone.
+    """
+    copies = records.copies
+    if not len(copies):
+        return _index_apart(records, params)
+    kept = np.delete(np.arange(len(records), dtype=np.int64), copies.follower)
+    return _add_copies(_index_apart(records.select(kept), params), kept, copies, params)
+
+
+def _add_copies(found: PairIndex, kept: Rows, copies: Copies, params: BlockingParams) -> PairIndex:
+    """Pairs among the kept rows, by the rows of all records, and those of copies as one more rule."""
+    if params.across_datasets:  # copies are of one data set
+        copies = NO_COPIES
+    n, report, (first, other) = len(kept) + len(copies), found.report, copies.pairs()
+    keys = np.concatenate([kept[found.left] * n + kept[found.right], first * n + other])
+    bit = np.uint64(1) << np.uint64(len(report.rungs))
+    masks = np.concatenate([found.rule_mask, np.full(len(first), bit)])
+    pairs, which = np.unique(keys, return_inverse=True)
+    mask = np.zeros(len(pairs), np.uint64)
+    np.bitwise_or.at(mask, which, masks)
+    sizes = copies.sizes()
+    rung = RungReport(
+        COPIES, len(sizes), len(first), len(pairs) - len(found), int(sizes.max(initial=0)), 0, 0
+    )
+    report = replace(report, n_records=n, n_pairs=len(pairs), rungs=(*report.rungs, rung))
+    return PairIndex((pairs // n).astype(np.int32), (pairs % n).astype(np.int32), mask, report)
+
+
+def _index_apart(records: EncodedRecords, params: BlockingParams) -> PairIndex:
+    """The candidate pairs of records of which none is one of many copies."""
     search = _Search(records, params)
     choice = None if params.rules is not None else search.choose()
     chosen = choice.rules if choice else params.rules or ()
-    for rule in chosen:
-        search.apply(rule)
+    search.apply_all(chosen)
     if params.rules is None:
         search.spend_free_pairs([rule for rule in LADDERS if rule not in chosen])
     return search.finish(choice)
@@ -143,10 +178,12 @@ class _Search:
     keys: dict[str, Codes | None] = field(default_factory=dict)
     n_free: int | None = None  # pairs still free; None while rules have to be worth their pairs
     crowded: list[Rows] = field(default_factory=list)  # rows of blocks that were left out
+    ready: dict[str, Blocks] = field(default_factory=dict)  # blocks of the first rung, by rule
 
     def choose(self) -> RuleChoice | None:
         """The rules that the records themselves speak for; None where they are too few to tell."""
         names = [name for listed in GROUPS.values() for name in listed]
+        run_side_by_side([partial(self._key, name) for name in names])
         keys = {name: codes for name in names if (codes := self._key(name)) is not None}
         return choose_rules(keys, len(self.records), self._budget(), self.params.choice) if keys else None
 
@@ -162,9 +199,26 @@ class _Search:
                 return
             self.apply(rule)
 
+    def apply_all(self, rules: Sequence[BlockingRule]) -> None:
+        """Adds the pairs of rules in their order; the blocks of two at a time are made side by side."""
+        for at in range(0, len(rules), N_AT_ONCE):
+            some = rules[at : at + N_AT_ONCE]
+            blocks = run_side_by_side([partial(self._first_block, rule) for rule in some])
+            self.ready = {rule.name: made for rule, made in zip(some, blocks, strict=True) if made}
+            for rule in some:
+                self.apply(rule)
+
+    def _first_block(self, rule: BlockingRule) -> Blocks | None:
+        rungs = self._rungs_of(rule)
+        return self._block(rungs[0], self._rows_of(rule)) if rungs else None
+
+    def _rungs_of(self, rule: BlockingRule) -> list[tuple[str, ...]]:
+        """The rungs of which the records have every column."""
+        return [rung for rung in rule.rungs if all(self._key(name) is not None for name in rung)]
+
     def apply(self, rule: BlockingRule) -> None:
         """Adds the pairs of one rule."""
-        rungs = [rung for rung in rule.rungs if all(self._key(name) is not None for name in rung)]
+        rungs = self._rungs_of(rule)
         if not rungs:
             self.skipped.append((rule.name, "the records lack a column"))
         elif len(self.rungs) + len(rungs) > MOST_RUNGS:
@@ -172,7 +226,7 @@ class _Search:
         elif rule.belongs_to_one:
             self._chain(rule.name, self._block(rungs[0], self._rows_of(rule)))
         else:
-            self._climb(rungs, self._rows_of(rule))
+            self._climb(rungs, self._rows_of(rule), self.ready.pop(rule.name, None))
 
     def _rows_of(self, rule: BlockingRule) -> Rows | None:
         """The rows that take part; None for all."""
@@ -190,8 +244,8 @@ class _Search:
         left, right = (np.concatenate(sides) for sides in zip(*parts, strict=True))
         self._note(name, blocks, (left, right), np.zeros_like(over))
 
-    def _climb(self, rungs: list[tuple[str, ...]], rows: Rows | None) -> None:
-        blocks = self._block(rungs[0], rows)
+    def _climb(self, rungs: list[tuple[str, ...]], rows: Rows | None, ready: Blocks | None = None) -> None:
+        blocks = self._block(rungs[0], rows) if ready is None else ready
         budget, most = self._budget_of_rule(), self.params.max_block_size
         if blocks.n_pairs(most) > budget and len(rungs) > 1:
             self._climb(rungs[1:], rows)
@@ -263,16 +317,19 @@ class _Search:
     def finish(self, choice: RuleChoice | None) -> PairIndex:
         """All pairs, each once, with the rungs that found it."""
         n = max(len(self.records), 1)
-        keys = sort_numbers(np.concatenate(self.found)) if self.found else np.zeros(0, np.int64)
+        found = np.concatenate([np.zeros(0, np.int64), *self.found])
         self.found.clear()
-        pair, rung = keys >> RULE_BITS, keys & (MOST_RUNGS - 1)
-        first = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, np.int64)
-        bits = np.uint64(1) << rung.astype(np.uint64)
-        mask = np.bitwise_or.reduceat(bits, first) if len(first) else bits
+        keys = sort_numbers(found)
+        del found
+        rung = (keys & MOST_RUNGS).astype(np.uint8)
+        keys >>= RULE_BITS
+        is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+        first = np.flatnonzero(is_first)
+        mask = np.bitwise_or.reduceat(_BIT_OF[rung], first) if len(first) else np.zeros(0, np.uint64)
         # keys are sorted: the first rung that found a pair comes first
         new = np.bincount(rung[first], minlength=len(self.rungs)).tolist()
         rungs = tuple(replace(rung, n_new_pairs=n_new) for rung, n_new in zip(self.rungs, new, strict=True))
-        left, right = np.divmod(pair[first], n)
+        left, right = np.divmod(keys[first], n)
         report = BlockingReport(
             len(self.records),
             len(first),

@@ -15,14 +15,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import (
-    MISSING,
-    Codes,
-    Column,
-    EncodedRecords,
-    distinct_keys,
-    encode_lists,
-)
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords, distinct_keys, encode_lists
+from terag_pipelines.linking.sounds import fold_sounds
 
 Key = Callable[[EncodedRecords], Codes | None]
 SHORTEST_WORD = 3  # characters
@@ -66,7 +61,7 @@ def _slice(field: str, start: int, stop: int) -> Key:
 
 def mailbox_names(addresses: pa.Array) -> pa.Array:
     """What stands before the @."""
-    return pl.Series(values=addresses).str.splitn("@", 2).struct.field("field_0").to_arrow().cast(pa.string())
+    return pc.struct_field(pc.extract_regex(addresses, "^(?P<name>[^@]*)"), 0)
 
 
 def _local_part(values: pa.Array) -> pa.Array:
@@ -128,41 +123,14 @@ def _count_words(column: Column, datasets: Codes) -> pl.DataFrame:
     return words.join(counted.filter(pl.col("n") > 1), on="word")
 
 
-_SOUNDS = (
-    ("[aeiouyhw]", ""),
-    ("[bp]", "b"),
-    ("[vf]", "f"),
-    ("[dt]", "d"),
-    ("[gkqc]", "k"),
-    ("[szx]", "s"),
-    ("[mn]", "n"),
-)
-
-
-def _sound(field: str) -> Key:
-    """The first letter and the consonants behind it, voiced and voiceless as one, doubled ones once.
-
-    In the manner of Russell's Soundex (US patent 1,261,167), without its cut to four signs.
-    """
-
-    def fold(values: pa.Array) -> pa.Array:
-        rest = pc.utf8_slice_codeunits(values, 1)
-        for letters, sound in _SOUNDS:
-            rest = pc.replace_substring_regex(rest, pattern=letters, replacement=sound)
-        for letter in "bdfjklnrs":
-            rest = pc.replace_substring_regex(rest, pattern=f"{letter}{{2,}}", replacement=letter)
-        folded = pc.binary_join_element_wise(pc.utf8_slice_codeunits(values, 0, 1), rest, "")
-        return pc.if_else(pc.greater_equal(pc.utf8_length(folded), 3), folded, pa.scalar(None, pa.string()))
-
-    return _derived(field, "sound", fold)
-
-
 def _names_beyond_parts(records: EncodedRecords) -> Codes | None:
     """Whole names, where some record has a further name or one that is not in parts; else the parts do."""
     names = [records.columns.get(name) for name in ("given_key", "family_key")]
     in_parts = [name.first >= 0 for name in names if name is not None]
-    if in_parts and np.logical_or.reduce(in_parts).all() and "alias_keys" not in records.columns:
-        return None
+    if in_parts and "alias_keys" not in records.columns:
+        rows = np.flatnonzero(~np.logical_or.reduce(in_parts))
+        if not len(records.columns.over("name_key", rows).values):
+            return None
     return _whole("any_name")(records)
 
 
@@ -201,10 +169,10 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "family": _whole("family_key"),
         "given_initial": _prefix("given_key", 1),
         "given_start": _prefix("given_key", 3),
-        "given_sound": _sound("given_key"),
+        "given_sound": _derived("given_key", "sound", fold_sounds),
         "family_initial": _prefix("family_key", 1),
         "family_start": _prefix("family_key", 4),
-        "family_sound": _sound("family_key"),
+        "family_sound": _derived("family_key", "sound", fold_sounds),
         "swappable_names": _unordered(_whole("given_key"), _whole("family_key")),
         "swappable_starts": _joint_prefix(3),
         "birth_date": _whole("birth_date"),
@@ -218,7 +186,7 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "organisation": _whole("organisation_key"),
         "organisation_start": _prefix("organisation_key", 6),
         "organisation_word": _words("organisation_key"),
-        "organisation_sound": _sound("organisation_key"),
+        "organisation_sound": _derived("organisation_key", "sound", fold_sounds),
         "description_word": _words("description", codes_first=True),
     }
 )

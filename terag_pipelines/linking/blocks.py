@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from terag_pipelines.linking.encoding import Codes
-
+Codes = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
@@ -81,11 +80,11 @@ def hash_keys(keys: Sequence[Codes], rows: Rows | None = None) -> tuple[Rows, Ha
             at, slot = np.nonzero((own >= 0) & known[:, None])
             rows, hashes, known, own = rows[at], hashes[at], known[at], own[at, slot][:, None]
         known &= own[:, 0] >= 0
-        _mix_in(hashes, own[:, 0])
+        mix_codes(hashes, own[:, 0])
     return rows[known], hashes[known]
 
 
-def _mix_in(hashes: Hashes, codes: npt.NDArray[np.int32]) -> None:
+def mix_codes(hashes: Hashes, codes: Codes) -> None:
     """Each hash with one more code in it; in place."""
     hashes += codes.view(np.uint32)
     hashes += np.uint64(1)
@@ -143,7 +142,7 @@ def _without_lonely(rows: Rows, hashes: Hashes) -> tuple[Rows, Hashes]:
 
 def sort_numbers(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The numbers in ascending order."""
-    return np.sort(numbers) if len(numbers) < _SMALL else pl.Series(numbers).sort().to_numpy()
+    return np.sort(numbers) if len(numbers) < _SMALL else pl.Series(numbers).sort().to_numpy().copy()
 
 
 def without_doubles(ordered: npt.NDArray[Any]) -> npt.NDArray[Any]:

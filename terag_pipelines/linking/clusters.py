@@ -12,7 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
-from terag_pipelines.linking.encoding import plain_texts, sort_records
+from terag_pipelines.linking.copies import NO_COPIES, Copies
+from terag_pipelines.linking.encoding import encode_sorted, plain_texts, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER, NAMESAKES
@@ -101,7 +102,8 @@ def resolve_entities(
     ordered = sort_records(records)
     scored = _rows_of_tables(ordered, links, pair_scores)
     identities = identities_of(ordered)
-    labels, report = cluster_rows(ordered, identities, scored, params, decisions)
+    copies = encode_sorted(ordered).copies
+    labels, report = cluster_rows(ordered, identities, scored, params, decisions, copies)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
     named = name_entities(ordered, labels, earlier, links_held)
     members = tabulate_members(ordered, labels, named.ids, links_held)
@@ -114,9 +116,16 @@ def cluster_rows(
     scored: ScoredRows,
     params: ClusterParams,
     decisions: pa.Table | None = None,
+    copies: Copies = NO_COPIES,
 ) -> tuple[Rows, ClusterReport]:
-    """The number of the entity of each row of sorted records, and what was done to find it."""
+    """The number of the entity of each row of sorted records, and what was done to find it.
+
+    Copies follow those that they say the same as, but where people decided on them.
+    """
     decided = _rows_of_decisions(ordered, decisions)
+    copies = copies.without(np.concatenate([*decided.together, *decided.apart]))
+    if (follows := copies.follows(ordered.num_rows)) is not None:
+        scored = scored.select(~(follows[scored.left] | follows[scored.right]))
     banned = scored.is_link & forbidden_links(identities, scored)
     allowed = scored.is_link & ~banned
     components = _label_components(ordered.num_rows, scored, allowed, decided)
@@ -124,6 +133,7 @@ def cluster_rows(
     for left, right in (decided.together, decided.apart):
         suspicious[components[left[components[left] == components[right]]]] = True
     labels = _refine(components, suspicious, (scored, allowed), identities, decided, params)
+    labels = copies.spread(labels)
     _check_decisions(ordered, labels, decided)
     report = ClusterReport(
         n_components=int(components.max(initial=-1)) + 1,

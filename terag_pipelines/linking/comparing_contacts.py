@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.linking.blocking_keys import mailbox_names
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import Column, EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
@@ -181,8 +182,8 @@ def _agreement(
 
 
 def _compare_address_words(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
-    column = records.columns.get("address_key")
-    if column is None:
+    column, left, right = records.over_pairs("address_key", left, right)
+    if not len(column.values):
         return {}
     long = column.flag(pc.greater_equal(pc.count_substring(column.values, " "), 2))
     one, other = column.first[left], column.first[right]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import Codes, EncodedRecords
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords, derive
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import Column, EncodedRecords, derive
 from terag_pipelines.linking.levels import FIELD_BY_NAME, Levels, grade, rank
 from terag_pipelines.linking.similarity import (
     Similarity,
@@ -34,8 +35,8 @@ MANY_HOLDERS = 10  # a value that so many records hold is no slip of the keyboar
 
 def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
     """Given and family name; the full name where a part is missing or a further name agrees better."""
-    names = records.columns.get("any_name")
     if "given_key" not in records.columns or "family_key" not in records.columns:
+        names = records.columns.get("any_name")
         return {} if names is None else {"full_name": _compare_words(names, left, right, "full_name")}
     compared = _compare_parts(records, left, right)
     given, family = compared["given_name"], compared["family_name"]
@@ -44,9 +45,9 @@ def compare_names(records: EncodedRecords, left: Codes, right: Codes) -> dict[st
     several = _holds_more_names(records)
     several = several[left] | several[right]
     at = np.flatnonzero(~split | (apart & several))
-    if names is None or len(at) == 0:
+    if len(at) == 0:
         return compared
-    full = _compare_words(names, left[at], right[at], "full_name")
+    full = _compare_words(*records.over_pairs("any_name", left[at], right[at]), "full_name")
     agrees = (full > 0) & (full <= rank("full_name", "subset"))
     use_full = (full > 0) & (~split[at] | agrees)
     given[at[use_full]] = family[at[use_full]] = 0
@@ -62,7 +63,7 @@ def _compare_parts(records: EncodedRecords, left: Codes, right: Codes) -> dict[s
     swapped = _are_swapped(given_levels, family_levels, (given, family), (left, right))
     given_levels[swapped] = rank("given_name", "swapped")
     family_levels[swapped] = 0  # one event, one piece of evidence
-    _tell_known_names_apart(given_levels, given, left, right)
+    _tell_known_names_apart(given_levels, records, left, right)
     _allow_married_names(records, family_levels, given_levels, left, right)
     return {"given_name": given_levels, "family_name": family_levels}
 
@@ -88,17 +89,18 @@ def _name_levels(field: str, column: Column, left_rows: Codes, right_rows: Codes
     return levels
 
 
-def _tell_known_names_apart(levels: Levels, given: Column, left: Codes, right: Codes) -> None:
+def _tell_known_names_apart(levels: Levels, records: EncodedRecords, left: Codes, right: Codes) -> None:
     """Two established given names are two names: those that the tables know or that many records hold.
 
     Kristen and Kristin may be one all the same; Marat and Murat, however few letters differ, are not.
     """
+    given = records.columns["given_key"]
     one, other = given.first[left], given.first[right]
     unlike = np.flatnonzero(levels >= rank("given_name", "similar"))
     lands = given.once("lands", lambda: land_groups(given.texts))
     is_one = share_group(lands[one[unlike]], lands[other[unlike]])
     levels[unlike[is_one]] = rank("given_name", "nickname")
-    held_often = np.append(given.counts() >= MANY_HOLDERS, False)
+    held_often = np.append(records.count_holders("given_key") >= MANY_HOLDERS, False)
     established = _is_among(given, WELL_KNOWN_NAMES) | held_often
     unlike = unlike[~is_one & established[one[unlike]] & established[other[unlike]]]
     told_apart = _is_among(given, GIVEN_NAMES)

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import polars as pl
 from scipy.sparse import csr_matrix
 
-from terag_pipelines.linking.encoding import Codes, Column, EncodedRecords
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import Column, EncodedRecords
 from terag_pipelines.linking.levels import Levels, grade, rank
 from terag_pipelines.linking.similarity import UNKNOWN, Similarity
 

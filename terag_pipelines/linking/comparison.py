@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.comparing_contacts import compare_addresses, compare_emails, compare_phones
 from terag_pipelines.linking.comparing_identities import (
     compare_bins,
@@ -15,8 +17,9 @@ from terag_pipelines.linking.comparing_identities import (
 )
 from terag_pipelines.linking.comparing_names import compare_names, compare_organisations, compare_patronymics
 from terag_pipelines.linking.comparing_texts import compare_descriptions
-from terag_pipelines.linking.encoding import Codes, EncodedRecords
+from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import FIELDS, Compared, Levels
+from terag_pipelines.linking.side_by_side import run_side_by_side
 
 COMPARISONS: tuple[Callable[[EncodedRecords, Codes, Codes], dict[str, Levels]], ...] = (
     compare_names,
@@ -40,7 +43,6 @@ def compare_pairs(records: EncodedRecords, left: Codes, right: Codes) -> Compare
 
     A pure function of the pairs it is given, so that partitions of them can be compared apart.
     """
-    compared: dict[str, Levels] = {}
-    for compare in COMPARISONS:
-        compared |= compare(records, left, right)
+    parts = run_side_by_side([partial(compare, records, left, right) for compare in COMPARISONS])
+    compared = {name: levels for part in parts for name, levels in part.items()}
     return {field.name: compared[field.name] for field in FIELDS if field.name in compared}

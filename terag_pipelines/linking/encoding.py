@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +15,12 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.joined_texts import as_joined
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.copies import Copies, find_copies
+from terag_pipelines.linking.side_by_side import run_side_by_side
 from terag_pipelines.linking.variants import GENERATION
 
-Codes = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]
 Made = TypeVar("Made")
 
 MISSING = -1
@@ -38,6 +42,16 @@ SINGLE_FIELDS = (
     "description",
 )
 LIST_FIELDS = ("identifiers", "phones", "emails", "alias_keys")
+ANY_NAME = ("name_key", "alias_keys")
+JOINED_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "name_key": (*NAME_FIELDS, "patronymic_key", "organisation_key"),
+        "address_key": ("street", "house", "locality", "postcode"),
+    }
+)
+_NAME_PARTS = (*NAME_FIELDS, "generation")
+_OWN_FIELDS = (*LIST_FIELDS, *(name for name in SINGLE_FIELDS if name not in JOINED_OF))
+COPIED_FIELDS = (*_NAME_PARTS, *_OWN_FIELDS)
 MAX_VALUES = 6  # of one list field of one record; further ones take no part
 MAX_LENGTH = 200  # characters of a value that are compared
 
@@ -79,30 +93,65 @@ class Column:
         """Codes of what was made of each distinct value, to be looked up by code; MISSING stays so."""
         return np.append(_dictionary(derived)[0], np.int32(MISSING))
 
-    def counts(self) -> npt.NDArray[np.int64]:
-        """How many records (slots) hold each distinct value."""
-        held = self.codes[self.codes >= 0]
+    def counts(self, among: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
+        """How many records (slots) hold each distinct value, of all or of those under the mask."""
+        codes = self.codes if among is None else self.codes[among]
+        held = codes[codes >= 0]
         return np.bincount(held, minlength=len(self.values)).astype(np.int64)
+
+
+def _blank(n: int) -> Column:
+    """A column of n rows that have no value."""
+    return Column(np.full((n, 1), MISSING, np.int32), pa.array([], pa.string()))
 
 
 EMPTY = Column(np.zeros((0, 1), np.int32), pa.array([], pa.string()))
 
 
 class Columns(Mapping[str, Column]):
-    """The columns of encoded records by name, made when first asked for; those without a value are absent."""
+    """The columns of encoded records by name, made when first asked for; those without a value are absent.
 
-    def __init__(self, builders: Mapping[str, Callable[[], Column]]) -> None:
+    A builder makes its column of some of the rows, or of all (None).
+    """
+
+    def __init__(self, builders: Mapping[str, Callable[[Rows | None], Column]]) -> None:
         self._builders = builders
         self._built: dict[str, Column | None] = {}
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._built:
-            column = self._builders[name]()
+            column = self._builders[name](None)
             self._built[name] = column if len(column.values) else None
         found = self._built[name]
         if found is None:
             raise KeyError(name)
         return found
+
+    def build(self, *groups: Sequence[str]) -> None:
+        """Makes the columns of several groups side by side; those of one group share work."""
+        run_side_by_side([partial(self._get_all, names) for names in groups])
+
+    def _get_all(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.get(name)
+
+    def over(self, name: str, rows: Rows) -> Column:
+        """The column of some of the rows; nothing is made of the others. It may be without values."""
+        if name not in self._built:
+            return self._builders[name](rows)
+        column = self._built[name] or EMPTY
+        return Column(column.codes[rows], column.values, column.memo) if len(column.values) else EMPTY
+
+    def select(self, rows: Rows) -> Columns:
+        """The same columns of some of the records."""
+
+        def build(name: str, within: Rows | None) -> Column:
+            if within is not None:
+                return self.over(name, rows[within])
+            column = self.get(name, EMPTY)
+            return Column(column.codes[rows], column.values, column.memo) if len(column.values) else EMPTY
+
+        return Columns({name: partial(build, name) for name in self._builders})
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._builders if name in self)
@@ -119,10 +168,62 @@ class EncodedRecords:
     party_types: npt.NDArray[np.int8]  # index into PARTY_TYPES
     is_partial: npt.NDArray[np.bool_]
     datasets: Codes  # (n_records,)
-    columns: Mapping[str, Column]
+    columns: Columns
 
     def __len__(self) -> int:
         return len(self.record_ids)
+
+    def select(self, rows: npt.NDArray[np.int64]) -> EncodedRecords:
+        """Some of the records, in the order of the rows given."""
+        return EncodedRecords(
+            self.record_ids.take(pa.array(rows)),
+            self.party_types[rows],
+            self.is_partial[rows],
+            self.datasets[rows],
+            self.columns.select(rows),
+        )
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Records that say the same as many others of their data set, and follow two of these."""
+        self.columns.build(_NAME_PARTS, *((name,) for name in _OWN_FIELDS))
+        columns = [self.columns[name].codes for name in COPIED_FIELDS if name in self.columns]
+        columns += [self._where_parts_lack(name) for name in JOINED_OF]
+        kinds = (self.datasets, self.party_types, self.is_partial)
+        found = find_copies(columns, [codes.astype(np.int32)[:, None] for codes in kinds])
+        for name in JOINED_OF:
+            if len(found):
+                found = found.select(self._say_the_same(name, found.follower, found.first))
+        return found
+
+    def _where_parts_lack(self, name: str) -> Codes:
+        """A column that is joined of others, where all of these are missing."""
+        known = [self.columns[part].first >= 0 for part in JOINED_OF[name] if part in self.columns]
+        rows = np.flatnonzero(~np.logical_or.reduce(known)) if known else np.arange(len(self))
+        codes = np.full((len(self), 1), MISSING, np.int32)
+        column = self.columns.over(name, rows)
+        if len(column.values):
+            codes[rows] = column.codes
+        return codes
+
+    def _say_the_same(self, name: str, rows: Rows, others: Rows) -> npt.NDArray[np.bool_]:
+        column = self.columns.over(name, np.concatenate([rows, others]))
+        if not len(column.values):
+            return np.ones(len(rows), bool)
+        one, other = np.split(column.codes, 2)
+        return np.asarray((one == other).all(axis=1))
+
+    def over_pairs(self, name: str, left: Codes, right: Codes) -> tuple[Column, Codes, Codes]:
+        """A column of the rows of these pairs, and the pairs by its rows; nothing is made of other rows."""
+        rows = np.unique(np.concatenate([left, right])).astype(np.int64)
+        one, other = (np.searchsorted(rows, side).astype(np.int32) for side in (left, right))
+        column = self.columns.over(name, rows)
+        return (column if len(column.values) else _blank(len(rows))), one, other
+
+    def count_holders(self, name: str) -> npt.NDArray[np.int64]:
+        """How many records (slots) hold each value of a column; those that follow others do not count."""
+        follows = self.copies.follows(len(self))
+        return self.columns[name].counts(None if follows is None else ~follows)
 
     def positions(self, record_ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """The row of each record_id; -1 for an id that is not among the records."""
@@ -171,16 +272,37 @@ def encode_sorted(ordered: pa.Table) -> EncodedRecords:
 
 def _columns_of(records: pa.Table) -> Columns:
     names = _Names(records)
-    builders: dict[str, Callable[[], Column]] = {
-        name: partial(_encode_single, records[name]) for name in SINGLE_FIELDS
+    builders: dict[str, Callable[[Rows | None], Column]] = {
+        name: partial(_encode_rows, _encode_single, records[name]) for name in SINGLE_FIELDS
     }
-    builders |= {name: partial(_encode_lists, records[name]) for name in LIST_FIELDS}
-    builders |= {name: partial(names.part, name) for name in NAME_FIELDS}
-    builders["birth_date"] = lambda: _as_digits(_encode_single(records["birth_date"]))
-    builders["generation"] = names.generations
+    builders |= {name: partial(_encode_rows, _encode_lists, records[name]) for name in LIST_FIELDS}
+    builders |= {name: _whole_only(partial(names.part, name)) for name in NAME_FIELDS}
+    builders["birth_date"] = _whole_only(lambda: _as_digits(_encode_single(records["birth_date"])))
+    builders["generation"] = _whole_only(names.generations)
     columns = Columns(builders)
-    builders["any_name"] = lambda: join_columns([columns.get(n, EMPTY) for n in ("name_key", "alias_keys")])
+
+    def any_name(rows: Rows | None) -> Column:
+        known = [columns.get(n, EMPTY) if rows is None else columns.over(n, rows) for n in ANY_NAME]
+        return join_columns(known)
+
+    builders["any_name"] = any_name
     return columns
+
+
+def _encode_rows(
+    encode: Callable[[pa.ChunkedArray], Column], column: pa.ChunkedArray, rows: Rows | None
+) -> Column:
+    return encode(column if rows is None else column.take(pa.array(rows)))
+
+
+def _whole_only(build: Callable[[], Column]) -> Callable[[Rows | None], Column]:
+    """A builder that makes the whole column whatever rows are asked for."""
+
+    def make(rows: Rows | None) -> Column:
+        column = build()
+        return column if rows is None else Column(column.codes[rows], column.values, column.memo)
+
+    return make
 
 
 class _Names:

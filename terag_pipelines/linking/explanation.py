@@ -20,9 +20,10 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.block_rules import LADDERS
+from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, identities_of
 from terag_pipelines.linking.comparison import compare_pairs
-from terag_pipelines.linking.encoding import Codes, EncodedRecords, encode_records, sort_records
+from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sort_records
 from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (

@@ -16,6 +16,7 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
         "family": "one family",
         "nameless": "no name",
         "names_alone": "names alone",
+        "one_word": "one word",
         "organisation_name": "organisation",
     }
 )
@@ -104,6 +105,7 @@ JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
         "family": "relatives share surname, address and contacts",
         "nameless": "all who live at an address share it",
         "names_alone": "they agree in part, and nothing else is known",
+        "one_word": "a name of one word is all that is known of both",
     }
 )
 """What fields tell together, by the parts of adjustments.JOINT."""

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.linking.encoding import Codes, EncodedRecords, plain_texts
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import EncodedRecords, plain_texts
 from terag_pipelines.linking.patterns import ComparedPairs, parse_patterns
 from terag_pipelines.linking.scoring import compare_rows
 

@@ -161,7 +161,9 @@ def link_records(
     reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
     scored = score_compared(encoded, index.left, index.right, reused.compared, params.scoring)
     rows = _as_rows(index, scored, calibrator, params.links)
-    labelled, report = cluster_rows(ordered, identities_of(ordered), rows, params.clusters, decisions)
+    labelled, report = cluster_rows(
+        ordered, identities_of(ordered), rows, params.clusters, decisions, encoded.copies
+    )
     return LinkedRecords(
         coded=ordered,
         encoded=encoded,
@@ -190,7 +192,9 @@ def calibrate_links(
     """The same scored pairs, decided on by calibrated probabilities and clustered anew."""
     rows = _as_rows(linked.index, linked.scored, calibrator, linked.params.links)
     identities = identities_of(linked.coded)
-    labelled, report = cluster_rows(linked.coded, identities, rows, linked.params.clusters, decisions)
+    labelled, report = cluster_rows(
+        linked.coded, identities, rows, linked.params.clusters, decisions, linked.encoded.copies
+    )
     return replace(linked, rows=rows, labels=labelled, cluster_report=report, calibrator=calibrator)
 
 

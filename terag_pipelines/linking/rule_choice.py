@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from terag_pipelines.linking.block_rules import EVENTS, GROUPS, BlockingRule, list_rules
-from terag_pipelines.linking.blocks import Rows, sampled_blocks, sort_numbers, without_doubles
-from terag_pipelines.linking.encoding import Codes
+from terag_pipelines.linking.blocks import Codes, Rows, sampled_blocks, sort_numbers, without_doubles
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

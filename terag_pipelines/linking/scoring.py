@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
+from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.comparison import compare_pairs
-from terag_pipelines.linking.encoding import PARTY_TYPES, Codes, EncodedRecords, encode_records
+from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords, encode_records
 from terag_pipelines.linking.evidence import EvidenceDiagnostics, EvidenceParams, FittedEvidence, fit_evidence
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
@@ -113,7 +114,9 @@ def score_compared(
     records: EncodedRecords, left: Codes, right: Codes, compared: ComparedPairs, params: ScoringParams
 ) -> ScoredPairs:
     """The same for pairs that were compared before."""
-    models = fit_models(records, compared, params)
+    follows = records.copies.follows(len(records))
+    telling = compared if follows is None else compared.select(~(follows[left] | follows[right]))
+    models = fit_models(records, telling, params)
     weights = weigh_pairs(records, (left, right), compared, models, params.adjustments)
     return ScoredPairs(compared, weights, models)
 
@@ -184,7 +187,7 @@ def count_random_pairs(
 ) -> PatternCounts:
     """Patterns, in the fields of `counts`, of records paired at random; partial records stay out."""
     other = PARTY_TYPES.index(ORGANISATION if party_type == PERSON else PERSON)
-    rows = np.flatnonzero((records.party_types != other) & ~records.is_partial).astype(np.int32)
+    rows = np.flatnonzero(_may_be_drawn(records, other)).astype(np.int32)
     n_wanted = int(params.random_share * counts.n_pairs) if len(rows) > 1 else 0
     n_draws = min(n_wanted, params.max_random_pairs)
     drawn = (
@@ -200,6 +203,12 @@ def count_random_pairs(
     }
     found = count_patterns(counts.fields, pattern_keys(known))
     return replace(found, counts=found.counts * (n_wanted / max(n_draws, 1)))
+
+
+def _may_be_drawn(records: EncodedRecords, other_type: int) -> npt.NDArray[np.bool_]:
+    whole = (records.party_types != other_type) & ~records.is_partial
+    follows = records.copies.follows(len(records))
+    return np.asarray(whole if follows is None else whole & ~follows)
 
 
 def tabulate_model(fitted: FittedEvidence) -> pa.Table:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from terag_pipelines.linking.encoding import MISSING, Codes, Column, distinct_keys
+from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.encoding import MISSING, Column, distinct_keys
 
 Similarity = npt.NDArray[np.float32]
 Texts = npt.NDArray[np.object_]

@@ -72,13 +72,15 @@ def test_a_block_over_the_cap_goes_to_the_tighter_rung() -> None:
 
 def test_a_huge_block_of_equal_values_is_skipped_and_reported() -> None:
     rule = BlockingRule((("family",),))
-    found = find_candidate_pairs(make_records([{"family_key": "kim"}] * 3000), BlockingParams(rules=(rule,)))
+    records = make_records([{"family_key": "kim", "house": str(number)} for number in range(3000)])
+    found = find_candidate_pairs(records, BlockingParams(rules=(rule,)))
     assert found.table.num_rows == 0
     assert found.report.skipped[0][0] == "family"
 
 
 def test_a_party_with_more_records_than_a_block_may_have_is_chained_by_its_number() -> None:
-    crowd = [{"iin": "880614300129"}] * 150 + [{"iin": "900101300014"}] * 2
+    crowd = [{"iin": "880614300129", "house": str(number)} for number in range(150)]
+    crowd += [{"iin": "900101300014"}] * 2
     found = find_candidate_pairs(make_records(crowd), BlockingParams(max_block_size=100))
     sides = (found.table[side].to_pylist() for side in ("left_id", "right_id"))
     joined = [(int(left[2:]), int(right[2:])) for left, right in zip(*sides, strict=True)]
@@ -105,8 +107,8 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     assert find_candidate_pairs(shuffled).table.equals(find_candidate_pairs(records).table)
 
 
-@pytest.mark.parametrize(("n_copies", "n_crowded"), [(90, 0), (400, 400)])
-def test_copies_too_many_to_be_compared_are_told(n_copies: int, n_crowded: int) -> None:
+@pytest.mark.parametrize(("n_alike", "n_crowded"), [(90, 0), (400, 400)])
+def test_records_too_much_alike_to_be_compared_are_told(n_alike: int, n_crowded: int) -> None:
     population, _ = make_population(500, seed=9)
     anna = {
         "given_key": "anna",
@@ -114,6 +116,6 @@ def test_copies_too_many_to_be_compared_are_told(n_copies: int, n_crowded: int) 
         "birth_date": date(1980, 3, 4),
         "phones": ["+77010000001"],
     }
-    copies = make_records([{"record_id": f"copy:{number}", **anna} for number in range(n_copies)])
-    report = find_candidate_pairs(pa.concat_tables([population, copies])).report
+    alike = [{"record_id": f"alike:{number}", "house": str(number), **anna} for number in range(n_alike)]
+    report = find_candidate_pairs(pa.concat_tables([population, make_records(alike)])).report
     assert report.n_crowded == n_crowded

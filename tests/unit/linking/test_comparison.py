@@ -105,7 +105,8 @@ def test_given_names_known_to_differ(left: str, right: str, level: str) -> None:
 
 def test_a_name_that_many_hold_is_no_slip() -> None:
     names = ["aizhibek"] * 12 + ["aizhimur"] * 12 + ["aizhitek"]
-    records = encode_records(make_records([{"given_key": name, "family_key": "kim"} for name in names]))
+    people = [{"given_key": name, "family_key": "kim", "house": str(at)} for at, name in enumerate(names)]
+    records = encode_records(make_records(people))
     left, right = np.array([0, 0], np.int32), np.array([12, 24], np.int32)
     levels = compare_pairs(records, left, right)["given_name"]
     assert [FIELD_BY_NAME["given_name"].levels[level - 1].name for level in levels] == ["other", "close"]

@@ -82,7 +82,8 @@ def test_a_nickname_and_a_surname_alone_make_no_match() -> None:
 
 def test_a_telephone_that_many_share_says_little() -> None:
     two = [{"given_key": name, "family_key": "kim"} for name in ("anna", "olga")]
-    crowd = [person | {"phones": ["+77010000000"]} for person in two * 30]
+    many = [person | {"sex": sex, "house": str(at)} for at in range(15) for sex in "fm" for person in two]
+    crowd = [person | {"phones": ["+77010000000"]} for person in many]
     weights = weights_of([*crowd, *(person | {"phones": ["+77019999999"]} for person in two)])
     assert weights["r:000060", "r:000061"] > weights["r:000000", "r:000001"] + 2
 
