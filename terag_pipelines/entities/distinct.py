@@ -105,7 +105,7 @@ def at_places(places: Places, values: pa.Array) -> pa.DictionaryArray:
 def only_where(values: Any, mask: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
     """The texts where `mask` (n,) holds, null elsewhere; the dictionary has no others."""
     coded = as_coded(values)
-    if mask.all():
+    if mask.all() or coded.null_count == len(coded):
         return coded
     places = np.where(mask, places_of(coded), np.int32(-1))
     is_used = used_places(places, len(coded.dictionary))

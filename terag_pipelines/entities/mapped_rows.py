@@ -115,6 +115,8 @@ class MappedRows:
 
     def coded(self, name: str) -> pa.DictionaryArray:
         """`texts` as a dictionary array (n,) of distinct values, read once."""
+        if not self.has(name):
+            return pa.DictionaryArray.from_arrays(pa.nulls(self.n, pa.int32()), pa.array([], pa.string()))
         if name not in self.coded_texts:
             is_plain = not any(source.dataset for source in self.spec.fields.get(name, ()))
             read = clean_coded(as_text_column(self.first(name))) if is_plain else as_coded(self.texts(name))
