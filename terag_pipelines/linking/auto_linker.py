@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -38,6 +39,7 @@ from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calib
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
 from terag_pipelines.linking.scoring import PairScores
+from terag_pipelines.linking.side_by_side import run_side_by_side
 from terag_pipelines.tables import count_by
 
 if TYPE_CHECKING:
@@ -272,8 +274,8 @@ def as_raw(table: pa.Table | ArrowTable, name: str) -> RawFile:
     names = arrow.column_names
     if repeated := sorted({column for column in names if names.count(column) > 1}):
         raise UnreadableFileError(f"{name}: names the column {repeated[0]!r} more than once")
-    plain = pa.table({column: _plain(arrow[column].combine_chunks()) for column in names})
-    return RawFile(plain, np.arange(1, arrow.num_rows + 1), tuple(names))
+    plain = run_side_by_side(partial(_plain, arrow[column].combine_chunks()) for column in names)
+    return RawFile(pa.table(plain, names), np.arange(1, arrow.num_rows + 1), tuple(names))
 
 
 def _plain(array: Any) -> Any:
