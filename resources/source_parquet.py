@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from terag_pipelines.entities.distinct import one_array
 from terag_pipelines.entities.raw_files import BadRow, RawFile
 from terag_pipelines.errors import UnreadableFileError
 
+_N_THREADS = 2
 Mask = npt.NDArray[np.bool_]
 _TEXT_KINDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
                pa.types.is_fixed_size_binary, pa.types.is_string_view, pa.types.is_binary_view)  # fmt: skip
@@ -41,16 +43,23 @@ def _read(path: Path, name: str, limits: ReadLimits) -> RawFile:
     with pq.ParquetFile(path) as file:
         _check_claims(file, name, limits)
         dictionaries = _text_columns(file)
-    with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
-        return _checked(_read_by_column(file), name, limits)
-
-
-def _read_by_column(file: Any) -> pa.Table:
-    """The whole file, one column after another, so that what was read but not yet decoded stays small."""
-    names = file.schema_arrow.names
+        names = file.schema_arrow.names
     if not names or any("." in column for column in names):  # a point would mean a part of a nested column
-        return file.read()
-    return pa.table({column: file.read(columns=[column])[column] for column in names})
+        with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
+            return _checked(file.read(), name, limits)
+    table = _read_by_column(path, names, dictionaries)
+    return _checked(table, name, limits)
+
+
+def _read_by_column(path: Path, names: list[str], dictionaries: list[str]) -> pa.Table:
+    """The whole file, two columns at a time, so that what was read but not yet decoded stays small."""
+
+    def read(column: str) -> Any:
+        with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
+            return file.read(columns=[column], use_threads=False)[column]
+
+    with ThreadPoolExecutor(_N_THREADS) as pool:
+        return pa.table(dict(zip(names, pool.map(read, names), strict=True)))
 
 
 def _what_is_wrong(path: Path) -> str:

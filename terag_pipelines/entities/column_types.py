@@ -243,7 +243,7 @@ def _guess_by_name(name: str, named: NamedField, values: ColumnValues) -> _Guess
             guess.reason = f"by its name, though only {share:.0%} of its values are {kind}"
     if guess.field in _DATES and values.date_formats:
         guess.reason += f"; some are written as {', '.join(values.date_formats)}"
-    if guess.field and values.n_distinct == 1 and values.n_there > 1:
+    if guess.field and values.n_there > 1 and values.is_constant:
         guess.reason += "; it has one value everywhere"
     return guess
 

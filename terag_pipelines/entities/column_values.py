@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.entities.dates import read_days
-from terag_pipelines.entities.distinct import as_series, as_texts, one_array
+from terag_pipelines.entities.distinct import as_series, as_texts, one_array, places_of, used_places
 from terag_pipelines.entities.emails import plain_email
 from terag_pipelines.entities.identifiers import read_bins, read_iins
 from terag_pipelines.entities.mapped_rows import as_text_column, is_day_or_instant, is_list
@@ -41,28 +41,43 @@ _PERSON_WORDS = re.compile(r"(?:[^\W\d_]+(?:['.-][^\W\d_]+)*\.?,?)")
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """A column's distinct values; the looks at them are taken at a sample that no order of rows changes."""
+    """A column's values; the looks at them are taken at a sample that no order of rows changes."""
 
     n_rows: int
     n_there: int
-    n_distinct: int
     is_dated: bool
-    sample: tuple[str, ...] = field(repr=False)
+    items: Any = field(repr=False)
 
     @classmethod
     def of(cls, column: Any) -> ColumnValues:
         """The values of an Arrow column of any type that a source may have."""
         array = one_array(column)
         items = pc.list_flatten(array) if is_list(array) else array
-        distinct = _distinct_texts(items)
         n_there = len(items) - int(items.null_count)
-        is_dated = is_day_or_instant(array.type)
-        return cls(len(array), n_there, len(distinct), is_dated, tuple(_sampled(distinct)))
+        return cls(len(array), n_there, is_day_or_instant(array.type), items)
 
-    @property
+    @cached_property
     def is_unique(self) -> bool:
         """Whether each row has a value and no two the same."""
-        return self.n_rows == self.n_there == self.n_distinct
+        items, n = self.items, self.n_rows
+        if n != self.n_there or (pa.types.is_dictionary(items.type) and len(items.dictionary) < n):
+            return False
+        ascends = pa.types.is_integer(items.type) and pc.all(pc.less(items[:-1], items[1:])).as_py()
+        return bool(ascends) or n == len(_distinct_texts(items).unique())
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Whether all rows that have a value have the same."""
+        there = self.items.drop_null()
+        if not len(there):
+            return False
+        others = _used_values(there) if pa.types.is_dictionary(there.type) else there
+        return bool(pc.all(pc.equal(others, others[0])).as_py())
+
+    @cached_property
+    def sample(self) -> tuple[str, ...]:
+        """Up to N_SAMPLED distinct values, cleaned, in ascending order."""
+        return tuple(_sampled(_distinct_texts(self.items)))
 
     @cached_property
     def texts(self) -> pa.Array:
@@ -162,21 +177,28 @@ def _n_phones(texts: Sequence[str], region: str) -> int:
     return sum(phone_number(text, region)[1] for text in texts)
 
 
+def _used_values(items: pa.DictionaryArray) -> pa.Array:
+    """The values of a dictionary array that some row has."""
+    is_used = used_places(places_of(items), len(items.dictionary))
+    return items.dictionary if is_used.all() else items.dictionary.filter(pa.array(is_used))
+
+
 def _distinct_texts(items: Any) -> pl.Series:
-    """The distinct values, as texts."""
-    if pa.types.is_dictionary(items.type):
-        return _distinct_texts(items.dictionary.take(items.indices.unique().drop_null()))
-    return as_series(as_text_column(items.unique().drop_null())).cast(pl.String)
+    """The distinct values, as texts; those of a dictionary may repeat where they do in it."""
+    values = _used_values(items) if pa.types.is_dictionary(items.type) else items.unique()
+    return as_series(as_text_column(values.drop_null())).cast(pl.String)
 
 
-def _sampled(distinct: pl.Series) -> list[str]:
+def _sampled(texts: pl.Series) -> list[str]:
     """Up to N_SAMPLED cleaned values: those with the lowest hashes, so that their order does not matter."""
-    chosen = distinct
-    if len(distinct) > N_SAMPLED:
-        hashes = distinct.hash(seed=0).to_numpy()
-        chosen = distinct.gather(np.argpartition(hashes, N_SAMPLED)[:N_SAMPLED])
-    texts = clean_texts(as_texts(chosen.str.slice(0, _MAX_LENGTH).sort()))
-    return [text for text in texts.to_pylist() if text is not None]
+    chosen = texts
+    if len(texts) > N_SAMPLED:
+        hashes = texts.hash(seed=0).to_numpy()
+        chosen = texts.gather(np.argpartition(hashes, N_SAMPLED)[:N_SAMPLED])
+    if chosen.is_duplicated().any():
+        return _sampled(texts.unique())
+    cleaned = clean_texts(as_texts(chosen.str.slice(0, _MAX_LENGTH).sort()))
+    return [text for text in cleaned.to_pylist() if text is not None]
 
 
 def _n_valid(values: Any) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Value = TypeVar("Value")
+Places = npt.NDArray[np.int32]
 
 
 def one_array(column: Any) -> pa.Array:
@@ -88,8 +89,41 @@ def convert_coded(values: Any, convert: Callable[[pa.Array], pa.Array]) -> pa.Di
     return recode(convert(coded.dictionary), coded.indices)
 
 
-def first_of(*columns: Any) -> Any:
-    """The first value of each row that is not null; columns that add nothing cost nothing."""
+def places_of(values: pa.DictionaryArray) -> Places:
+    """The place of each row's value in the dictionary, int32 (n,); -1 where there is none."""
+    indices = values.indices.fill_null(-1) if values.indices.null_count else values.indices
+    return np.asarray(indices, np.int32)
+
+
+def at_places(places: Places, values: pa.Array) -> pa.DictionaryArray:
+    """A dictionary array out of the place of each row's value; a negative one is null."""
+    absent = places < 0
+    indices = pa.array(places, pa.int32(), mask=absent if absent.any() else None)
+    return pa.DictionaryArray.from_arrays(indices, values)
+
+
+def only_where(values: Any, mask: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
+    """The texts where `mask` (n,) holds, null elsewhere; the dictionary has no others."""
+    coded = as_coded(values)
+    if mask.all() or coded.null_count == len(coded):
+        return coded
+    places = np.where(mask, places_of(coded), np.int32(-1))
+    is_used = used_places(places, len(coded.dictionary))
+    if is_used.all():
+        return at_places(places, coded.dictionary)
+    numbers = np.append(np.cumsum(is_used, dtype=np.int32) - 1, np.int32(-1))
+    return at_places(numbers[places], coded.dictionary.filter(pa.array(is_used)))
+
+
+def used_places(places: Places, n_values: int) -> npt.NDArray[np.bool_]:
+    """Which of the places in a dictionary some row has, (n_values,)."""
+    is_used = np.zeros(n_values + 1, np.bool_)
+    is_used[places] = True  # -1, where there is none, is the last place
+    return is_used[:-1]
+
+
+def first_of(*columns: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The first text of each row that is not null; columns that add nothing cost nothing."""
     chosen = columns[0]
     for column in columns[1:]:
         if chosen.null_count and column.null_count < len(column):
@@ -97,5 +131,11 @@ def first_of(*columns: Any) -> Any:
     return chosen
 
 
-def _filled(column: Any, other: Any) -> Any:
-    return one_array(pc.coalesce(as_plain(column), as_plain(other)))
+def _filled(column: pa.DictionaryArray, other: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The texts of one column, and where it has none those of another."""
+    places, further = places_of(column), places_of(other)
+    is_added = (places < 0) & (further >= 0)
+    if not is_added.any():
+        return column
+    places = np.where(is_added, further + np.int32(len(column.dictionary)), places)
+    return at_places(places, pa.concat_arrays([column.dictionary, other.dictionary]))

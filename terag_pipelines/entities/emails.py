@@ -7,7 +7,7 @@ import re
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.entities.distinct import as_texts, convert_distinct
+from terag_pipelines.entities.distinct import as_series, as_texts, convert_coded
 
 _IN_BRACKETS = re.compile(r"<\s*([^<>\s]+)\s*>\s*$")
 _ADDRESS = re.compile(r"[^@\s<>\"(),;:]{1,64}@(?:[\w-]{1,63}\.)+[\w-]{2,63}")
@@ -24,9 +24,9 @@ def plain_email(text: str) -> str | None:
 _PLAIN_ADDRESS = r"^[!#-'*+\-/-9=?A-Z\[-~][!#-'*+\-./-9=?A-Z\[-~]*@(?:[0-9A-Za-z_-]+\.)+[0-9A-Za-z_-]{2,}$"
 
 
-def plain_emails(texts: pa.Array) -> pa.Array:
+def plain_emails(texts: pa.Array) -> pa.DictionaryArray:
     """`plain_email` of each text."""
-    return as_texts(convert_distinct(texts, _plain_distinct))
+    return convert_coded(texts, lambda distinct: as_texts(_plain_distinct(as_series(distinct))))
 
 
 def _plain_distinct(texts: pl.Series) -> pl.Series:

@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.entities import model
-from terag_pipelines.entities.distinct import as_series, one_array
+from terag_pipelines.entities.distinct import as_plain, as_series, one_array
+from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.known_ids import KnownIds
 from terag_pipelines.entities.manifests import FileSpec, Manifest
 from terag_pipelines.entities.mapped_rows import MappedRows, check_columns
@@ -115,8 +116,8 @@ class _Intake:
 def ingest(manifest: Manifest, read: ReadFile, coded: bool = False) -> SourceTables:
     """All tables of a source, conforming to entities/model.py; `read` gives a file entry's raw content.
 
-    With `coded`, text columns of ENTITY_RECORDS may stay dictionaries and records in the order of their
-    file: linking takes them as they are, and they need a third of the memory.
+    With `coded`, texts of ENTITY_RECORDS may stay dictionaries or be joined later (entities/joined_texts.py)
+    and records in the order of their file: linking takes them as they are, in a third of the memory.
 
     Raises: MissingColumnError for a mapping to a column that a file lacks, TooManyBadRowsError where more
     rows of a file are left out than the manifest allows, and whatever `read` raises.
@@ -136,10 +137,12 @@ def _take_in(intake: _Intake, schema: TableSchema, spec: FileSpec, normalise: No
     raw = intake.read(spec)
     check_columns(spec, raw)
     raw = _without_skipped(intake.manifest, spec, raw)
+    known_texts: dict[str, pa.Array] = {}
     if schema is model.ENTITY_RECORDS:
-        raw = _in_order_of_ids(intake.manifest, spec, raw)
+        raw, known_texts["id"] = _in_order_of_ids(intake.manifest, spec, raw)
     ledger = FaultLedger(spec, raw)
-    table = normalise(MappedRows(spec, raw, intake.manifest, ledger), intake.known)
+    rows = MappedRows(spec, raw, intake.manifest, ledger, known_texts=known_texts)
+    table = normalise(rows, intake.known)
     ledger.check_share()
     intake.parts.setdefault(schema.name, []).append(table)
     intake.quarantined.append(ledger.quarantined_rows())
@@ -161,16 +164,18 @@ def _without_skipped(manifest: Manifest, spec: FileSpec, raw: RawFile) -> RawFil
     return raw.keep(keep)
 
 
-def _in_order_of_ids(manifest: Manifest, spec: FileSpec, raw: RawFile) -> RawFile:
-    """The rows in the order that their records will have: few columns are moved now instead of many later.
+def _in_order_of_ids(manifest: Manifest, spec: FileSpec, raw: RawFile) -> tuple[RawFile, pa.Array]:
+    """The rows in the order that their records will have, and their ids.
 
-    Rows of one id stay in their order, for the first of them counts.
+    Few columns are moved now instead of many later. Rows of one id stay in their order, for the first counts.
     """
-    ids = as_series(MappedRows(spec, raw, manifest, FaultLedger(spec, raw)).texts("id")).cast(pl.String)
+    texts = as_plain(MappedRows(spec, raw, manifest, FaultLedger(spec, raw)).texts("id"))
+    ids = as_series(texts)
     if ids.is_sorted():
-        return raw
+        return raw, texts
     ordered = pl.DataFrame({"id": ids}).with_row_index("place").sort("id", maintain_order=True)
-    return raw.in_order(ordered["place"].to_numpy().astype(np.int64))
+    order = ordered["place"].to_numpy().astype(np.int64)
+    return raw.in_order(order), texts.take(pa.array(order))
 
 
 def _add_outside_parties(intake: _Intake) -> None:
@@ -224,8 +229,8 @@ def _finish(intake: _Intake, price_book: dict[str, object] | None, coded: bool) 
 
 
 def _whole(schema: TableSchema, parts: list[pa.Table]) -> pa.Table:
-    if len(parts) > 1 and schema is model.ENTITY_RECORDS:
-        parts = [part.cast(schema.schema) for part in parts]
+    if schema is model.ENTITY_RECORDS:
+        parts = [written_out(part).cast(schema.schema) for part in parts]
     return schema.conform(pa.concat_tables(parts, promote_options="default")) if parts else schema.empty()
 
 

@@ -18,16 +18,15 @@ from terag_pipelines.entities.quarantine import Mask
 class KnownIds:
     """Ids by kind ("records", "accounts", "tenants", ...), filled file by file."""
 
-    ids: dict[str, pl.Series] = field(default_factory=dict)
+    ids: dict[str, list[pa.Array]] = field(default_factory=dict)
 
     def add(self, kind: str, ids: pa.Array) -> None:
         """Adds ids to those of a kind."""
-        known = self.of(kind)
-        self.ids[kind] = pl.concat([known, as_series(ids).cast(pl.String)]) if len(known) else as_series(ids)
+        self.ids.setdefault(kind, []).append(ids)
 
     def of(self, *kinds: str) -> pl.Series:
         """All ids of these kinds."""
-        found = [self.ids[kind] for kind in kinds if kind in self.ids]
+        found = [as_series(ids).cast(pl.String) for kind in kinds for ids in self.ids.get(kind, ())]
         return pl.concat(found) if found else pl.Series([], dtype=pl.String)
 
     def has(self, values: pa.Array, *kinds: str) -> Mask:
@@ -72,7 +71,10 @@ def earlier_rows(ids: pa.Array, rows: MappedRows) -> np.ndarray[tuple[int], np.d
     0 for that first row itself and for null.
     """
     series = as_series(ids).cast(pl.String)
-    repeated = series.is_not_null() & ~series.is_first_distinct()
+    if series.null_count() == 0 and series.is_sorted():
+        repeated = (series == series.shift(1)).fill_null(False)
+    else:
+        repeated = series.is_not_null() & ~series.is_first_distinct()
     earlier = np.zeros(len(series), np.int64)
     if repeated.any():
         frame = pl.DataFrame({"id": series, "row": rows.raw.rows})

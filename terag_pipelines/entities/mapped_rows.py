@@ -37,18 +37,22 @@ class Flat:
 
     def keep(self, mask: Mask) -> Flat:
         """The values where `mask` (m,) holds."""
+        if mask.all():
+            return self
         return Flat(self.positions[mask], self.values.filter(pa.array(mask)))
 
     def lists(self, n_rows: int) -> pa.Array:
-        """list<string> per row: its distinct values in ascending order; empty lists where there are none."""
+        """A list of texts per row: its distinct values in ascending order; empty lists where there are none.
+
+        The values stay a dictionary where they are one and no row has several.
+        """
         if bool((np.diff(self.positions) > 0).all()):  # one value a row
             there = self.keep(~is_null(self.values))
-            offsets = np.searchsorted(there.positions, np.arange(n_rows + 1))
-            return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_plain(there.values))
+            return pa.ListArray.from_arrays(_offsets_of(there.positions, n_rows), there.values)
         frame = pl.DataFrame({"position": self.positions, "value": as_series(as_plain(self.values))})
         ordered = frame.drop_nulls().unique().sort("position", "value")
-        offsets = np.searchsorted(ordered["position"].to_numpy(), np.arange(n_rows + 1))
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), as_texts(ordered["value"]))
+        offsets = _offsets_of(ordered["position"].to_numpy(), n_rows)
+        return pa.ListArray.from_arrays(offsets, as_texts(ordered["value"]))
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class MappedRows:
     manifest: Manifest
     ledger: FaultLedger
     coded_texts: dict[str, pa.DictionaryArray] = field(default_factory=dict, repr=False)
+    known_texts: Mapping[str, pa.Array] = field(default_factory=dict, repr=False)  # that were read before
 
     @property
     def n(self) -> int:
@@ -99,13 +104,19 @@ class MappedRows:
 
         A reference has the name of the dataset in front that its own column refers to.
         """
+        if name in self.known_texts:
+            return self.known_texts[name]
         sources = self.spec.fields.get(name, ())
         if not any(source.dataset for source in sources):
-            return clean_texts(as_text_column(self.first(name)))
+            column = self.first(name)
+            texts = as_text_column(column)
+            return texts if pa.types.is_integer(column.type) else clean_texts(texts)
         return one_array(pc.coalesce(*(self._reference(source) for source in sources)))
 
     def coded(self, name: str) -> pa.DictionaryArray:
         """`texts` as a dictionary array (n,) of distinct values, read once."""
+        if not self.has(name):
+            return pa.DictionaryArray.from_arrays(pa.nulls(self.n, pa.int32()), pa.array([], pa.string()))
         if name not in self.coded_texts:
             is_plain = not any(source.dataset for source in self.spec.fields.get(name, ()))
             read = clean_coded(as_text_column(self.first(name))) if is_plain else as_coded(self.texts(name))
@@ -256,6 +267,14 @@ class MappedRows:
             positions, values = np.arange(self.n), clean_coded(as_text_column(column))
         valid = ~is_null(values)
         return Flat(positions, values).keep(valid)
+
+
+def _offsets_of(positions: npt.NDArray[np.int64], n_rows: int) -> pa.Array:
+    """Where the values of each row begin, and the last end, int32 (n_rows + 1,)."""
+    offsets = np.zeros(n_rows + 1, np.int32)
+    if len(positions):
+        np.cumsum(np.bincount(positions, minlength=n_rows), out=offsets[1:])
+    return pa.array(offsets)
 
 
 def words_of(meanings: Mapping[str | None, str]) -> dict[str, str | None]:

@@ -18,15 +18,17 @@ from terag_pipelines.entities.distinct import (
     as_series,
     as_texts,
     convert_coded,
-    convert_distinct,
     first_of,
     map_distinct,
     map_distinct_fields,
     one_array,
+    only_where,
+    places_of,
     recode,
 )
 from terag_pipelines.entities.emails import plain_emails
 from terag_pipelines.entities.identifiers import plain_identifier, read_bins, read_iins
+from terag_pipelines.entities.joined_texts import as_joined, first_or_joined, join_later
 from terag_pipelines.entities.known_ids import earlier_rows
 from terag_pipelines.entities.mapped_rows import (
     NO_TEXT,
@@ -38,6 +40,7 @@ from terag_pipelines.entities.mapped_rows import (
     words_of,
 )
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.entities.name_order import sorted_names, sorted_tokens
 from terag_pipelines.entities.names import (
     PersonName,
     looks_like_organisation,
@@ -89,7 +92,7 @@ class _Draft:
 def normalise_parties(rows: MappedRows) -> pa.Table:
     """Entity records of a file that holds parties, one per row that is not left out; not yet conformed.
 
-    Text columns may be dictionaries, which conforming writes out.
+    Texts may be dictionaries, or joined later (entities/joined_texts.py); written_out makes them plain.
     Bad optional values become null with a quality flag and a quarantine row; a missing or repeated id leaves
     the row out.
     """
@@ -144,16 +147,15 @@ def _add_names(draft: _Draft) -> None:
     rows, columns = draft.rows, draft.columns
     is_organisation = as_mask(pc.equal(columns["party_type"], "organisation"))
     whole, organisation = rows.coded("full_name"), rows.coded("organisation_name")
-    parts = _person_parts(rows, _only(whole, ~is_organisation))
-    company = _only(first_of(organisation, whole), is_organisation)
+    parts = _person_parts(rows, only_where(whole, ~is_organisation))
+    company = only_where(first_of(organisation, whole), is_organisation)
     keys = tuple(convert_coded(part, _name_keys) for part in parts)
     columns |= dict(zip(("given_name", "family_name", "patronymic"), parts, strict=True))
     columns |= dict(zip(("given_key", "family_key", "patronymic_key"), keys, strict=True))
     organisation_key, legal_form = _fields_of(company, split_organisation_name, 2)
     columns |= {"organisation_key": organisation_key, "legal_form": legal_form}
-    person_keys = _person_name_keys(keys, whole)
-    columns["name_key"] = as_plain(first_of(convert_coded(organisation_key, sorted_tokens), person_keys))
-    columns["display_name"] = first_of(company, whole, _joined(parts[0], parts[2], parts[1]))
+    columns["name_key"] = sorted_names(organisation_key, keys, convert_coded(whole, _name_keys))
+    columns["display_name"] = first_or_joined(first_of(company, whole), parts[0], parts[2], parts[1])
     columns["alias_keys"] = _alias_keys(rows, parts, columns["name_key"])
 
 
@@ -163,20 +165,13 @@ def _person_parts(rows: MappedRows, whole: pa.Array) -> tuple[pa.Array, pa.Array
     A full name fills them only where neither of the first two is given.
     """
     given, family, patronymic = rows.coded("given_name"), rows.coded("family_name"), rows.coded("patronymic")
-    split = _fields_of(_only(whole, is_null(given) & is_null(family)), _full_name_parts, 3)
-    given_only, behind = _fields_of(_only(given, is_null(patronymic)), _given_parts, 2)
+    split = _fields_of(only_where(whole, is_null(given) & is_null(family)), _full_name_parts, 3)
+    given_only, behind = _split_given(only_where(given, is_null(patronymic)))
     return (
         first_of(given_only, given, split[0]),
         first_of(family, split[1]),
         first_of(patronymic, behind, split[2]),
     )
-
-
-def _only(values: pa.Array, mask: Mask) -> pa.DictionaryArray:
-    """The texts where `mask` holds, null elsewhere."""
-    if mask.all():
-        return as_coded(values)
-    return as_coded(pc.if_else(pa.array(mask), as_plain(values), NO_TEXT))
 
 
 def _fields_of(
@@ -192,9 +187,16 @@ def _full_name_parts(text: str) -> tuple[str | None, str | None, str | None]:
     return name.given, name.family, name.patronymic
 
 
+def _split_given(names: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+    """Given names, and the patronymics that stand behind them."""
+    several = np.append(as_mask(pc.match_substring(names.dictionary, " ")), False)[places_of(names)]
+    if not several.any():
+        return names, only_where(names, several)
+    given, behind = _fields_of(only_where(names, several), _given_parts, 2)
+    return first_of(only_where(names, ~several), given), behind
+
+
 def _given_parts(text: str) -> tuple[str | None, str | None]:
-    if " " not in text:
-        return text, None
     name: PersonName = split_given_names(text)
     return name.given, name.patronymic
 
@@ -202,39 +204,6 @@ def _given_parts(text: str) -> tuple[str | None, str | None]:
 def _name_keys(names: pa.Array) -> pa.Array:
     keys = name_keys(names)
     return one_array(pc.if_else(pc.equal(keys, ""), NO_TEXT, keys))
-
-
-def _person_name_keys(keys: tuple[pa.Array, ...], whole: pa.Array) -> pa.Array:
-    """All tokens of the parts' keys, of the whole name where it has no parts."""
-    return sorted_tokens(first_of(_joined(*keys), convert_coded(whole, _name_keys)))
-
-
-def sorted_tokens(texts: pa.Array) -> pa.Array:
-    """The tokens of each text in ascending order, joined by one space."""
-    series = as_series(as_plain(texts))
-    n_spaces = series.str.count_matches(" ", literal=True).fill_null(0)
-    ordered = series.scatter((n_spaces == 1).arg_true(), _sorted_pairs(series.filter(n_spaces == 1)))
-    many = n_spaces > 1
-    if not many.any():
-        return as_texts(ordered)
-    slow = convert_distinct(
-        as_texts(series.filter(many)), lambda names: names.str.split(" ").list.sort().list.join(" ")
-    )
-    return as_texts(ordered.scatter(many.arg_true(), slow))
-
-
-def _sorted_pairs(texts: pl.Series) -> pl.Series:
-    """Texts of two tokens with the lesser in front."""
-    halves = texts.str.split_exact(" ", 1).struct
-    first, second = halves.field("field_0"), halves.field("field_1")
-    return texts.zip_with(first <= second, second + " " + first)
-
-
-def _joined(*columns: pa.Array) -> pa.Array:
-    """The columns' texts joined by spaces, nulls passed over; null where all are."""
-    frame = pl.DataFrame({str(place): as_series(as_plain(column)) for place, column in enumerate(columns)})
-    joined = frame.select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
-    return as_texts(joined.set(joined == "", None))
 
 
 def _alias_keys(rows: MappedRows, parts: tuple[pa.Array, pa.Array, pa.Array], own: pa.Array) -> pa.Array:
@@ -247,7 +216,7 @@ def _alias_keys(rows: MappedRows, parts: tuple[pa.Array, pa.Array, pa.Array], ow
     flats = [organisation, *people, *former, _paired_names(rows)]
     positions = np.concatenate([flat.positions for flat in flats])
     keys = sorted_tokens(pa.concat_arrays([flat.values for flat in flats]))
-    primary = own.take(pa.array(positions))
+    primary = as_plain(as_joined(own.take(pa.array(positions))))
     return Flat(positions, keys).keep(~as_mask(pc.equal(keys, primary)) & ~is_null(keys)).lists(rows.n)
 
 
@@ -257,8 +226,9 @@ def _former_names(rows: MappedRows, parts: tuple[pa.Array, pa.Array, pa.Array]) 
         return []
     flat = rows.values("former_family_name")
     own = pa.array(flat.positions)
-    given, _, patronymic = (as_plain(part).take(own) for part in parts)
-    return [Flat(flat.positions, as_plain(_joined(flat.values, given, patronymic)))]
+    given, _, patronymic = (part.take(own) for part in parts)
+    names = join_later(*map(as_coded, (flat.values, given, patronymic)))
+    return [Flat(flat.positions, as_plain(as_joined(names)))]
 
 
 def _paired_names(rows: MappedRows) -> Flat:
@@ -348,7 +318,7 @@ def _add_addresses(draft: _Draft) -> None:
     locality, region = place_keys(rows.coded("locality")), place_keys(rows.coded("region"))
     postcode = _converted(rows.coded("postcode"), plain_postcode)
     house_key = convert_coded(given_house, token_keys)
-    composed = _joined(line[3], house_key, locality, region, convert_coded(postcode, pc.utf8_lower))
+    composed = (line[3], house_key, locality, region, convert_coded(postcode, pc.utf8_lower))
     draft.columns |= {
         "street": first_of(line[0], whole[0]),
         "house": first_of(house_numbers(given_house), line[1], whole[1]),
@@ -356,7 +326,7 @@ def _add_addresses(draft: _Draft) -> None:
         "region": region,
         "postcode": postcode,
         "country": _converted(rows.coded("country"), country_code),
-        "address_key": first_of(whole[3], composed),
+        "address_key": first_or_joined(whole[3], *composed),
     }
 
 
@@ -438,7 +408,10 @@ def partial_parties(names: pl.DataFrame) -> pa.Table:
     keys = tuple(map(_name_keys, parts))
     organisation_key, legal_form = map_distinct_fields(company, split_organisation_name, 2)
     is_person = ~is_null(parts[0]) & ~is_null(parts[1])
-    name_keys = one_array(pc.coalesce(sorted_tokens(organisation_key), _person_name_keys(keys, person)))
+    ordered = sorted_names(
+        as_coded(organisation_key), tuple(map(as_coded, keys)), as_coded(_name_keys(person))
+    )
+    name_keys = as_plain(as_joined(ordered))
     kinds = np.where(is_organisation, "organisation", np.where(is_person, "person", "unknown"))
     n = len(names)
     return ENTITY_RECORDS.from_columns(

@@ -10,9 +10,8 @@ import numpy.typing as npt
 import phonenumbers
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from terag_pipelines.entities.distinct import as_series, as_texts, one_array
+from terag_pipelines.entities.distinct import as_coded, as_series, as_texts, places_of, recode
 
 _NOT_DIGITS = re.compile(r"\D+")
 _EXTENSION = re.compile(r"(?<![^\W\d_])(?:доб|вн|ext|x)\W*\d+\s*$", re.IGNORECASE)  # not the x of "fax"
@@ -49,44 +48,57 @@ def _valid_e164(text: str, country: str) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
-def phone_numbers(texts: pa.Array, country: str) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+def phone_numbers(texts: pa.Array, country: str) -> tuple[pa.DictionaryArray, npt.NDArray[np.bool_]]:
     """The number of each text as `phone_number` gives it, and whether it is valid, each (n,).
 
     Numbers of the country that are plainly written are judged by the library's own patterns, as columns; the
     library itself sees the rest.
     """
-    encoded = texts.dictionary_encode()
+    encoded = as_coded(texts)
     distinct = as_series(encoded.dictionary)
     quick = _without_doubt(_quick_numbers(distinct, country), distinct, country)
-    is_invalid = quick.is_null() & _surely_invalid(distinct, country)
-    rest = (quick.is_null() & ~is_invalid).arg_true()
+    unknown = quick.is_null().arg_true()
+    is_invalid = _surely_invalid(distinct.gather(unknown), country)
+    digits, rest = unknown.filter(is_invalid), unknown.filter(~is_invalid)
     slow = [phone_number(text, country) for text in distinct.gather(rest)]
-    numbers = quick.zip_with(~is_invalid, distinct).scatter(
+    valid = quick.is_not_null().scatter(rest, pl.Series([v for _, v in slow], dtype=pl.Boolean)).to_numpy()
+    numbers = quick.scatter(digits, distinct.gather(digits)).scatter(
         rest, pl.Series([n for n, _ in slow], dtype=pl.String)
     )
-    valid = quick.is_not_null().scatter(rest, pl.Series([v for _, v in slow], dtype=pl.Boolean))
-    flags = pc.fill_null(one_array(valid.to_arrow()).take(encoded.indices), False)
-    return as_texts(numbers).take(encoded.indices), np.asarray(flags, np.bool_)
+    return recode(as_texts(numbers), encoded.indices), np.append(valid, False)[places_of(encoded)]
 
 
 def _quick_numbers(texts: pl.Series, country: str) -> pl.Series:
     """E.164 of plainly written numbers of the country, by the library's own patterns; null for all others."""
+    found = pl.repeat(None, len(texts), dtype=pl.String, eager=True)
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
     if metadata is None:
-        return pl.repeat(None, len(texts), dtype=pl.String, eager=True)
+        return found
     code, national = str(metadata.country_code), f"^(?:{'|'.join(_valid_patterns(metadata))})$"
-    plain = texts.set(~texts.str.contains(_PLAINLY_WRITTEN).fill_null(False), None).str.replace_all(
-        r"[^0-9+]", ""
-    )
-    if metadata.international_prefix:  # 810, 00, 011: what follows has a country code of its own
-        plain = plain.set(plain.str.contains(f"^(?:{metadata.international_prefix})").fill_null(False), None)
+    plain = _digits_of_plain(texts, metadata.international_prefix)
     abroad = plain.str.starts_with("+")
-    home = plain.str.strip_prefix(f"+{code}").set(abroad & ~plain.str.starts_with(f"+{code}"), None)
-    found = home.set(~home.str.contains(national), None)
-    for prefix in (metadata.national_prefix, code):
-        bare = plain.str.strip_prefix(prefix or "").set(abroad | ~plain.str.starts_with(prefix or "?"), None)
-        found = found.fill_null(bare.set(~bare.str.contains(national), None))
-    return f"+{code}" + found
+    readings = [(abroad, f"+{code}"), (~abroad, "")]
+    readings += [(~abroad, prefix) for prefix in (metadata.national_prefix, code) if prefix]
+    for is_so_written, prefix in readings:
+        at = (found.is_null() & is_so_written & plain.str.starts_with(prefix)).arg_true()
+        bare = plain.gather(at).str.strip_prefix(prefix)
+        is_valid = bare.str.contains(national)
+        found = found.scatter(at.filter(is_valid), f"+{code}" + bare.filter(is_valid))
+    return found
+
+
+def _digits_of_plain(texts: pl.Series, international_prefix: str | None) -> pl.Series:
+    """The digits of plainly written numbers, with a plus in front where they have one.
+
+    Null for other texts, and behind a prefix for calls abroad (810, 00, 011): what follows has a country's
+    code of its own.
+    """
+    plain = texts.set(~texts.str.contains(_PLAINLY_WRITTEN).fill_null(False), None)
+    signed = plain.str.contains("[^0-9+]").fill_null(False).arg_true()
+    plain = plain.scatter(signed, plain.gather(signed).str.replace_all(r"[^0-9+]", ""))
+    if not international_prefix:
+        return plain
+    return plain.set(plain.str.contains(f"^(?:{international_prefix})").fill_null(False), None)
 
 
 def _surely_invalid(texts: pl.Series, country: str) -> pl.Series:

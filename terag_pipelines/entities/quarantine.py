@@ -92,8 +92,9 @@ class FaultLedger:
         texts = self._raw_texts()
         rows = {(bad.row, "", bad.reason): bad.text for bad in self.raw.bad_rows}
         for fault in self.faults:
-            for position, reason in zip(fault.positions.tolist(), fault.reasons, strict=True):
-                rows[(int(self.raw.rows[position]), fault.field, reason)] = texts[position]
+            numbers, positions = self.raw.rows[fault.positions].tolist(), fault.positions.tolist()
+            for row, position, reason in zip(numbers, positions, fault.reasons, strict=True):
+                rows[(row, fault.field, reason)] = texts[position]
         return QUARANTINED_ROWS.from_columns(
             file=[self.spec.path] * len(rows),
             row=[key[0] for key in rows],

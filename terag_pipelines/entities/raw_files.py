@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from terag_pipelines.entities.distinct import as_plain, one_array
+
+_ESCAPED = r'["\\\x00-\x1f]'
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,7 @@ class RawFile:
         """The rows at these positions as JSON text, one object each, keys sorted."""
         if self.lines is not None:
             return [self.lines[position] for position in positions.tolist()]
-        taken = _written_out(self.table.take(pa.array(positions))).to_pylist()
-        return [json.dumps(row, ensure_ascii=False, sort_keys=True, default=str) for row in taken]
+        return json_rows(self.table.take(pa.array(positions)))
 
     def in_order(self, order: npt.NDArray[np.int64]) -> RawFile:
         """The file with its readable rows, (n,), in another order; each keeps its number."""
@@ -60,12 +64,33 @@ class RawFile:
         return replace(self, table=self.table.filter(pa.array(mask)), rows=self.rows[mask], lines=lines)
 
 
-def _written_out(table: pa.Table) -> pa.Table:
-    """The table without dictionaries, whose values are slow to read one by one."""
-    for place, column in enumerate(table.schema):
-        if pa.types.is_dictionary(column.type):
-            table = table.set_column(place, column.name, table[place].cast(column.type.value_type))
-    return table
+def json_rows(table: pa.Table) -> list[str]:
+    """Each row as a JSON object, keys sorted; what JSON has no kind for is written as text."""
+    names = sorted(table.column_names)
+    if not names:
+        return ["{}"] * table.num_rows
+    written = [_json_values(one_array(table[name])) for name in names]
+    leads = [json.dumps(name, ensure_ascii=False) + ": " for name in names]
+    pieces = [piece for lead, values in zip(leads, written, strict=True) for piece in (lead, values, ", ")]
+    rows: list[str] = pc.binary_join_element_wise("{", *pieces[:-1], "}", "").to_pylist()
+    return rows
+
+
+def _json_values(array: pa.Array) -> pa.Array:
+    """Each value as JSON; texts without a sign that JSON escapes only need quotes."""
+    if pa.types.is_integer(array.type):
+        return array.cast(pa.string()).fill_null("null")
+    texts = as_plain(array)
+    if not pa.types.is_string(texts.type):
+        return pa.array(list(map(_as_json, array.to_pylist())), pa.string())
+    special = pc.fill_null(pc.match_substring_regex(texts, _ESCAPED), False)
+    quoted = pc.fill_null(pc.binary_join_element_wise('"', texts, '"', ""), "null")
+    escaped = list(map(_as_json, texts.filter(special).to_pylist()))
+    return pc.replace_with_mask(quoted, special, pa.array(escaped, pa.string()))
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def read_document(content: Mapping[str, Any]) -> RawFile:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.column_types import ReadingParams, Readings, read_columns
 from terag_pipelines.entities.ingestion import FileCounts, ingest
+from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
 from terag_pipelines.entities.raw_files import RawFile
 from terag_pipelines.errors import LinkingError, UnreadableFileError
@@ -40,6 +41,7 @@ from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
 from terag_pipelines.linking.roles import find_roles
 from terag_pipelines.linking.scoring import PairScores
+from terag_pipelines.linking.side_by_side import run_side_by_side
 from terag_pipelines.tables import count_by
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ class AutoLinkParams:
 class SourceRecords:
     """The records of all sources, what was lost on the way (QUARANTINED_ROWS), the counts.
 
-    `records` are ENTITY_RECORDS, whose texts may be dictionaries (AutoLinked.records has them written out).
+    `records` are ENTITY_RECORDS, whose texts may be dictionaries or joined later (entities/joined_texts.py);
+    AutoLinked.records has them written out.
     `readings` is None where a manifest said what the columns are.
     """
 
@@ -215,6 +218,7 @@ class AutoLinker:
         """The records of sources by dataset name; `paths` name them in the quarantine and in errors."""
         readings = read_columns(raws, self.params.reading, paths or {})
         tables = ingest(readings.manifest, lambda spec: readings.raws[spec.name], coded=True)
+        pa.default_memory_pool().release_unused()  # linking needs it; Arrow would keep it for later reads
         return SourceRecords(
             tables.tables[ENTITY_RECORDS.name],
             tables.tables[QUARANTINED_ROWS.name],
@@ -262,7 +266,7 @@ class AutoLinker:
 
 def keep_others(source: SourceRecords, earlier: pa.Table) -> SourceRecords:
     """The records of a batch, and those of ENTITY_RECORDS of an earlier run that the batch does not have."""
-    fresh = ENTITY_RECORDS.conform(source.records)
+    fresh = ENTITY_RECORDS.conform(written_out(source.records))
     others = earlier.filter(pc.invert(pc.is_in(earlier["record_id"], value_set=fresh["record_id"])))
     return replace(source, records=ENTITY_RECORDS.conform(pa.concat_tables([fresh, others])))
 
@@ -279,8 +283,8 @@ def as_raw(table: pa.Table | ArrowTable, name: str) -> RawFile:
     names = arrow.column_names
     if repeated := sorted({column for column in names if names.count(column) > 1}):
         raise UnreadableFileError(f"{name}: names the column {repeated[0]!r} more than once")
-    plain = pa.table({column: _plain(arrow[column].combine_chunks()) for column in names})
-    return RawFile(plain, np.arange(1, arrow.num_rows + 1), tuple(names))
+    plain = run_side_by_side(partial(_plain, arrow[column].combine_chunks()) for column in names)
+    return RawFile(pa.table(plain, names), np.arange(1, arrow.num_rows + 1), tuple(names))
 
 
 def _plain(array: Any) -> Any:

@@ -98,12 +98,22 @@ def make_blocks(keys: Sequence[Codes], rows: Rows | None = None) -> Blocks:
 
 
 def sampled_blocks(keys: Sequence[Codes], every: int) -> Blocks:
-    """About one in `every` of the blocks, each whole: those of which the first key's hash says so."""
+    """About one in `every` of the blocks, each whole: the hash of the first row with their first key says so.
+
+    Not that of the key's code, which differs with the order in which the source has its values.
+    """
     first = keys[0]
     if every == 1 or first.shape[1] > 1:
         return make_blocks(keys)
-    spread = first[:, 0].astype(np.uint32) * _ODD_32 >> np.uint32(12)
+    spread = _first_rows(first[:, 0]) * _ODD_32 >> np.uint32(12)
     return make_blocks(keys, np.flatnonzero((spread % np.uint32(every) == 0) & (first[:, 0] >= 0)))
+
+
+def _first_rows(codes: Codes) -> npt.NDArray[np.uint32]:
+    """For each row the first row with the same code."""
+    first = np.empty(int(codes.max(initial=0)) + 2, np.uint32)  # the last place is for what is missing
+    first[codes[::-1]] = np.arange(len(codes), dtype=np.uint32)[::-1]
+    return first[codes]
 
 
 def group_hashes(rows: Rows, hashes: Hashes, n: int) -> Blocks:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.joined_texts import as_joined
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.linking.blocks import Codes
@@ -370,7 +371,7 @@ def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def _encode_single(column: pa.ChunkedArray | pa.Array) -> Column:
-    codes, values = _dictionary(_flat(column))
+    codes, values = _dictionary(as_joined(column))
     if pa.types.is_string(values.type) and (blank := pc.index(values, "").as_py()) >= 0:
         codes = np.where(codes == blank, np.int32(MISSING), codes)
     return Column(codes.reshape(-1, 1), values if (codes >= 0).any() else values[:0])
@@ -383,7 +384,7 @@ def _encode_rare(column: pa.ChunkedArray) -> Column:
 
 def plain_texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """A column in one piece, its dictionary written out."""
-    flat = _flat(column)
+    flat = as_joined(column)
     return flat.dictionary.take(flat.indices) if pa.types.is_dictionary(flat.type) else flat
 
 
@@ -431,7 +432,7 @@ def _without_repeats(rows: npt.NDArray[Any], values: pa.Array) -> tuple[npt.NDAr
 
 def encode_lists(rows: npt.NDArray[Any], values: pa.Array, n_rows: int) -> Column:
     """The values of each row side by side in slots, in the order given, MAX_VALUES at most; rows ascend."""
-    codes, distinct = _dictionary(values.cast(pa.string()))
+    codes, distinct = _dictionary(values if pa.types.is_dictionary(values.type) else values.cast(pa.string()))
     if not (rows[1:] == rows[:-1]).any():
         single = np.full((n_rows, 1), MISSING, np.int32)
         single[rows, 0] = codes

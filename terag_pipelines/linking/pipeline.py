@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.blocking import (
     BlockingParams,
@@ -59,7 +60,7 @@ class LinkedRecords:
     The qualities are None without labels of the truth.
     """
 
-    coded: pa.Table  # ENTITY_RECORDS, sorted; texts may be dictionaries
+    coded: pa.Table  # ENTITY_RECORDS, sorted; texts may be dictionaries or joined later
     encoded: EncodedRecords
     index: PairIndex
     scored: ScoredPairs
@@ -77,7 +78,7 @@ class LinkedRecords:
     @cached_property
     def ordered(self) -> pa.Table:
         """ENTITY_RECORDS, sorted."""
-        return ENTITY_RECORDS.conform(self.coded) if _is_coded(self.coded) else self.coded
+        return ENTITY_RECORDS.conform(written_out(self.coded)) if _is_coded(self.coded) else self.coded
 
     @cached_property
     def pairs(self) -> CandidatePairs:

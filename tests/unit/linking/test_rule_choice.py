@@ -114,3 +114,12 @@ def test_pinned_rules_of_the_same_keys_are_one() -> None:
     one, other = parse_rule("phone+birth_date"), parse_rule("birth_date+phone", "birth_date+phone+postcode")
     report = find_candidate_pairs(records, BlockingParams(rules=(one, other))).report
     assert [rung.rule for rung in report.rungs] == ["phone+birth_date"]
+
+
+def test_which_blocks_are_sampled_does_not_depend_on_how_values_are_numbered() -> None:
+    random = np.random.default_rng(5)
+    codes = random.integers(-1, 300, (3_000, 1)).astype(np.int32)
+    other_numbers = np.append(random.permutation(300), -1).astype(np.int32)
+    one, other = sampled_blocks([codes], 5), sampled_blocks([other_numbers[codes]], 5)
+    assert len(one.rows)
+    assert sorted(one.rows.tolist()) == sorted(other.rows.tolist())
