@@ -4,7 +4,7 @@ What a batch takes over is part of what it is made of, so it is settled when a r
 when the source or what people decided has changed: the same refreshed again takes over the same and gives the
 same batch.
 
-Entities lie on a shelf that is named by their content and never written again; a note says, in one step,
+Entities lie on a shelf that is named by their content and never written again; notes say, each in one step,
 which shelf is the latest and which is taken over. A writer that is killed leaves what was noted before.
 """
 
@@ -21,27 +21,25 @@ from terag_pipelines.linking.model import ENTITY_MEMBERS
 from terag_pipelines.tables import digest
 
 TABLES = (ENTITY_RECORDS, ENTITY_MEMBERS)
-SHELVES = ("latest_shelf", "earlier_shelf")
 
 
 class EntityRegistry:
     """The latest entities of a source, and those that its batch takes over.
 
-    A settled digest stands for a source's content and the decisions on it. The note has, each with the shelf
-    of the entities: `latest`, what the latest are of, and `earlier`, whose batch takes over the earlier ones.
+    A settled digest stands for a source's content and the decisions on it. Two notes have one each, and a
+    shelf: what the latest entities are of, and whose batch takes over the earlier ones.
     """
 
     def __init__(self, lake: ParquetLake, source: str) -> None:
         self._lake = lake
         self._name = f"entities-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+        self._latest, self._earlier = f"{self._name}-latest", f"{self._name}-earlier"
 
     def begin(self, settled_digest: str) -> None:
         """Settles what the batch takes over: the latest entities of any other."""
-        known = self._lake.noted(self._name)
-        if not known or settled_digest in (known["latest"], known.get("earlier")):
-            return
-        begun = {"earlier": settled_digest, "earlier_shelf": known["latest_shelf"]}
-        self._lake.note(self._name, known | begun)
+        latest, earlier = self._lake.noted(self._latest), self._lake.noted(self._earlier)
+        if latest and settled_digest not in (latest["settled"], earlier.get("settled")):
+            self._lake.note(self._earlier, latest | {"settled": settled_digest})
 
     def note(self, settled_digest: str, records: pa.Table, members: pa.Table) -> None:
         """Keeps the entities of a batch that is served, for the next one."""
@@ -49,22 +47,19 @@ class EntityRegistry:
         shelf = self._shelf_of(settled_digest, *map(digest, tables))
         for schema, table in zip(TABLES, tables, strict=True):
             self._lake.write(shelf, schema, table)
-        before = self._lake.noted(self._name)
-        now = before | {"latest": settled_digest, "latest_shelf": shelf}
-        self._lake.note(self._name, now)
-        used = {
-            known[name] for known in (before, now) for name in SHELVES if name in known
-        }  # may be read now
-        self._lake.remove_shelves(f"{self._name}-", used)
+        known = [self._lake.noted(name) for name in (self._latest, self._earlier)]
+        self._lake.note(self._latest, {"settled": settled_digest, "shelf": shelf})
+        read = {one["shelf"] for one in known if one}  # may be read now
+        self._lake.remove_shelves(f"{self._name}-", {shelf} | read)
 
     def earlier(self) -> EarlierEntities | None:
         """What the batch takes over; None for a source's first batch."""
-        shelf = self._lake.noted(self._name).get("earlier_shelf")
+        shelf = self._lake.noted(self._earlier).get("shelf")
         return None if shelf is None else EarlierEntities(*(self._lake.read(shelf, one) for one in TABLES))
 
     def digest(self) -> str:
         """Of what the batch takes over; "" where that is nothing."""
-        shelf = self._lake.noted(self._name).get("earlier_shelf")
+        shelf = self._lake.noted(self._earlier).get("shelf")
         return "" if shelf is None else self._lake.describe(shelf, ENTITY_MEMBERS.name).digest
 
     def _shelf_of(self, *parts: str) -> str:

@@ -32,6 +32,7 @@ from terag_pipelines.errors import LinkingError, ManifestError
 IGNORE = "ignore"
 ROW_COLUMN = "(row number)"
 SURE_SHARE = 0.8
+EMPTY = "not used: it is empty"
 LEAST_SHARE = 0.1
 PERSON_SHARE = 0.85
 _PERSON_FIELDS = frozenset(
@@ -213,7 +214,7 @@ def _guess(column: pa.ChunkedArray, name: str, params: ReadingParams) -> _Guess:
         return _Guess(name, None, "not used: by its name it tells who is who, which is never evidence")
     values = ColumnValues.of(column)
     if not values.n_there:
-        return _Guess(name, None, "not used: it is empty")
+        return _Guess(name, None, EMPTY)
     if names_iin_or_bin(name):
         return _guess_number(name, values)
     named = field_of_name(name)
@@ -284,9 +285,11 @@ def _has_id(guesses: Sequence[_Guess]) -> bool:
 
 def _check_recognised(name: str, guesses: Sequence[_Guess]) -> None:
     if all(guess.field is None or guess.field in _NO_EVIDENCE for guess in guesses):
+        n_empty = sum(guess.reason == EMPTY for guess in guesses)
         raise LinkingError(
-            f"{name}: none of its {len(guesses)} columns is recognised as a name, date, number, contact or "
-            "address; is its first line a header? Say which column is what, COLUMN=FIELD, or write a manifest"
+            f"{name}: none of its {len(guesses)} columns ({n_empty} of them empty) is recognised as a name, "
+            "date, number, contact or address; is its first line a header? Say which column is what, "
+            "COLUMN=FIELD, or write a manifest"
         )
 
 
