@@ -32,8 +32,14 @@ from terag_pipelines.linking.given_pairs import (
     read_labels,
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
-from terag_pipelines.linking.links import labelled_scores
-from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calibrate_links, link_records
+from terag_pipelines.linking.links import labelled_pairs, labelled_scores
+from terag_pipelines.linking.pipeline import (
+    LinkedRecords,
+    LinkingParams,
+    calibrate_links,
+    link_records,
+    reweigh_pairs,
+)
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
 from terag_pipelines.linking.scoring import PairScores
@@ -41,6 +47,7 @@ from terag_pipelines.tables import count_by
 
 if TYPE_CHECKING:
     from terag_pipelines.calibration.fit import Calibration, CalibrationParams
+    from terag_pipelines.linking.supervision import Supervision
 
 LEFT, RIGHT = "left", "right"
 
@@ -95,13 +102,15 @@ class AutoLinked:
     """Everything that linking found; tables conform to linking/model.py and entities/model.py.
 
     `members` has the entity of every record, `entities` one row for each entity, `links` the pairs that were
-    linked, `scores` all pairs that were compared. `quality` and `calibration` need labels.
+    linked, `scores` all pairs that were compared. `quality`, `calibration` and `supervision` (whether weights
+    were learned from labels) need labels.
     """
 
     source: SourceRecords
     linked: LinkedRecords
     calibration: Calibration | None = None
     quality: JudgedPairs | None = None
+    supervision: Supervision | None = None
 
     @property
     def pairs(self) -> CandidatePairs:
@@ -162,7 +171,10 @@ class AutoLinked:
             _warnings(self),
             self.linked.calibrator,
             self.linked.encoded,
-            ReportParams(threshold_probability=self.threshold_probability),
+            ReportParams(
+                threshold_probability=self.threshold_probability,
+                labels_told=self.supervision.sentence if self.supervision else "there are no labels",
+            ),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -237,11 +249,25 @@ class AutoLinker:
             across=across and across[0],
             earlier=earlier,
         )
-        calibration = None if labels is None else self._calibrate(linked.scores.scores, labels)
-        if calibration and calibration.fitted:
+        if labels is None:
+            return AutoLinked(source, linked)
+        return self._learn(source, linked, labels, decisions)
+
+    def _learn(
+        self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table, decisions: pa.Table
+    ) -> AutoLinked:
+        """Weights and probabilities by the labels, as far as they win over those without."""
+        from terag_pipelines.linking.supervision import WeighedPairs, supervise  # slow to import
+
+        index, scored = linked.index, linked.scored
+        pairs = WeighedPairs(linked.encoded, index.left, index.right, scored.compared, scored.match_weights)
+        supervision = supervise(pairs, labelled_pairs(linked.scores.scores, labels, "training"))
+        if supervision.is_learned:
+            linked = reweigh_pairs(linked, supervision.match_weights, supervision.model)
+        calibration = self._calibrate(linked.scores.scores, labels)
+        if supervision.is_learned or calibration.fitted:
             linked = calibrate_links(linked, calibration.fitted, decisions)
-        quality = None if labels is None else _judge(linked.members, labels)
-        return AutoLinked(source, linked, calibration, quality)
+        return AutoLinked(source, linked, calibration, _judge(linked.members, labels), supervision)
 
     def _calibrate(self, scores: pa.Table, labels: pa.Table) -> Calibration:
         from terag_pipelines.calibration.fit import fit_calibrator  # slow to import, and rarely needed
@@ -308,7 +334,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
     calibration = linked.calibration.row.to_pylist()[0] if linked.calibration else None
     return {
         "sources": _told_sources(linked.source),
-        "notes": list(linked.source.readings.notes) if linked.source.readings else [],
+        "notes": _notes(linked),
         "warnings": _warnings(linked),
         "n_records": linked.records.num_rows,
         "n_candidate_pairs": linked.pairs.table.num_rows,
@@ -319,6 +345,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "threshold_probability": linked.threshold_probability,
         "is_calibrated": bool(linked.calibration and linked.calibration.fitted),
         "calibration": calibration,
+        "learned_from_labels": linked.supervision.as_json() if linked.supervision else None,
         "quality_by_labels": asdict(linked.quality) if linked.quality else None,
         "n_pairs_reused": linked.linked.n_reused_pairs,
         "changes": _counted_changes(linked),
@@ -326,6 +353,12 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "models": [asdict(diagnostics) for diagnostics in linked.scores.diagnostics],
         "lost_values": _lost(linked.source.quarantine),
     }
+
+
+def _notes(linked: AutoLinked) -> list[str]:
+    """How sources were read, and what became of labels."""
+    notes = list(linked.source.readings.notes) if linked.source.readings else []
+    return [*notes, linked.supervision.sentence] if linked.supervision else notes
 
 
 def _counted_changes(linked: AutoLinked) -> list[dict[str, Any]] | None:

@@ -204,7 +204,9 @@ def _reason(batch: LinkedBatch, weighed: WeighedPair, decision: str, forbidden: 
     if decision == "taken_apart":
         return _what_others_say(batch, weighed)
     if decision == "never_compared":
-        return f"compared now, they {'would' if is_over else 'would not'} have been over the threshold"
+        told = f"compared now, they {'would' if is_over else 'would not'} have been over the threshold"
+        learned = batch.models[weighed.party_type].n_labels
+        return f"{told}, by the weights before labels changed them" if learned else told
     return ""
 
 

@@ -30,8 +30,9 @@ from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_me
 from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse
 from terag_pipelines.linking.lineage import NamedEntities, name_entities
 from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
+from terag_pipelines.linking.model import LINK_MODEL
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
-from terag_pipelines.linking.scored_rows import ScoredRows
+from terag_pipelines.linking.scored_rows import Floats, ScoredRows
 from terag_pipelines.linking.scoring import (
     PairScores,
     ScoredPairs,
@@ -73,6 +74,7 @@ class LinkedRecords:
     n_reused_pairs: int
     decisions: pa.Table | None = None  # PAIR_DECISIONS that were given
     across: str | None = None  # the dataset that was linked with the others, where not all with all
+    label_model: pa.Table | None = None  # rows of LINK_MODEL on weights that were learned from labels
 
     @cached_property
     def ordered(self) -> pa.Table:
@@ -87,7 +89,10 @@ class LinkedRecords:
     @cached_property
     def scores(self) -> PairScores:
         """PAIR_SCORES, the LINK_MODEL behind them, and how its fit went."""
-        return tabulate_scores(self.pairs.table, self.scored)
+        scores = tabulate_scores(self.pairs.table, self.scored)
+        if self.label_model is None:
+            return scores
+        return replace(scores, model=LINK_MODEL.conform(pa.concat_tables([scores.model, self.label_model])))
 
     @cached_property
     def links(self) -> pa.Table:
@@ -183,10 +188,16 @@ def _blocking_of(params: LinkingParams, across: str | None) -> BlockingParams:
     return params.blocking if across is None else replace(params.blocking, across_datasets=True)
 
 
+def reweigh_pairs(linked: LinkedRecords, match_weights: Floats, label_model: pa.Table) -> LinkedRecords:
+    """The same pairs with other match weights; links and entities are still those of before."""
+    scored = replace(linked.scored, match_weights=match_weights)
+    return replace(linked, scored=scored, label_model=label_model)
+
+
 def calibrate_links(
-    linked: LinkedRecords, calibrator: Calibrator, decisions: pa.Table | None = None
+    linked: LinkedRecords, calibrator: Calibrator | None, decisions: pa.Table | None = None
 ) -> LinkedRecords:
-    """The same scored pairs, decided on by calibrated probabilities and clustered anew."""
+    """The same scored pairs, decided on by their (calibrated) probabilities and clustered anew."""
     rows = _as_rows(linked.index, linked.scored, calibrator, linked.params.links)
     identities = identities_of(linked.coded)
     labelled, report = cluster_rows(linked.coded, identities, rows, linked.params.clusters, decisions)

@@ -78,11 +78,13 @@ class ColumnRead(Protocol):
 
 @dataclass(frozen=True)
 class ReportParams:
-    """The page's title, the threshold that the pairs were linked with, and how much is listed."""
+    """The page's title, the threshold that the pairs were linked with, what became of labels, how much is
+    listed."""
 
     title: str = "Linked records"
     threshold_probability: float = LinkParams().threshold_probability
     n_largest: int = 10
+    labels_told: str = ""
 
 
 def render_report(
@@ -122,6 +124,7 @@ def _counts(linked: LinkedTables, records: pa.Table, params: ReportParams) -> st
         ("candidate pairs", f"{report.n_pairs:,} ({report.pairs_per_record:.1f} a record)"),
         ("links", f"{linked.links.num_rows:,}, from probability {params.threshold_probability:g} on"),
         ("probabilities", "calibrated by labels" if calibrated else "posterior of the model, uncalibrated"),
+        *([("learned from labels", params.labels_told)] if params.labels_told else []),
         ("entities", f"{clusters.n_entities:,}, the largest of {clusters.largest_entity:,} records"),
         ("groups taken apart", f"{clusters.n_refined:,} of {clusters.n_components:,} were looked into"),
         ("links not allowed", f"{clusters.n_forbidden_links:,}: other IIN or BIN, or a partial record"),
