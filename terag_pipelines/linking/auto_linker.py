@@ -30,6 +30,7 @@ from terag_pipelines.linking.given_pairs import (
     judge_pairs,
     read_decisions,
     read_labels,
+    tell_broken_chains,
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
 from terag_pipelines.linking.links import labelled_pairs, labelled_scores
@@ -103,7 +104,7 @@ class AutoLinked:
 
     `members` has the entity of every record, `entities` one row for each entity, `links` the pairs that were
     linked, `scores` all pairs that were compared. `quality`, `calibration` and `supervision` (whether weights
-    were learned from labels) need labels.
+    were learned from labels) need labels; `labels_warning` says where these cannot all be true.
     """
 
     source: SourceRecords
@@ -111,6 +112,7 @@ class AutoLinked:
     calibration: Calibration | None = None
     quality: JudgedPairs | None = None
     supervision: Supervision | None = None
+    labels_warning: str = ""
 
     @property
     def pairs(self) -> CandidatePairs:
@@ -251,7 +253,8 @@ class AutoLinker:
         )
         if labels is None:
             return AutoLinked(source, linked)
-        return self._learn(source, linked, labels, decisions)
+        learned = self._learn(source, linked, labels, decisions)
+        return replace(learned, labels_warning=tell_broken_chains(labels, given.names[0]))
 
     def _learn(
         self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table, decisions: pa.Table
@@ -401,6 +404,8 @@ def _warnings(linked: AutoLinked) -> list[str]:
     n_rejected = sum(count.n_rejected for count in linked.source.counts.values())
     if n_rejected:
         told.append(f"{n_rejected} rows could not be used at all and have no entity: see the quarantine")
+    if linked.labels_warning:
+        told.append(linked.labels_warning)
     if linked.calibration and linked.calibration.fitted is None:
         told.append(f"the probabilities are not calibrated: {linked.calibration.row['reason'][0].as_py()}")
     return told
