@@ -175,6 +175,7 @@ class AutoLinked:
             self.linked.encoded,
             ReportParams(
                 threshold_probability=self.threshold_probability,
+                one_to_one=self.linked.params.links.one_to_one,
                 labels_told=self.supervision.sentence if self.supervision else "there are no labels",
             ),
         )
@@ -209,7 +210,11 @@ class AutoLinker:
     def link_two(
         self, left: pa.Table | ArrowTable, right: pa.Table | ArrowTable, given: GivenPairs = GivenPairs()
     ) -> AutoLinked:
-        """Links records of `left` with records of `right`; two of one table are never compared."""
+        """Links records of `left` with records of `right`; two of one table are never compared.
+
+        Where both tables hold each thing once, LinkParams.one_to_one says so: each record links with at most
+        one of the other table.
+        """
         raws = {LEFT: as_raw(left, LEFT), RIGHT: as_raw(right, RIGHT)}
         return self.link_records(self.read_sources(raws), given, (LEFT, RIGHT))
 
@@ -346,6 +351,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "n_entities_of_several_records": pc.sum(pc.greater(sizes, 1)).as_py() or 0,
         "largest_entity": linked.resolved.report.largest_entity,
         "threshold_probability": linked.threshold_probability,
+        "one_to_one": linked.linked.params.links.one_to_one,
         "is_calibrated": bool(linked.calibration and linked.calibration.fitted),
         "calibration": calibration,
         "learned_from_labels": linked.supervision.as_json() if linked.supervision else None,

@@ -24,9 +24,14 @@ class Calibrator(Protocol):
 
 @dataclass(frozen=True)
 class LinkParams:
-    """A pair is a link from this link probability on."""
+    """A pair is a link from this link probability on.
+
+    With `one_to_one`, for two sources that are linked with each other and hold each thing once, a record
+    links with at most one of the other side: best_matches says which.
+    """
 
     threshold_probability: float = 0.7
+    one_to_one: bool = False
 
 
 def decide_links(
