@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from terag_pipelines.calibration.fit import fit_calibrator
 from terag_pipelines.calibration.metrics import log_losses
@@ -269,7 +270,8 @@ def _hold_out_unsupervised(features: PairFeatures, outcomes: Floats, folds: Reco
         fitted = fit_calibrator("links", raw[seen], outcomes[seen]).fitted
         return raw[asked] if fitted is None else fitted.apply(raw[asked])
 
-    return folds.hold_out(calibrate)
+    with threadpool_limits(1, "blas"):  # no threads that wait for each other on busy cores
+        return folds.hold_out(calibrate)
 
 
 def _try_scorers(

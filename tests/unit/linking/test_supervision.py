@@ -216,6 +216,7 @@ def test_the_linker_learns_and_says_so() -> None:
         phone=pl.col("phones").list.first(),
         postcode="postcode",
     )
+    labels = of_entities(labels, "training", 0)
     entity_of = dict(zip(labels["subject_id"].to_pylist(), labels["value"].to_pylist(), strict=True))
     of_record = {str(int(name[2:])): entity for name, entity in entity_of.items()}
     told = pa.table({"record_id": list(of_record), "entity": list(of_record.values())})
