@@ -11,7 +11,7 @@ from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
-from terag_pipelines.linking.decisions import hold_decisions
+from terag_pipelines.linking.decisions import add_decided_labels, hold_decisions, settle_decisions
 from terag_pipelines.linking.explanation_pictures import draw_examples
 from terag_pipelines.linking.golden import count_golden, make_golden_records
 from terag_pipelines.linking.links import decide_links
@@ -21,6 +21,7 @@ from terag_pipelines.linking.recall import estimate_recall
 from terag_pipelines.linking.roles import find_roles
 from terag_pipelines.linking.scoring import score_pairs
 from terag_pipelines.linking.spec import read_linking
+from terag_pipelines.linking.supervision import supervise_scores
 from terag_pipelines.tables import count_by
 
 
@@ -45,18 +46,25 @@ def candidate_pairs(
         "pair_scores": out(
             LINKING, "Each candidate pair with its comparison levels, match weight and probability."
         ),
-        "link_model": out(LINKING, "m and u probabilities of each comparison level, as EM found them."),
+        "link_model": out(
+            LINKING, "m and u probabilities of each comparison level, as EM found them; what labels changed."
+        ),
     }
 )
 def scored_pairs(
-    entity_records: pa.Table, candidate_pairs: pa.Table
+    entity_records: pa.Table, candidate_pairs: pa.Table, labels: pa.Table, pair_decisions: pa.Table
 ) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
-    """Compares the candidate pairs field by field and weighs the evidence (Fellegi-Sunter, by EM)."""
-    scored = score_pairs(entity_records, candidate_pairs)
+    """Compares the candidate pairs field by field and weighs the evidence: Fellegi-Sunter by EM, or what is
+    learned from labels and reviews, where that predicts them better."""
+    unsupervised = score_pairs(entity_records, candidate_pairs)
+    known = add_decided_labels(labels, settle_decisions(pair_decisions).table, unsupervised.scores)
+    scored, supervision = supervise_scores(entity_records, unsupervised, known)
     drawn = draw_examples(entity_records, scored.scores, scored.model)
     examples = {name.lower().replace(" ", "_"): drawing(svg) for name, svg in drawn.items()}
-    metadata = {
+    metadata: dict[str, Any] = {
         "how_em_went": rows_as_markdown(scored.diagnostics),
+        "learned_from_labels": supervision.sentence,
+        "scorers_tried": rows_as_markdown(supervision.trials),
         "missed_by_blocking": rows_as_markdown([estimate_recall(candidate_pairs, scored.scores)]),
     }
     return (

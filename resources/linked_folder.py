@@ -59,7 +59,7 @@ def read_linked_folder(folder: Path) -> LinkedBatch:
         candidates=_read_if_there(folder, CANDIDATE_PAIRS),
         decisions=decisions,
         calibrator=None if calibrators is None else load_calibrator(calibrators, "links"),
-        params=ExplanationParams(links=LinkParams(threshold)),
+        params=ExplanationParams(links=LinkParams(threshold, summary.get("one_to_one", False))),
         applied=_tried_rules(summary["blocking"]) if summary else None,
         across=summary.get("linked_across"),
     )

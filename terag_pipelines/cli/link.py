@@ -52,6 +52,7 @@ class LinkRequest:
     must_link: Path | None = None
     cannot_link: Path | None = None
     threshold: float | None = None
+    one_to_one: bool = False
     previous: Path | None = None
     partial: bool = False
     encoding: str = "utf-8"
@@ -126,7 +127,8 @@ def _counts(summary: Mapping[str, Any]) -> str:
     if summary["changes"] is not None:
         told += f"; {summary['n_pairs_reused']:,} pairs were known; {_changes(summary['changes'])}"
     kind = "calibrated" if summary["is_calibrated"] else "not calibrated"
-    told += f"; probabilities are {kind}, links from {summary['threshold_probability']} on"
+    how = ", one to one" if summary["one_to_one"] else ""
+    told += f"; probabilities are {kind}, links from {summary['threshold_probability']} on{how}"
     if quality := summary["quality_by_labels"]:
         figures = ", ".join(f"{name} {quality[name]:.3f}" for name in ("precision", "recall", "f1"))
         told += f"\nby {quality['n_labels']:,} labels: {figures}"
@@ -151,6 +153,8 @@ def _check(request: LinkRequest) -> None:
     check_result_folder(request.out)
     if (request.left is None) != (request.right is None):
         raise ConfigurationError("--left and --right go together")
+    if request.one_to_one and request.left is None:
+        raise ConfigurationError("--one-to-one goes with --left and --right")
     if request.partial and request.previous is None:
         raise ConfigurationError("--partial goes with --previous")
     if (request.left is None) == (not request.sources):
@@ -166,7 +170,8 @@ def _linking_params(request: LinkRequest) -> LinkingParams:
     """What the manifest says where there is one; --threshold goes before it."""
     folder = _source_folder(request)
     params = LinkingParams() if folder is None else read_linking(SourceFolder(folder).manifest().linking)
-    return params if request.threshold is None else replace(params, links=LinkParams(request.threshold))
+    threshold = params.links.threshold_probability if request.threshold is None else request.threshold
+    return replace(params, links=LinkParams(threshold, request.one_to_one))
 
 
 def _source_folder(request: LinkRequest) -> Path | None:

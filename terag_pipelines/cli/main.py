@@ -94,6 +94,11 @@ FILE = click.Path(path_type=Path)
 @click.option("--cannot-link", type=FILE, help="Pairs that do not: columns left, right.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a pair is linked.")
 @click.option(
+    "--one-to-one",
+    is_flag=True,
+    help="--left and --right hold each thing once: a record links with at most one of the other.",
+)
+@click.option(
     "--previous", type=FILE, help="Folder of an earlier result: ids stay, only what is new is compared."
 )
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,9 +53,13 @@ class FaultLedger:
     def leave_out_repeats(self, earlier: npt.NDArray[np.int64], name: str) -> None:
         """Leaves out rows whose id an earlier has; `earlier` (n,) is its number, 0 where there is none."""
         positions = np.flatnonzero((earlier > 0) & ~self.left_out)
+        reasons = [f"repeats the value of row {row}" for row in earlier[positions].tolist()]
+        self.leave_out_each(positions, name, reasons)
+
+    def leave_out_each(self, positions: npt.NDArray[np.int64], name: str, reasons: Sequence[str]) -> None:
+        """Marks the rows at these positions as unusable, each for its own reason."""
         if len(positions):
-            reasons = tuple(f"repeats the value of row {row}" for row in earlier[positions].tolist())
-            self.faults.append(Fault(positions, name, reasons))
+            self.faults.append(Fault(positions, name, tuple(reasons)))
             self.left_out[positions] = True
 
     @property

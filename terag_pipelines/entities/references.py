@@ -14,6 +14,7 @@ from terag_pipelines.entities.distinct import as_series, as_texts, map_distinct,
 from terag_pipelines.entities.emails import plain_email
 from terag_pipelines.entities.identifiers import plain_account, read_bins
 from terag_pipelines.entities.known_ids import KnownIds
+from terag_pipelines.entities.label_conflicts import FACT, find_contradictions
 from terag_pipelines.entities.mapped_rows import MappedRows, is_day_or_instant, is_null, read_numbers
 from terag_pipelines.entities.model import LABELS, RELATIONSHIPS, TENANTS, USAGE_EVENTS
 from terag_pipelines.entities.payments import currencies, kept, row_ids
@@ -65,7 +66,11 @@ def _shares(rows: MappedRows) -> pa.Array:
 
 
 def normalise_labels(rows: MappedRows, known: KnownIds) -> pa.Table:
-    """Labels of one file; a subject or object that does not exist leaves the row out."""
+    """Labels of one file; a subject or object that does not exist leaves the row out.
+
+    Labels that contradict each other are all left out, for which is right is not known; one that contradicts
+    a label of an earlier file of the manifest is left out alone.
+    """
     subject, value = rows.required_texts("subject"), rows.required_texts("value")
     target = rows.required_texts("object") if rows.spec.label == "pair" else rows.texts("object")
     kinds = _KINDS_OF_SUBJECT.get(rows.spec.label or "", ())
@@ -79,7 +84,9 @@ def normalise_labels(rows: MappedRows, known: KnownIds) -> pa.Table:
         value = _outcomes(rows, value)
     target = one_array(pc.fill_null(target, ""))
     label, use = _repeat(rows, rows.spec.label), _repeat(rows, rows.spec.use)
-    known.leave_out_repeats(rows, "labels", _together(label, use, subject, target, value), "subject")
+    fact = _together(use, label, subject, target, value)
+    _leave_out_contradictions(rows, known, fact)
+    known.leave_out_repeats(rows, "labels", fact, "subject")
     columns = {
         "label_kind": label,
         "subject_id": subject,
@@ -88,6 +95,22 @@ def normalise_labels(rows: MappedRows, known: KnownIds) -> pa.Table:
         "use": use,
     }
     return kept(rows, columns, LABELS.schema)
+
+
+def _leave_out_contradictions(rows: MappedRows, known: KnownIds, facts: pa.Array) -> None:
+    own = pl.DataFrame({"fact": as_series(facts).cast(pl.String), "number": rows.raw.rows})
+    own = own.with_columns(place=pl.int_range(pl.len())).filter(pl.Series(~rows.ledger.left_out))
+    before = pl.DataFrame({"fact": known.of("labels")}).with_columns(number=pl.lit(0), place=pl.lit(-1))
+    both = pl.concat([before, own], how="vertical_relaxed").drop_nulls().with_row_index("row")
+    parts = pl.col("fact").str.splitn("\x1f", len(FACT)).struct.rename_fields(list(FACT))
+    found = find_contradictions(both.with_columns(parts).unnest("fact"))
+    told = found.join(both.select("row", "place"), on="row").filter(pl.col("place") >= 0)
+    told = told.join(both.select("number", other="row"), on="other").sort("place")
+    reasons = [
+        f"contradicts the label of row {number}" if number else "contradicts a label of another file"
+        for number in told["number"].to_list()
+    ]
+    rows.ledger.leave_out_each(told["place"].to_numpy().astype(np.int64), "value", reasons)
 
 
 def _outcomes(rows: MappedRows, values: pa.Array) -> pa.Array:

@@ -32,11 +32,18 @@ from terag_pipelines.linking.given_pairs import (
     judge_pairs,
     read_decisions,
     read_labels,
+    tell_broken_chains,
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
-from terag_pipelines.linking.links import labelled_scores
+from terag_pipelines.linking.links import labelled_pairs, labelled_scores
 from terag_pipelines.linking.model import ENTITY_ROLES
-from terag_pipelines.linking.pipeline import LinkedRecords, LinkingParams, calibrate_links, link_records
+from terag_pipelines.linking.pipeline import (
+    LinkedRecords,
+    LinkingParams,
+    calibrate_links,
+    link_records,
+    reweigh_pairs,
+)
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
 from terag_pipelines.linking.roles import find_roles
@@ -46,6 +53,7 @@ from terag_pipelines.tables import count_by
 
 if TYPE_CHECKING:
     from terag_pipelines.calibration.fit import Calibration, CalibrationParams
+    from terag_pipelines.linking.supervision import Supervision
 
 LEFT, RIGHT = "left", "right"
 
@@ -101,13 +109,16 @@ class AutoLinked:
     """Everything that linking found; tables conform to linking/model.py and entities/model.py.
 
     `members` has the entity of every record, `entities` one row for each entity, `links` the pairs that were
-    linked, `scores` all pairs that were compared. `quality` and `calibration` need labels.
+    linked, `scores` all pairs that were compared. `quality`, `calibration` and `supervision` (whether weights
+    were learned from labels) need labels; `labels_warning` says where these cannot all be true.
     """
 
     source: SourceRecords
     linked: LinkedRecords
     calibration: Calibration | None = None
     quality: JudgedPairs | None = None
+    supervision: Supervision | None = None
+    labels_warning: str = ""
 
     @property
     def pairs(self) -> CandidatePairs:
@@ -175,7 +186,11 @@ class AutoLinked:
             _warnings(self),
             self.linked.calibrator,
             self.linked.encoded,
-            ReportParams(threshold_probability=self.threshold_probability),
+            ReportParams(
+                threshold_probability=self.threshold_probability,
+                one_to_one=self.linked.params.links.one_to_one,
+                labels_told=self.supervision.sentence if self.supervision else "there are no labels",
+            ),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -208,7 +223,11 @@ class AutoLinker:
     def link_two(
         self, left: pa.Table | ArrowTable, right: pa.Table | ArrowTable, given: GivenPairs = GivenPairs()
     ) -> AutoLinked:
-        """Links records of `left` with records of `right`; two of one table are never compared."""
+        """Links records of `left` with records of `right`; two of one table are never compared.
+
+        Where both tables hold each thing once, LinkParams.one_to_one says so: each record links with at most
+        one of the other table.
+        """
         raws = {LEFT: as_raw(left, LEFT), RIGHT: as_raw(right, RIGHT)}
         return self.link_records(self.read_sources(raws), given, (LEFT, RIGHT))
 
@@ -251,11 +270,26 @@ class AutoLinker:
             across=across and across[0],
             earlier=earlier,
         )
-        calibration = None if labels is None else self._calibrate(linked.scores.scores, labels)
-        if calibration and calibration.fitted:
+        if labels is None:
+            return AutoLinked(source, linked)
+        learned = self._learn(source, linked, labels, decisions)
+        return replace(learned, labels_warning=tell_broken_chains(labels, given.names[0]))
+
+    def _learn(
+        self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table, decisions: pa.Table
+    ) -> AutoLinked:
+        """Weights and probabilities by the labels, as far as they win over those without."""
+        from terag_pipelines.linking.supervision import WeighedPairs, supervise  # slow to import
+
+        index, scored = linked.index, linked.scored
+        pairs = WeighedPairs(linked.encoded, index.left, index.right, scored.compared, scored.match_weights)
+        supervision = supervise(pairs, labelled_pairs(linked.scores.scores, labels, "training"))
+        if supervision.is_learned:
+            linked = reweigh_pairs(linked, supervision.match_weights, supervision.model)
+        calibration = self._calibrate(linked.scores.scores, labels)
+        if supervision.is_learned or calibration.fitted:
             linked = calibrate_links(linked, calibration.fitted, decisions)
-        quality = None if labels is None else _judge(linked.members, labels)
-        return AutoLinked(source, linked, calibration, quality)
+        return AutoLinked(source, linked, calibration, _judge(linked.members, labels), supervision)
 
     def _calibrate(self, scores: pa.Table, labels: pa.Table) -> Calibration:
         from terag_pipelines.calibration.fit import fit_calibrator  # slow to import, and rarely needed
@@ -322,7 +356,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
     calibration = linked.calibration.row.to_pylist()[0] if linked.calibration else None
     return {
         "sources": _told_sources(linked.source),
-        "notes": list(linked.source.readings.notes) if linked.source.readings else [],
+        "notes": _notes(linked),
         "warnings": _warnings(linked),
         "linked_across": linked.linked.across,
         "n_records": linked.records.num_rows,
@@ -332,8 +366,10 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "n_entities_of_several_records": pc.sum(pc.greater(sizes, 1)).as_py() or 0,
         "largest_entity": linked.resolved.report.largest_entity,
         "threshold_probability": linked.threshold_probability,
+        "one_to_one": linked.linked.params.links.one_to_one,
         "is_calibrated": bool(linked.calibration and linked.calibration.fitted),
         "calibration": calibration,
+        "learned_from_labels": linked.supervision.as_json() if linked.supervision else None,
         "quality_by_labels": asdict(linked.quality) if linked.quality else None,
         "n_pairs_reused": linked.linked.n_reused_pairs,
         "changes": _counted_changes(linked),
@@ -342,6 +378,12 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "models": [asdict(diagnostics) for diagnostics in linked.scores.diagnostics],
         "lost_values": _lost(linked.source.quarantine),
     }
+
+
+def _notes(linked: AutoLinked) -> list[str]:
+    """How sources were read, and what became of labels."""
+    notes = list(linked.source.readings.notes) if linked.source.readings else []
+    return [*notes, linked.supervision.sentence] if linked.supervision else notes
 
 
 def _counted_changes(linked: AutoLinked) -> list[dict[str, Any]] | None:
@@ -384,6 +426,8 @@ def _warnings(linked: AutoLinked) -> list[str]:
     n_rejected = sum(count.n_rejected for count in linked.source.counts.values())
     if n_rejected:
         told.append(f"{n_rejected} rows could not be used at all and have no entity: see the quarantine")
+    if linked.labels_warning:
+        told.append(linked.labels_warning)
     if linked.calibration and linked.calibration.fitted is None:
         told.append(f"the probabilities are not calibrated: {linked.calibration.row['reason'][0].as_py()}")
     return told

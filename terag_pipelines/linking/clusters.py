@@ -19,7 +19,7 @@ from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER, NAMESAKES
 from terag_pipelines.linking.lineage import name_entities
 from terag_pipelines.linking.roles import unit_of_organisation
-from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
+from terag_pipelines.linking.scored_rows import DecidedRows, Mask, Rows, ScoredRows
 
 UNIQUE_NUMBERS = ("iin", "bin")
 UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", "unit")  # two different ones never share an entity
@@ -70,14 +70,6 @@ class Identities:
     is_partial: Mask
 
 
-@dataclass(frozen=True)
-class DecidedRows:
-    """People's decisions as pairs of rows: those that are one entity, and those that are not."""
-
-    together: tuple[Rows, Rows]
-    apart: tuple[Rows, Rows]
-
-
 def resolve_entities(
     records: pa.Table,
     links: pa.Table,
@@ -122,7 +114,7 @@ def cluster_rows(
 
     Copies follow those that they say the same as, but where people decided on them.
     """
-    decided = _rows_of_decisions(ordered, decisions)
+    decided = rows_of_decisions(ordered, decisions)
     copies = copies.without(np.concatenate([*decided.together, *decided.apart]))
     if (follows := copies.follows(ordered.num_rows)) is not None:
         scored = scored.select(~(follows[scored.left] | follows[scored.right]))
@@ -195,7 +187,8 @@ def _rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -
     return ScoredRows(left, right, weight, probability, is_link, known, namesakes & (weight < 0))
 
 
-def _rows_of_decisions(ordered: pa.Table, decisions: pa.Table | None) -> DecidedRows:
+def rows_of_decisions(ordered: pa.Table, decisions: pa.Table | None) -> DecidedRows:
+    """PAIR_DECISIONS as pairs of rows of sorted records; those of records that are not there are left out."""
     none = np.zeros(0, np.int64)
     if decisions is None or decisions.num_rows == 0:
         return DecidedRows((none, none), (none, none))

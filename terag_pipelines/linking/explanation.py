@@ -42,6 +42,7 @@ from terag_pipelines.linking.explanation_words import (
 )
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, IDENTIFYING, Compared
 from terag_pipelines.linking.links import Calibrator, LinkParams, link_probabilities
+from terag_pipelines.linking.model import LABELS_FIELD
 from terag_pipelines.linking.scoring import ORGANISATION, PERSON, weights_to_probabilities
 from terag_pipelines.linking.validity import DATED_FIELDS, apart_in_time
 
@@ -161,12 +162,13 @@ class PartyModel:
     m: Mapping[str, Floats]
     u: Mapping[str, Floats]
     weights: Mapping[str, Floats]
+    n_labels: int = 0  # labelled pairs that match weights were learned from; 0 where they were not
 
     @classmethod
     def read(cls, model: pa.Table, party_type: str) -> PartyModel:
         """The model of a party type. Raises: NotFoundError where a field or level in it is not known here."""
         share = EvidenceParams().default_match_share
-        prior, is_learned = float(np.log2(share / (1 - share))), False
+        prior, is_learned, n_labels = float(np.log2(share / (1 - share))), False, 0
         m = {known.name: np.array([1.0, *(level.m for level in known.levels)]) for known in FIELDS}
         u = {known.name: np.array([1.0, *(level.u for level in known.levels)]) for known in FIELDS}
         weights = {name: np.log2(m[name] / u[name]) for name in m}
@@ -176,11 +178,14 @@ class PartyModel:
                 share, prior = row["m_probability"], row["match_weight"]
                 is_learned = row["source"] == "em"
                 continue
+            if name == LABELS_FIELD:
+                n_labels = int(row["n_pairs"])
+                continue
             if name not in m or number >= len(m[name]):
                 raise NotFoundError(f"the link model has a level that is not compared: {name} {row['level']}")
             m[name][number], u[name][number] = row["m_probability"], row["u_probability"]
             weights[name][number] = row["match_weight"]
-        return cls(share, prior, is_learned, m, u, weights)
+        return cls(share, prior, is_learned, m, u, weights, n_labels)
 
 
 @dataclass(frozen=True)
@@ -358,6 +363,9 @@ def _waterfall(
     ]
     explained = rows.model.prior_weight + sum(part.weight for part in evidence)
     weight = explained if stored_weight is None else stored_weight
+    if rows.model.n_labels and stored_weight is not None:
+        evidence.append(_label_evidence(rows.model.n_labels, weight - explained))
+        explained = weight
     unexplained = weight - explained
     return WeighedPair(
         left_id=records[0]["record_id"],
@@ -429,6 +437,13 @@ def _joint_evidence(name: str, bits: float) -> FieldEvidence:
     """What fields tell together, beyond what each does by itself."""
     told = f"{title_field(name)}: {JOINT_PHRASES[name]}"
     return FieldEvidence(name, (), (), "different", None, None, 0.0, bits, f"{told}: {say_weight(bits)}")
+
+
+def _label_evidence(n_labels: int, bits: float) -> FieldEvidence:
+    """What a scorer learned from labels makes of the weight that was learned without them."""
+    told = f"learned from {n_labels:,} labels"
+    sentence = f"{title_field(LABELS_FIELD)}: {told}: {say_weight(bits)}"
+    return FieldEvidence(LABELS_FIELD, (), (), told, None, None, 0.0, bits, sentence)
 
 
 def forbidden_because(left: Mapping[str, Any], right: Mapping[str, Any], evidence: WeighedPair) -> str:

@@ -36,6 +36,7 @@ DECISIONS = {
     "forbidden": "they must not be one entity",
     "taken_apart": "the two are linked, but clustering took them apart",
     "below_threshold": "the probability is below the threshold",
+    "better_match": "a record links with one of the other side only, and other links weigh more together",
     "never_compared": "no blocking rule brought them together",
 }
 
@@ -166,9 +167,11 @@ def _explain(
 ) -> PairExplanation:
     forbidden = forbidden_because(*sides, weighed)
     of_one_side = batch.across is not None and len({side["dataset"] == batch.across for side in sides}) == 1
-    decision = _decide(found, entities[0] == entities[1], bool(forbidden))
     probability, is_calibrated = _link_probability(batch, weighed, found.link)
     threshold = batch.params.links.threshold_probability
+    decision = _decide(found, entities[0] == entities[1], bool(forbidden))
+    if decision == "below_threshold" and batch.params.links.one_to_one and probability >= threshold:
+        decision = "better_match"
     return PairExplanation(
         weighed=weighed,
         entities=entities,
@@ -204,7 +207,9 @@ def _reason(batch: LinkedBatch, weighed: WeighedPair, decision: str, forbidden: 
     if decision == "taken_apart":
         return _what_others_say(batch, weighed)
     if decision == "never_compared":
-        return f"compared now, they {'would' if is_over else 'would not'} have been over the threshold"
+        told = f"compared now, they {'would' if is_over else 'would not'} have been over the threshold"
+        learned = batch.models[weighed.party_type].n_labels
+        return f"{told}, by the weights before labels changed them" if learned else told
     return ""
 
 

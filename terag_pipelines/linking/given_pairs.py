@@ -9,8 +9,11 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.entities.distinct import as_series, as_texts, one_array
+from terag_pipelines.entities.label_conflicts import find_contradictions
 from terag_pipelines.entities.mapped_rows import as_text_column
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import LinkingError, MissingColumnError
@@ -68,16 +71,16 @@ _ID_COLUMNS = ("record_id", "native_id", "dataset")
 def read_labels(table: pa.Table, known: KnownRecords, where: str = "labels") -> pa.Table:
     """LABELS out of columns left, right and is_match, or record_id and entity.
 
-    Raises: MissingColumnError where it has neither; LinkingError where an id is no record's or is_match is
-    neither yes nor no.
+    Raises: MissingColumnError where it has neither; LinkingError where an id is no record's, is_match is
+    neither yes nor no, or two rows contradict each other.
     """
     if {"left", "right", "is_match"} <= set(table.column_names):
         ends = (known.find(table, "left", where), known.find(table, "right", where))
-        return _labels("pair", *_in_order(*ends), _flags(table, where))
+        return _labels("pair", *_in_order(*ends), _flags(table, where), where)
     if {"record_id", "entity"} <= set(table.column_names):
         values = as_texts(as_series(as_text_column(one_array(table["entity"]))).cast(pl.String))
         subjects = known.find(table, "record_id", where)
-        return _labels("entity", subjects, pa.array([""] * len(subjects), pa.string()), values)
+        return _labels("entity", subjects, pa.array([""] * len(subjects), pa.string()), values, where)
     raise MissingColumnError(f"{where}: needs the columns left, right and is_match, or record_id and entity")
 
 
@@ -130,15 +133,47 @@ def _flags(table: pa.Table, where: str) -> pa.Array:
     return pa.array(["1" if word in YES else "0" for word in words], pa.string())
 
 
-def _labels(kind: str, subjects: pa.Array, objects: pa.Array, values: pa.Array) -> pa.Table:
+def _labels(kind: str, subjects: pa.Array, objects: pa.Array, values: pa.Array, where: str) -> pa.Table:
     frame = pl.DataFrame(
         {"subject_id": as_series(subjects), "object_id": as_series(objects), "value": as_series(values)}
-    ).drop_nulls()
+    )
+    _refuse_contradictions(kind, frame, where)
+    frame = frame.drop_nulls()
     return LABELS.from_columns(
         label_kind=[kind] * len(frame := frame.unique(maintain_order=True)),
         use=["training"] * len(frame),
         **{name: frame[name].to_arrow() for name in frame.columns},
     )
+
+
+def _refuse_contradictions(kind: str, labels: pl.DataFrame, where: str) -> None:
+    stated = labels.with_columns(label_kind=pl.lit(kind), use=pl.lit("training")).with_row_index("row", 1)
+    found = find_contradictions(stated)
+    if found.is_empty():
+        return
+    row, other = found.row(0)
+    told = {"pair": "whether two records match", "entity": "which entity a record is of"}[kind]
+    more = f"; {len(found)} rows contradict others" if len(found) > 2 else ""
+    raise LinkingError(f"{where}, rows {row} and {other}: contradict each other on {told}{more}")
+
+
+def tell_broken_chains(labels: pa.Table, where: str = "labels") -> str:
+    """How many pairs LABELS say not to match whose records other labels tie together; "" where none.
+
+    Each label by itself may be right, so that none is left out: together they cannot be.
+    """
+    pairs = pl.DataFrame(labels.filter(pc.equal(labels["label_kind"], "pair")))
+    ends = pl.concat([pairs["subject_id"], pairs["object_id"]]).rank("dense").to_numpy().astype(np.int64) - 1
+    left, right = ends.reshape(2, -1)
+    same, n = (pairs["value"] == "1").to_numpy(), int(ends.max(initial=-1)) + 1
+    graph = coo_array((np.ones(int(same.sum())), (left[same], right[same])), shape=(n, n))
+    groups = connected_components(graph, directed=False)[1] if n else ends
+    broken = np.flatnonzero(~same & (groups[left] == groups[right]))
+    if not len(broken):
+        return ""
+    first = pairs.row(int(broken[0]), named=True)
+    told = f"{len(broken):,} pairs are said not to match whose records other labels tie together"
+    return f"{where}: {told}, first {first['subject_id']} and {first['object_id']}"
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,14 @@ class Calibrator(Protocol):
 
 @dataclass(frozen=True)
 class LinkParams:
-    """A pair is a link from this link probability on."""
+    """A pair is a link from this link probability on.
+
+    With `one_to_one`, for two sources that are linked with each other and hold each thing once, a record
+    links with at most one of the other side: best_matches says which.
+    """
 
     threshold_probability: float = 0.7
+    one_to_one: bool = False
 
 
 def decide_links(
@@ -48,7 +53,14 @@ def link_probabilities(raw: Floats, calibrator: Calibrator | None) -> Floats:
 def labelled_scores(
     pair_scores: pa.Table, labels: pa.Table, use: str
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Match probabilities and outcomes (1 match, 0 not) of the scored pairs that LABELS of this use judge.
+    """Match probabilities and outcomes (1 match, 0 not) of the scored pairs that LABELS of this use judge."""
+    judged = labelled_pairs(pair_scores, labels, use)
+    return judged["match_probability"].to_numpy(), judged["outcome"].to_numpy()
+
+
+def labelled_pairs(pair_scores: pa.Table, labels: pa.Table, use: str) -> pl.DataFrame:
+    """The pairs of PAIR_SCORES that LABELS of this use judge, by id: left_id, right_id, match_probability,
+    `place` (the row in PAIR_SCORES) and `outcome` (1 match, 0 not).
 
     A label of kind "pair" judges its pair; two labels of kind "entity" judge the pair of their subjects.
     """
@@ -57,13 +69,13 @@ def labelled_scores(
     assert isinstance(scores, pl.DataFrame)  # noqa: S101 - a table gives a frame
     assert isinstance(known, pl.DataFrame)  # noqa: S101
     known = known.filter(pl.col("use") == use)
-    judged = scores.join(_pair_outcomes(known), on=["left_id", "right_id"], how="left")
+    judged = scores.with_row_index("place")
+    judged = judged.join(_pair_outcomes(known), on=["left_id", "right_id"], how="left")
     judged = judged.join(_entities_of(known, "left"), on="left_id", how="left")
     judged = judged.join(_entities_of(known, "right"), on="right_id", how="left")
     same_entity = (pl.col("left_value") == pl.col("right_value")).cast(pl.Int64)
     judged = judged.with_columns(outcome=pl.coalesce("pair_outcome", same_entity)).drop_nulls("outcome")
-    judged = judged.sort("left_id", "right_id")
-    return judged["match_probability"].to_numpy(), judged["outcome"].to_numpy()
+    return judged.sort("left_id", "right_id")
 
 
 def _pair_outcomes(labels: pl.DataFrame) -> pl.DataFrame:

@@ -50,11 +50,15 @@ LINK_MODEL = TableSchema(
             (
                 "source",
                 TEXT,
-            ),  # "em": learned here; "default": stated in comparison.py, too few pairs to learn
+            ),  # "em": learned here; "default": stated in comparison.py, too few pairs to learn; "labels"
         ]
     ),
     key=("party_type", "field", "level_rank"),
 )
+
+LABELS_FIELD = "labels"
+"""In LINK_MODEL the row that says that match weights were learned from labels: `level` names the learner,
+`n_pairs` counts the labelled pairs, m and u are the shares of matches and of others among them."""
 
 LINKS = TableSchema(
     name="links",

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.errors import LinkingError
+from terag_pipelines.linking.best_matches import keep_best_matches
 from terag_pipelines.linking.blocking import (
     BlockingParams,
     CandidatePairs,
@@ -25,14 +27,16 @@ from terag_pipelines.linking.clusters import (
     cluster_rows,
     forbidden_links,
     identities_of,
+    rows_of_decisions,
 )
 from terag_pipelines.linking.encoding import EncodedRecords, encode_sorted, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse
 from terag_pipelines.linking.lineage import NamedEntities, name_entities
 from terag_pipelines.linking.links import Calibrator, LinkParams, decide_links, link_probabilities
+from terag_pipelines.linking.model import LINK_MODEL
 from terag_pipelines.linking.quality import PairwiseQuality, pair_quality, pairwise_quality
-from terag_pipelines.linking.scored_rows import ScoredRows
+from terag_pipelines.linking.scored_rows import Floats, Rows, ScoredRows
 from terag_pipelines.linking.scoring import (
     PairScores,
     ScoredPairs,
@@ -74,6 +78,7 @@ class LinkedRecords:
     n_reused_pairs: int
     decisions: pa.Table | None = None  # PAIR_DECISIONS that were given
     across: str | None = None  # the dataset that was linked with the others, where not all with all
+    label_model: pa.Table | None = None  # rows of LINK_MODEL on weights that were learned from labels
 
     @cached_property
     def ordered(self) -> pa.Table:
@@ -88,12 +93,19 @@ class LinkedRecords:
     @cached_property
     def scores(self) -> PairScores:
         """PAIR_SCORES, the LINK_MODEL behind them, and how its fit went."""
-        return tabulate_scores(self.pairs.table, self.scored)
+        scores = tabulate_scores(self.pairs.table, self.scored)
+        if self.label_model is None:
+            return scores
+        return replace(scores, model=LINK_MODEL.conform(pa.concat_tables([scores.model, self.label_model])))
 
     @cached_property
     def links(self) -> pa.Table:
         """LINKS."""
-        return decide_links(self.scores.scores, self.calibrator, self.params.links)
+        links = decide_links(self.scores.scores, self.calibrator, self.params.links)
+        if not self.params.links.one_to_one:
+            return links
+        is_over = self.rows.probability >= self.params.links.threshold_probability
+        return links.filter(pa.array(self.rows.is_link[is_over]))
 
     @cached_property
     def _links_held(self) -> ScoredRows:
@@ -151,8 +163,11 @@ def link_records(
     With an earlier run, pairs of records that did not change are not compared again and entities keep their
     ids; who belongs together is the same as without it.
 
-    Raises: LinkingError where decisions contradict each other.
+    Raises: LinkingError where decisions contradict each other, or links are to be one to one within one
+    source.
     """
+    if params.links.one_to_one and across is None:
+        raise LinkingError("only two sources that are linked with each other can be linked one to one")
     ordered = sort_records(records)
     encoded = encode_sorted(ordered)
     index = index_pairs(encoded, _blocking_of(params, across))
@@ -160,9 +175,8 @@ def link_records(
         index = _pairs_across(index, np.asarray(pc.equal(ordered["dataset"], across), np.bool_))
     reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
     scored = score_compared(encoded, index.left, index.right, reused.compared, params.scoring)
-    rows = _as_rows(index, scored, calibrator, params.links)
-    labelled, report = cluster_rows(
-        ordered, identities_of(ordered), rows, params.clusters, decisions, encoded.copies
+    rows, labelled, report = _resolve(
+        (ordered, encoded), index, scored, calibrator, params, decisions, across
     )
     return LinkedRecords(
         coded=ordered,
@@ -186,16 +200,46 @@ def _blocking_of(params: LinkingParams, across: str | None) -> BlockingParams:
     return params.blocking if across is None else replace(params.blocking, across_datasets=True)
 
 
+def reweigh_pairs(linked: LinkedRecords, match_weights: Floats, label_model: pa.Table) -> LinkedRecords:
+    """The same pairs with other match weights; links and entities are still those of before."""
+    scored = replace(linked.scored, match_weights=match_weights)
+    return replace(linked, scored=scored, label_model=label_model)
+
+
 def calibrate_links(
-    linked: LinkedRecords, calibrator: Calibrator, decisions: pa.Table | None = None
+    linked: LinkedRecords, calibrator: Calibrator | None, decisions: pa.Table | None = None
 ) -> LinkedRecords:
-    """The same scored pairs, decided on by calibrated probabilities and clustered anew."""
-    rows = _as_rows(linked.index, linked.scored, calibrator, linked.params.links)
-    identities = identities_of(linked.coded)
-    labelled, report = cluster_rows(
-        linked.coded, identities, rows, linked.params.clusters, decisions, linked.encoded.copies
+    """The same scored pairs, decided on by their (calibrated) probabilities and clustered anew."""
+    rows, labelled, report = _resolve(
+        (linked.coded, linked.encoded),
+        linked.index,
+        linked.scored,
+        calibrator,
+        linked.params,
+        decisions,
+        linked.across,
     )
     return replace(linked, rows=rows, labels=labelled, cluster_report=report, calibrator=calibrator)
+
+
+def _resolve(
+    records: tuple[pa.Table, EncodedRecords],
+    index: PairIndex,
+    scored: ScoredPairs,
+    calibrator: Calibrator | None,
+    params: LinkingParams,
+    decisions: pa.Table | None,
+    across: str | None,
+) -> tuple[ScoredRows, Rows, ClusterReport]:
+    """The scored pairs with what of them is a link, and the entity of each row."""
+    ordered, encoded = records
+    rows, identities = _as_rows(index, scored, calibrator, params.links), identities_of(ordered)
+    if params.links.one_to_one:
+        allowed = rows.is_link & ~forbidden_links(identities, rows)
+        inside = np.asarray(pc.equal(ordered["dataset"], across), np.bool_)
+        is_first_side = inside == inside[:1]  # whichever side is called left, ties are broken the same way
+        rows = keep_best_matches(rows, allowed, is_first_side, rows_of_decisions(ordered, decisions))
+    return rows, *cluster_rows(ordered, identities, rows, params.clusters, decisions, encoded.copies)
 
 
 def _pairs_across(index: PairIndex, is_inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> PairIndex:

@@ -78,11 +78,14 @@ class ColumnRead(Protocol):
 
 @dataclass(frozen=True)
 class ReportParams:
-    """The page's title, the threshold that the pairs were linked with, and how much is listed."""
+    """The page's title, the threshold that the pairs were linked with, whether one to one, what became of
+    labels, how much is listed."""
 
     title: str = "Linked records"
     threshold_probability: float = LinkParams().threshold_probability
     n_largest: int = 10
+    labels_told: str = ""
+    one_to_one: bool = False
 
 
 def render_report(
@@ -117,11 +120,13 @@ def render_report(
 def _counts(linked: LinkedTables, records: pa.Table, params: ReportParams) -> str:
     report, clusters = linked.pairs.report, linked.resolved.report
     calibrated = linked.links["is_calibrated"].to_pylist()[:1] == [True]
+    how = ", one to one" if params.one_to_one else ""
     rows = [
         ("records", f"{records.num_rows:,}"),
         ("candidate pairs", f"{report.n_pairs:,} ({report.pairs_per_record:.1f} a record)"),
-        ("links", f"{linked.links.num_rows:,}, from probability {params.threshold_probability:g} on"),
+        ("links", f"{linked.links.num_rows:,}, from probability {params.threshold_probability:g} on{how}"),
         ("probabilities", "calibrated by labels" if calibrated else "posterior of the model, uncalibrated"),
+        *([("learned from labels", params.labels_told)] if params.labels_told else []),
         ("entities", f"{clusters.n_entities:,}, the largest of {clusters.largest_entity:,} records"),
         ("groups taken apart", f"{clusters.n_refined:,} of {clusters.n_components:,} were looked into"),
         ("links not allowed", f"{clusters.n_forbidden_links:,}: other IIN or BIN, or a partial record"),
@@ -311,7 +316,7 @@ def _batch_of(
         linked.pairs.table,
         calibrator=calibrator,
         prepared=prepared,
-        params=ExplanationParams(links=LinkParams(params.threshold_probability)),
+        params=ExplanationParams(links=LinkParams(params.threshold_probability, params.one_to_one)),
     )
 
 

@@ -30,3 +30,11 @@ class ScoredRows:
     def select(self, mask: Mask) -> ScoredRows:
         """The pairs under the mask."""
         return ScoredRows(*(values[mask] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class DecidedRows:
+    """People's decisions as pairs of rows: those that are one entity, and those that are not."""
+
+    together: tuple[Rows, Rows]
+    apart: tuple[Rows, Rows]

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from assets import checks, linking
+from terag_pipelines.entities.model import LABELS
 from terag_pipelines.linking.links import decide_links
-from terag_pipelines.linking.model import ENTITY_MEMBERS, GOLDEN_RECORDS
+from terag_pipelines.linking.model import ENTITY_MEMBERS, GOLDEN_RECORDS, LABELS_FIELD, PAIR_DECISIONS
 from terag_pipelines.linking.pipeline import LinkedRecords, link_records
 from tests.unit.linking.records import make_labels, make_population
 
@@ -28,7 +29,7 @@ def test_scores_show_waterfalls_without_personal_values(
     population: tuple[pa.Table, pa.Table, LinkedRecords],
 ) -> None:
     records, _, linked = population
-    scores, _ = linking.scored_pairs(records, linked.pairs.table)
+    scores, _ = linking.scored_pairs(records, linked.pairs.table, LABELS.empty(), PAIR_DECISIONS.empty())
     shown = {name: DATA.findall(str(value.value)) for name, value in scores.metadata.items()}
     assert all(
         shown[name] for name in ("a_sure_match", "a_doubtful_match", "a_near_miss", "a_sure_non-match")
@@ -37,6 +38,30 @@ def test_scores_show_waterfalls_without_personal_values(
     for drawn in (base64.b64decode(code).decode() for codes in shown.values() for code in codes):
         assert drawn.startswith("<svg")
         assert not any(f">{name}<" in drawn or f" {name}" in drawn for name in names)
+
+
+def test_labels_and_decisions_are_learned_from_and_the_metadata_says_so(
+    population: tuple[pa.Table, pa.Table, LinkedRecords],
+) -> None:
+    records, labels, linked = population
+    entity_of = dict(zip(labels["subject_id"].to_pylist(), labels["value"].to_pylist(), strict=True))
+    pairs = linked.pairs.table
+    is_match = [entity_of[row["left_id"]] == entity_of[row["right_id"]] for row in pairs.to_pylist()]
+    decisions = PAIR_DECISIONS.from_columns(
+        left_id=pairs["left_id"].to_pylist(),
+        right_id=pairs["right_id"].to_pylist(),
+        is_match=is_match,
+        decided_by=["Anna"] * len(is_match),
+    )
+    scores, model = linking.scored_pairs(records, pairs, labels, decisions)
+    told = str(scores.metadata["learned_from_labels"].value)
+    assert f"learned from {len(is_match):,} labelled pairs" in told
+    assert "over one standard error" in told
+    tried = str(scores.metadata["scorers_tried"].value)
+    assert all(f"| {name} |" in tried for name in ("unsupervised", "logistic", "boosted"))
+    assert LABELS_FIELD in model.value["field"].to_pylist()
+    of_truth, _ = linking.scored_pairs(records, pairs, labels, PAIR_DECISIONS.empty())
+    assert of_truth.metadata["learned_from_labels"].value == "no label judges a compared pair"
 
 
 def test_golden_records_are_made_for_every_entity(

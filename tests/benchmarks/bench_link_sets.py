@@ -19,11 +19,15 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from resources.loose_files import read_loose_file
 from resources.source_files import SourceFolder
 from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
-from terag_pipelines.linking.auto_linker import AutoLinked, AutoLinker, SourceRecords
+from terag_pipelines.entities.raw_files import RawFile
+from terag_pipelines.linking.auto_linker import AutoLinked, AutoLinker, AutoLinkParams, SourceRecords
+from terag_pipelines.linking.links import LinkParams
+from terag_pipelines.linking.pipeline import LinkingParams
 from terag_pipelines.linking.quality import pair_quality
 from tests.benchmarks.linking_quality import labels_of, score_entities, told
 from tests.benchmarks.measuring import measured, tell
@@ -34,18 +38,31 @@ SENZING = Path(__file__).parents[1] / "sources" / "senzing_truthset"
 
 @dataclass(frozen=True)
 class PublicSet:
-    """Files of a set, and its truth as record_id and entity; `is_across` links two files to each other."""
+    """Files of a set, and its truth as record_id and entity.
+
+    `is_across` links two files to each other, or one by `split`, a text in the ids of one of its halves;
+    `one_to_one` says of both that they hold each thing once.
+    """
 
     files: tuple[str, ...]
     truth: Callable[[Path], pl.DataFrame]
     is_across: bool = False
     has_manifest: bool = False
+    one_to_one: bool = False
+    split: str = ""
 
 
 def febrl_truth(data: Path, number: int) -> pl.DataFrame:
     """The original's number stands in the record's id."""
     ids = pl.read_csv(data / f"febrl/dataset{number}.csv")["rec_id"].str.strip_chars()
     return pl.DataFrame({"record_id": f"dataset{number}:" + ids, "entity": ids.str.extract(r"^rec-(\d+)")})
+
+
+def halves_truth(data: Path) -> pl.DataFrame:
+    """The same of dataset 1, whose originals and duplicates are two sources, as in febrl's dataset 4."""
+    half = pl.when(pl.col("record_id").str.ends_with("-org")).then(pl.lit("yes:")).otherwise(pl.lit("no:"))
+    found = febrl_truth(data, 1)
+    return found.with_columns(record_id=half + pl.col("record_id").str.split(":").list.last())
 
 
 def fake_truth(data: Path) -> pl.DataFrame:
@@ -101,6 +118,21 @@ SETS = {
     "Abt-Buy": PublicSet(
         ("abt_buy_tables/AbtBuy_Abt.csv", "abt_buy_tables/AbtBuy_Buy.csv"), abt_buy_truth, True
     ),
+    "Abt-Buy, one to one": PublicSet(
+        ("abt_buy_tables/AbtBuy_Abt.csv", "abt_buy_tables/AbtBuy_Buy.csv"),
+        abt_buy_truth,
+        is_across=True,
+        one_to_one=True,
+    ),
+    "restaurants, one to one": PublicSet(
+        ("restaurants/fodors.csv", "restaurants/zagats.csv"),
+        restaurant_truth,
+        is_across=True,
+        one_to_one=True,
+    ),
+    "febrl dataset 1, originals to duplicates, one to one": PublicSet(
+        ("febrl/dataset1.csv",), halves_truth, is_across=True, one_to_one=True, split="-org"
+    ),
     "senzing": PublicSet(
         tuple(f"senzing_truthset/{name}.jsonl" for name in ("customers", "reference", "watchlist")),
         senzing_truth,
@@ -111,15 +143,34 @@ SETS = {
 
 def link_set(public: PublicSet, data: Path) -> AutoLinked:
     """From files to entities, as `terag link` does it."""
-    linker = AutoLinker()
+    linker = linker_of(public)
     if public.has_manifest:
         return linker.link_records(read_senzing(data))
-    paths = [data / name for name in public.files]
-    names = [path.name.split(".")[0] for path in paths]
-    raws = {name: read_loose_file(path) for name, path in zip(names, paths, strict=True)}
-    return linker.link_records(
-        linker.read_sources(raws), across=(names[0], names[1]) if public.is_across else None
-    )
+    raws = read_raws(public, data)
+    return linker.link_records(linker.read_sources(raws), across=sides_of(public, raws))
+
+
+def linker_of(public: PublicSet) -> AutoLinker:
+    """With all defaults but what the set says of its files."""
+    links = LinkParams(one_to_one=public.one_to_one)
+    return AutoLinker(AutoLinkParams(linking=LinkingParams(links=links)))
+
+
+def read_raws(public: PublicSet, data: Path) -> dict[str, RawFile]:
+    """The files of a set by name; of one that is split the two halves."""
+    raws = {name.split("/")[-1].split(".")[0]: read_loose_file(data / name) for name in public.files}
+    if not public.split:
+        return raws
+    [raw] = raws.values()
+    ids = pc.utf8_trim_whitespace(raw.table["rec_id"].cast(pa.string()))
+    is_first = pc.match_substring(ids, public.split).to_numpy(zero_copy_only=False)
+    return {"yes": raw.keep(is_first), "no": raw.keep(~is_first)}
+
+
+def sides_of(public: PublicSet, raws: dict[str, RawFile]) -> tuple[str, str] | None:
+    """The two files that are linked to each other."""
+    first, *others = raws
+    return (first, others[0]) if public.is_across else None
 
 
 def read_senzing(data: Path) -> SourceRecords:

@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Linking, Splink beside it": ("peer_splink", "--data", str(GENERATED)),
     "Public sets": ("bench_link_sets", "--data", str(SHARED / "data")),
     "Public sets, Splink beside it": ("peer_splink_sets", "--data", str(SHARED / "data")),
+    "Public sets, with labels": ("bench_link_labels", "--data", str(SHARED / "data")),
     "Graph load": ("bench_graph",),
     "Rings": ("bench_rings",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),

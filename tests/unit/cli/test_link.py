@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from resources.linked_folder import read_linked_folder
 from terag_pipelines.cli import main as cli
 from terag_pipelines.entities.identifiers import check_digits
+from terag_pipelines.linking.explanation_pairs import explain_pair
 from tests.unit.cli.consoles import listening_console
 
 ROWS = """\
@@ -117,6 +119,12 @@ def test_two_files_are_linked_to_each_other(clients: Path, tmp_path: Path) -> No
         ("clients:1", "other:1"),
         ("clients:2", "other:1"),
     ]
+    assert link("--left", clients, "--right", other, "--one-to-one", "--out", out).exit_code == 0
+    [kept] = pq.read_table(out / "links.parquet").to_pylist()
+    assert len(set(pq.read_table(out / "entities.parquet")["entity_id"].to_pylist())) == 4
+    [lost] = {"clients:1", "clients:2"} - {kept["left_id"]}
+    told = explain_pair(read_linked_folder(out), lost, "other:1")
+    assert told.decision == "better_match"
 
 
 def test_a_source_folder_is_read_by_its_manifest(clients: Path, tmp_path: Path) -> None:
@@ -180,6 +188,7 @@ def test_missing_files_folders_and_requests_without_sense(
     assert "there is no such file" in refused(monkeypatch, tmp_path / "no.csv", "--out", out)
     assert "without source.yaml" in refused(monkeypatch, tmp_path, "--out", out)
     assert "go together" in refused(monkeypatch, "--left", clients, "--out", out)
+    assert "goes with --left" in refused(monkeypatch, clients, "--one-to-one", "--out", out)
     assert "either files" in refused(monkeypatch, "--out", out)
     assert "COLUMN=FIELD" in refused(monkeypatch, clients, "--out", out, "--field", "имя")
     assert "no column 'nom'" in refused(monkeypatch, clients, "--out", out, "--field", "nom=phone")

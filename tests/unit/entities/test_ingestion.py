@@ -460,6 +460,53 @@ def test_an_iban_with_blanks_is_the_account_without_them():
     assert found.tables["entity_records"]["record_id"].to_pylist() == ["people:1"]
 
 
+LABELLED = "".join(
+    f"  - {{name: {name}, path: {name}.csv, holds: labels, label: {label}, use: {use}, fields: {fields}}}\n"
+    for name, label, use, fields in (
+        ("clusters", "entity", "training", "{subject: {column: who, dataset: people}, value: entity}"),
+        ("truth", "entity", "truth", "{subject: {column: who, dataset: people}, value: entity}"),
+        (
+            "pairs",
+            "pair",
+            "training",
+            "{subject: {column: a, dataset: people}, object: {column: b, dataset: people}, value: same}",
+        ),
+    )
+)
+
+
+def test_labels_that_contradict_each_other_are_in_quarantine_by_their_rows():
+    pairs = [("1", "2", "yes"), ("3", "4", "1"), ("2", "1", "no"), ("4", "3", "yes"), ("5", "6", "1")]
+    entities = [("5", "x"), ("6", "y"), ("1", "z"), ("1", "w"), ("3", "v")]
+    found = take_in(
+        PEOPLE,
+        LABELLED,
+        people=[{"id": str(n)} for n in range(1, 7)],
+        clusters=[{"who": who, "entity": entity} for who, entity in entities],
+        truth=[{"who": "3", "entity": "other"}],  # of another use: no contradiction
+        pairs=[{"a": a, "b": b, "same": same} for a, b, same in pairs],
+    )
+    kept = [
+        (r["use"], r["subject_id"], r["object_id"], r["value"]) for r in found.tables["labels"].to_pylist()
+    ]
+    assert sorted(kept) == [
+        ("training", "people:3", "", "v"),
+        ("training", "people:3", "people:4", "1"),
+        ("training", "people:4", "people:3", "1"),
+        ("training", "people:5", "", "x"),
+        ("training", "people:6", "", "y"),
+        ("truth", "people:3", "", "other"),
+    ]
+    lost = {(r["file"], r["row"]): r["reason"] for r in found.tables["quarantined_rows"].to_pylist()}
+    assert lost == {
+        ("clusters.csv", 3): "contradicts the label of row 4",
+        ("clusters.csv", 4): "contradicts the label of row 3",
+        ("pairs.csv", 1): "contradicts the label of row 3",
+        ("pairs.csv", 3): "contradicts the label of row 1",
+        ("pairs.csv", 5): "contradicts a label of another file",
+    }
+
+
 def test_a_blank_in_a_list_does_not_hide_the_value_behind_it():
     entry = """
   - {name: people, path: people.jsonl, holds: people,

@@ -149,6 +149,38 @@ def test_labels_that_name_no_record_or_say_neither_yes_nor_no_are_named_by_row_a
         link(("a000", "b000"), columns=("one", "two"))
 
 
+PAIRS, ENTITIES = ("left", "right", "is_match"), ("record_id", "entity")
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "told"),
+    [
+        (PAIRS, [("a001", "b001", "yes"), ("a000", "b000", "1"), ("b000", "a000", "no")], "rows 2 and 3: "),
+        (PAIRS, [("a000", "b000", "no"), ("a000", "b000", "да")], "rows 1 and 2: "),
+        (ENTITIES, [("a000", "x"), ("b000", "x"), ("a000", "y")], "rows 1 and 3: .* which entity"),
+        (ENTITIES, [("a000", "x"), ("a000", "y"), ("a000", "z")], "3 rows contradict others"),
+    ],
+)
+def test_labels_that_contradict_each_other_are_named_by_file_and_rows(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]], told: str
+) -> None:
+    given = GivenPairs(table(columns, *rows), names=("seen.csv", "must", "cannot"))
+    with pytest.raises(LinkingError, match=f"seen.csv, .*{told}"):
+        AutoLinker().link(people(), given=given)
+
+
+def test_labels_said_twice_are_no_contradiction_and_a_broken_chain_is_told() -> None:
+    rows = [("a000", "b000", "yes"), ("b000", "a000", "1"), ("b000", "a001", "yes"), ("a000", "a001", "no")]
+    linked = AutoLinker().link(people(), given=GivenPairs(table(PAIRS, *rows)))
+    [told] = [warning for warning in linked.summary()["warnings"] if "tie together" in warning]
+    assert told == (
+        "labels: 1 pairs are said not to match whose records other labels tie together, "
+        "first table:a000 and table:a001"
+    )
+    unbroken = AutoLinker().link(people(), given=GivenPairs(table(PAIRS, *rows[:3])))
+    assert not [warning for warning in unbroken.summary()["warnings"] if "tie together" in warning]
+
+
 def test_an_id_of_two_sources_is_not_guessed() -> None:
     labels = table(("left", "right", "is_match"), ("a000", "b000", "1"))
     with pytest.raises(LinkingError, match="several records"):
