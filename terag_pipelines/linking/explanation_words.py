@@ -136,6 +136,8 @@ KEY_TITLES: Mapping[str, str] = MappingProxyType(
         "family_sound": "sound of the family name",
         "organisation_sound": "sound of the organisation name",
         "description_word": "a rare word of the description",
+        "description_likeness": "two words that begin the description",
+        "description_closeness": "three words that begin the description",
         "given_start": "start of the given name",
         "family_initial": "first letter of the family name",
         "family_start": "start of the family name",
