@@ -273,3 +273,28 @@ def test_a_rare_code_in_common_is_told_from_words_in_common(left: int, right: in
     records = encode_records(make_records([{"description": text} for text in PRODUCTS]))
     level = compare_pairs(records, np.array([left], np.int32), np.array([right], np.int32))["description"][0]
     assert (FIELD_BY_NAME["description"].levels[level - 1].name == "code") == is_code
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("vorlux ezx88w gigabit switch", "vorlux ezx88 gigabit switch grey", "close"),
+        ("vorlux ezx88w gigabit switch", "vorlux ezx55w gigabit switch grey", "vague"),
+        ("vorlux ezx88w gigabit switch", "vorlux gigabit switch grey", "close"),
+    ],
+    ids=["a code cut short", "another model", "no code"],
+)
+def test_models_of_one_make_are_told_apart_by_their_codes(left: str, right: str, level: str) -> None:
+    others = [f"tenbo kettle steel {number}" for number in range(8)]
+    records = encode_records(make_records([{"description": text} for text in (left, right, *others)]))
+    (found,) = compare_pairs(records, np.array([0], np.int32), np.array([1], np.int32))["description"]
+    assert FIELD_BY_NAME["description"].levels[found - 1].name == level
+
+
+def test_a_title_meets_itself_with_a_long_text_behind_it() -> None:
+    title = "vorlux networking switch with eight gigabit ports in a case of grey metal and a stand"
+    rest = " ".join(f"word{number:03d}" for number in range(80))
+    others = [f"tenbo kettle steel {rest[k : k + 60]}" for k in range(8)]
+    records = encode_records(make_records([{"description": t} for t in (title, f"{title} {rest}", *others)]))
+    (found,) = compare_pairs(records, np.array([0], np.int32), np.array([1], np.int32))["description"]
+    assert FIELD_BY_NAME["description"].levels[found - 1].name == "same"
