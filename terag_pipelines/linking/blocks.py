@@ -81,11 +81,11 @@ def hash_keys(keys: Sequence[Codes], rows: Rows | None = None) -> tuple[Rows, Ha
             at, slot = np.nonzero((own >= 0) & known[:, None])
             rows, hashes, known, own = rows[at], hashes[at], known[at], own[at, slot][:, None]
         known &= own[:, 0] >= 0
-        _mix_in(hashes, own[:, 0])
+        mix_in(hashes, own[:, 0])
     return rows[known], hashes[known]
 
 
-def _mix_in(hashes: Hashes, codes: npt.NDArray[np.int32]) -> None:
+def mix_in(hashes: Hashes, codes: npt.NDArray[np.int32]) -> None:
     """Each hash with one more code in it; in place."""
     hashes += codes.view(np.uint32)
     hashes += np.uint64(1)

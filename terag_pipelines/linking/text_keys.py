@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow.compute as pc
 
+from terag_pipelines.linking.blocks import mix_in
 from terag_pipelines.linking.encoding import (
     MISSING,
     Codes,
@@ -75,17 +75,17 @@ def drawn_words(field: str, n_bands: int, n_together: int) -> Key:
             return None
         beginnings = derive(column, pc.utf8_slice_codeunits(column.values, 0, BEGINNING))
         words = _count_words(beginnings, records.datasets).sort("text", "word")
-        keys = np.full((len(beginnings.values) + 1, n_bands), MISSING, np.int64)
+        keys = np.full((len(beginnings.values) + 1, n_bands), MISSING, np.int32)
         if len(words):
             drawn = _draw(words, n_bands * n_together)
             keys[words["text"].unique().sort().to_numpy()] = _band(drawn, n_bands)
-        return compact(keys)[beginnings.first]
+        return keys[beginnings.first]
 
     return build
 
 
-def _draw(words: pl.DataFrame, n_draws: int) -> npt.NDArray[np.int64]:
-    """By text (words are ordered by it) and draw, the place of its first word in the order of that draw."""
+def _draw(words: pl.DataFrame, n_draws: int) -> Codes:
+    """By draw and text (words are ordered by it), the place of its first word in the order of that draw."""
     number = words["word"].rank("dense").to_numpy().astype(np.int64) - 1
     holders = np.zeros(int(number.max()) + 1)
     holders[number] = words["n"].to_numpy()
@@ -93,17 +93,18 @@ def _draw(words: pl.DataFrame, n_draws: int) -> npt.NDArray[np.int64]:
     text = words["text"].to_numpy()
     starts = np.flatnonzero(np.append(True, text[1:] != text[:-1]))
     random = np.random.default_rng(0)
-    drawn = np.zeros((len(starts), n_draws), np.int64)
+    drawn = np.zeros((n_draws, len(starts)), np.int32)
+    place = np.zeros(len(holders), np.int32)
     for draw in range(n_draws):
-        place = np.argsort(random.exponential(size=len(holders)) / rarity).argsort()
-        drawn[:, draw] = np.minimum.reduceat(place[number], starts)
+        place[np.argsort(random.exponential(size=len(holders)) / rarity)] = np.arange(len(holders))
+        drawn[draw] = np.minimum.reduceat(place[number], starts)
     return drawn
 
 
-def _band(drawn: npt.NDArray[np.int64], n_bands: int) -> npt.NDArray[np.int64]:
-    """Neighbouring draws as one key of their band, different from those of other bands."""
-    together = drawn.reshape(len(drawn), n_bands, -1)
-    keys = np.arange(n_bands) + np.zeros((len(drawn), 1), np.int64)
-    for at in range(together.shape[2]):
-        keys = compact(keys * (int(drawn.max()) + 1) + together[:, :, at]).astype(np.int64)
-    return keys
+def _band(drawn: Codes, n_bands: int) -> Codes:
+    """Neighbouring draws as one key of their band (n_texts, n_bands), different from those of other bands."""
+    together = drawn.reshape(n_bands, -1, drawn.shape[1])
+    hashes = np.repeat(np.arange(n_bands, dtype=np.uint64)[:, None], drawn.shape[1], axis=1)
+    for at in range(together.shape[1]):
+        mix_in(hashes, together[:, at])
+    return compact((hashes >> np.uint64(1)).T.astype(np.int64))
