@@ -176,5 +176,6 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "description_word": rarest_words("description", codes_first=True),
         "description_likeness": drawn_words("description", 24, 2),
         "description_closeness": drawn_words("description", 32, 3),
+        "description_sameness": drawn_words("description", 32, 4),
     }
 )

@@ -138,6 +138,7 @@ KEY_TITLES: Mapping[str, str] = MappingProxyType(
         "description_word": "a rare word of the description",
         "description_likeness": "two words that begin the description",
         "description_closeness": "three words that begin the description",
+        "description_sameness": "four words that begin the description",
         "given_start": "start of the given name",
         "family_initial": "first letter of the family name",
         "family_start": "start of the family name",
