@@ -34,7 +34,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "street": ("street",),
         "house": ("house",),
         "address": ("address",),
-        "description": ("description_word",),
+        "description": (
+            "description_word",
+            "description_likeness",
+            "description_closeness",
+            "description_sameness",
+        ),
     }
 )
 """The keys that are made of the same field: at most one of each group is in a rule."""
@@ -142,6 +147,9 @@ LADDERS = tuple(
         "organisation_word organisation_word+locality organisation_word+street",
         "organisation_sound organisation_sound+locality",
         "description_word",
+        "description_sameness",
+        "description_closeness",
+        "description_likeness",
         "postcode+birth_date",
         "street+house street+house+postcode street+house+family",
         "swappable_starts+birth_year",

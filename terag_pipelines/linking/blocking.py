@@ -23,6 +23,7 @@ COPIES = "copies"  # the name of the rule that pairs records that say the same
 RULE_BITS = 6  # up to 64 rungs ride in the low bits of a pair's key
 _BIT_OF = np.uint64(1) << np.arange(1 << RULE_BITS, dtype=np.uint64)
 MOST_RUNGS = (1 << RULE_BITS) - 1  # the last bit is that of copies
+_SMALL_BLOCK = 5  # rows
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class _Search:
         `takes_partial` is None where the rows are only those that a rung before it left over.
         """
         blocks = self._block(rungs[0], rows) if ready is None else ready
-        budget, most = self._budget_of_rule(), self.params.max_block_size
+        budget, most = int(self._budget_of_rule() * self._repeats(blocks)), self.params.max_block_size
         if blocks.n_pairs(most) > budget and len(rungs) > 1:
             self._climb(rungs[1:], rows, takes_partial)
             return
@@ -277,6 +278,14 @@ class _Search:
             self._note("+".join(rungs[0]), blocks, blocks.select(~over).pairs(), purged)
         if over.any() and not is_last:
             self._climb(rungs[1:], np.unique(blocks.select(over).rows), None)
+
+    def _repeats(self, blocks: Blocks) -> float:
+        """How often small blocks hold each of their pairs: texts that are alike share many of their keys."""
+        if len(blocks.rows) <= len(self.records):
+            return 1.0
+        left, right = blocks.select(blocks.sizes <= _SMALL_BLOCK).pairs()
+        n_distinct = len(without_doubles(sort_numbers(left * len(self.records) + right)))
+        return max(len(left) / max(n_distinct, 1), 1.0)
 
     def _budget(self) -> int:
         """Pairs that the rules still to come may make together."""

@@ -10,17 +10,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords, distinct_keys, encode_lists
+from terag_pipelines.linking.encoding import MISSING, EncodedRecords, compact
 from terag_pipelines.linking.sounds import fold_sounds
+from terag_pipelines.linking.text_keys import drawn_words, rarest_words
 
 Key = Callable[[EncodedRecords], Codes | None]
-SHORTEST_WORD = 3  # characters
 
 
 def build_key(records: EncodedRecords, name: str) -> Codes | None:
@@ -88,41 +86,6 @@ def _unordered(left: Key, right: Key) -> Key:
     return build
 
 
-def _words(field: str, codes_first: bool = False) -> Key:
-    """The rarest words of three characters or more; a record goes into a block for each.
-
-    Words that only one data set uses come last where there are several: they join nothing. With `codes_first`
-    words with digits, such as the number of a model, come first.
-    """
-
-    def build(records: EncodedRecords) -> Codes | None:
-        column = records.columns.get(field)
-        if column is None:
-            return None
-        words = _count_words(column, records.datasets)
-        has_digit = pl.col("word").str.contains("[0-9]") & codes_first
-        words = words.sort("text", pl.col("n_sets") == 1, ~has_digit, "n", "word")
-        slots = encode_lists(words["text"].to_numpy(), words["word"].to_arrow(), len(column.values) + 1).codes
-        return slots[column.first]
-
-    return build
-
-
-def _count_words(column: Column, datasets: Codes) -> pl.DataFrame:
-    """The words of each distinct text that another record has too, and how many records and data sets do."""
-    held = pl.DataFrame({"text": column.first, "dataset": datasets}).filter(pl.col("text") >= 0)
-    held = held.group_by("text", "dataset").len("n")
-    texts = pl.DataFrame({"word": pl.from_arrow(column.values)}).with_row_index("text")
-    words = texts.with_columns(pl.col("text").cast(pl.Int32), pl.col("word").str.split(" ")).explode("word")
-    words = words.filter(pl.col("word").str.len_chars() >= SHORTEST_WORD).unique()
-    counted = (
-        words.join(held, on="text")
-        .group_by("word")
-        .agg(pl.col("n").sum(), n_sets=pl.col("dataset").n_unique())
-    )
-    return words.join(counted.filter(pl.col("n") > 1), on="word")
-
-
 def _names_beyond_parts(records: EncodedRecords) -> Codes | None:
     """Whole names, where some record has a further name or one that is not in parts; else the parts do."""
     names = [records.columns.get(name) for name in ("given_key", "family_key")]
@@ -137,14 +100,6 @@ def _names_beyond_parts(records: EncodedRecords) -> Codes | None:
 def _address_without_parts(records: EncodedRecords) -> Codes | None:
     """Whole addresses, where they are not in parts."""
     return None if "street" in records.columns else _whole("address_key")(records)
-
-
-def compact(codes: npt.NDArray[np.int64]) -> Codes:
-    """The same grouping with small codes; negative stays MISSING."""
-    known = codes >= 0
-    result = np.full(codes.shape, MISSING, np.int32)
-    result[known] = distinct_keys(codes[known])[1]
-    return result
 
 
 def _joint_prefix(length: int) -> Key:
@@ -185,8 +140,11 @@ BLOCKING_KEYS: Mapping[str, Key] = MappingProxyType(
         "address": _address_without_parts,
         "organisation": _whole("organisation_key"),
         "organisation_start": _prefix("organisation_key", 6),
-        "organisation_word": _words("organisation_key"),
+        "organisation_word": rarest_words("organisation_key"),
         "organisation_sound": _derived("organisation_key", "sound", fold_sounds),
-        "description_word": _words("description", codes_first=True),
+        "description_word": rarest_words("description", codes_first=True),
+        "description_likeness": drawn_words("description", 24, 2),
+        "description_closeness": drawn_words("description", 32, 3),
+        "description_sameness": drawn_words("description", 32, 4),
     }
 )

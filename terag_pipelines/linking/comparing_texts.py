@@ -5,51 +5,75 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.encoding import Column, EncodedRecords
+from terag_pipelines.linking.encoding import MISSING, Column, EncodedRecords, derive
 from terag_pipelines.linking.levels import Levels, grade, rank
-from terag_pipelines.linking.similarity import UNKNOWN, Similarity
+from terag_pipelines.linking.similarity import UNKNOWN, Similarity, contains
+from terag_pipelines.linking.text_keys import BEGINNING
 
 PAIRS_AT_ONCE = 100_000
 SHORTEST_CODE = 4  # characters
 MOST_HOLDERS = 4  # texts that hold a code: a size or a standard (1080p) stands in many
 LEAST_BESIDE_CODE = 0.15  # cosine
+SAME_CODE = 0.95  # of the shorter one's letters, in their order
 
 
 def compare_descriptions(records: EncodedRecords, left: Codes, right: Codes) -> dict[str, Levels]:
     """Free texts, by the cosine between their words weighed by TF-IDF (Salton and Buckley, 1988).
 
-    "code" are texts with something in common besides a code, such as a model number, that few texts hold.
+    Whole texts are compared, and their beginnings: one may be a title, the other a title and what follows it.
+    "code" are texts with something in common besides a code, such as a model number, that few texts hold;
+    where both have codes, but others, they have no more than something in common.
     """
     column = records.columns.get("description")
     if column is None:
         return {}
-    alike = _cosine(column, column.first[left], column.first[right])
+    beginnings = derive(column, pc.utf8_slice_codeunits(column.values, 0, BEGINNING))
+    alike = np.maximum(*(_cosine(c, c.first[left], c.first[right]) for c in (column, beginnings)))
     cuts = ("same", 0.8), ("close", 0.5), ("similar", 0.3), ("vague", 0.15)
     levels = grade("description", alike, *cuts)
     weaker = np.flatnonzero((levels >= rank("description", "close")) & (alike >= LEAST_BESIDE_CODE))
     shared = _share_code(column, column.first[left[weaker]], column.first[right[weaker]])
     levels[weaker[shared]] = rank("description", "code")
+    close, similar = rank("description", "close"), rank("description", "similar")
+    alike_only = np.flatnonzero((levels == close) | (levels == similar))
+    apart = _are_coded_apart(column, column.first[left[alike_only]], column.first[right[alike_only]])
+    levels[alike_only[apart]] = rank("description", "vague")
     return {"description": levels}
 
 
-def _share_code(column: Column, left: Codes, right: Codes) -> npt.NDArray[np.bool_]:
-    """Whether two texts share a word of digits (five or more, or fewer beside letters) that few hold."""
-    shared = np.zeros(len(left), bool)
+def _codes_of(column: Column) -> pl.DataFrame:
+    """The codes of each text: words of digits (five or more, or fewer beside letters) that few texts hold."""
     words = _words_of(column).filter(
         (pl.col("word").str.len_chars() >= SHORTEST_CODE)
         & (pl.col("word").str.contains(r"[0-9].*[a-z]|[a-z].*[0-9]|^[0-9]{5,}$"))
     )
     held = words.unique().with_columns(n=pl.len().over("word")).filter(pl.col("n") <= MOST_HOLDERS)
-    number = held["word"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    return held.sort("text", "word")
+
+
+def _share_code(column: Column, left: Codes, right: Codes) -> npt.NDArray[np.bool_]:
+    """Whether two texts have a code in common."""
+    shared, codes = np.zeros(len(left), bool), _codes_of(column)
+    number = codes["word"].rank("dense").cast(pl.Int64).to_numpy() - 1
     shape = (len(column.values), int(number.max(initial=0)) + 1)
-    codes = csr_matrix((np.ones(len(held), np.int32), (held["text"].to_numpy(), number)), shape=shape)
+    held = csr_matrix((np.ones(len(codes), np.int32), (codes["text"].to_numpy(), number)), shape=shape)
     for start in range(0, len(left), PAIRS_AT_ONCE):
         at = slice(start, start + PAIRS_AT_ONCE)
-        shared[at] = np.asarray(codes[left[at]].multiply(codes[right[at]]).sum(axis=1)).ravel() > 0
+        shared[at] = np.asarray(held[left[at]].multiply(held[right[at]]).sum(axis=1)).ravel() > 0
     return shared
+
+
+def _are_coded_apart(column: Column, left: Codes, right: Codes) -> npt.NDArray[np.bool_]:
+    """Whether both texts have codes, and neither's stand within the other's: two models of one make."""
+    joined = _codes_of(column).group_by("text", maintain_order=True).agg(pl.col("word").str.join(" "))
+    place = np.full(len(column.values), MISSING, np.int32)
+    place[joined["text"].to_numpy()] = np.arange(len(joined))
+    within = contains(place[left], place[right], joined["word"].to_numpy())
+    return np.asarray((within >= 0) & (within < SAME_CODE))
 
 
 def _cosine(column: Column, left: Codes, right: Codes) -> Similarity:

@@ -338,6 +338,14 @@ def distinct_keys(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], C
     return encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
 
 
+def compact(codes: npt.NDArray[np.int64]) -> Codes:
+    """The same grouping with small codes; negative stays MISSING."""
+    known = codes >= 0
+    result = np.full(codes.shape, MISSING, np.int32)
+    result[known] = distinct_keys(codes[known])[1]
+    return result
+
+
 def derive(column: Column, derived: pa.Array) -> Column:
     """A column of what was made of each distinct value, such as a prefix or a year; null is missing."""
     return Column(column.regroup(derived)[column.codes], derived.dictionary_encode().dictionary)

@@ -101,6 +101,50 @@ def test_new_pairs_of_the_rungs_add_up() -> None:
     assert sum(rung.n_new_pairs for rung in report.rungs) == report.n_pairs
 
 
+def titles(n: int, seed: int) -> list[dict[str, object]]:
+    """n titles of eight words out of 200, and of each another: a fifth of the words replaced, any order."""
+    rng = np.random.default_rng(seed)
+    names = np.array([f"{a}{b}{c}o" for a in "bcdfghklmn" for b in "aeiou" for c in "rstv"])
+    first = [rng.choice(names, 8, replace=False) for _ in range(n)]
+    other = [rng.permutation(np.where(rng.random(8) < 0.2, rng.choice(names, 8), words)) for words in first]
+    return [{"description": " ".join(words)} for words in (*first, *other)]
+
+
+def recall_of(rows: list[dict[str, object]], *keys: str) -> tuple[float, int]:
+    """The share of titles whose other one is found by the rules, and how many pairs they make."""
+    rules = tuple(BlockingRule(((key,),)) for key in keys)
+    pairs = find_candidate_pairs(make_records(rows), BlockingParams(rules=rules)).table
+    half = len(rows) // 2
+    found = {
+        (int(one[2:]), int(other[2:]))
+        for one, other in zip(pairs["left_id"].to_pylist(), pairs["right_id"].to_pylist(), strict=True)
+    }
+    return sum((at, at + half) in found for at in range(half)) / half, len(found)
+
+
+def test_titles_meet_by_several_words_where_no_word_is_rare() -> None:
+    rows = titles(1_000, seed=3)
+    by_word, _ = recall_of(rows, "description_word")
+    together, n_pairs = recall_of(rows, "description_closeness", "description_likeness")
+    assert by_word < 0.5
+    assert together > 0.9
+    assert n_pairs < 0.02 * len(rows) ** 2 / 2
+
+
+def test_drawn_words_do_not_depend_on_the_order_of_records_or_of_words() -> None:
+    rows = titles(200, seed=4)
+    table = make_records(rows)
+    shuffled = table.take(pa.array(np.random.default_rng(5).permutation(len(rows))))
+    turned = [{"description": " ".join(reversed(str(row["description"]).split()))} for row in rows]
+    found = [find_candidate_pairs(t).table.to_pydict() for t in (table, shuffled, make_records(turned))]
+    assert found[0] == found[1] == found[2]
+    assert any("description_closeness" in rules for rules in found[0]["rules"])
+
+
+def test_texts_without_a_common_word_give_no_pairs() -> None:
+    assert pairs_of([{"description": "alma"}, {"description": "nan"}, {"description": ""}]) == {}
+
+
 def test_the_order_of_the_records_does_not_matter() -> None:
     records, _ = make_population(300, seed=7)
     shuffled = records.take(np.random.default_rng(1).permutation(records.num_rows))

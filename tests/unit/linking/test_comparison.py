@@ -286,3 +286,28 @@ def test_a_birth_date_that_the_iin_contradicts_is_no_proof_of_two_people() -> No
         assert levels_of({"birth_date": born}, doubted)["birth_date"] == level
     sure = {"iin": "880614300129", "birth_date": of_iin}
     assert levels_of(sure, {"birth_date": told})["birth_date"] == "different"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "level"),
+    [
+        ("vorlux ezx88w gigabit switch", "vorlux ezx88 gigabit switch grey", "close"),
+        ("vorlux ezx88w gigabit switch", "vorlux ezx55w gigabit switch grey", "vague"),
+        ("vorlux ezx88w gigabit switch", "vorlux gigabit switch grey", "close"),
+    ],
+    ids=["a code cut short", "another model", "no code"],
+)
+def test_models_of_one_make_are_told_apart_by_their_codes(left: str, right: str, level: str) -> None:
+    others = [f"tenbo kettle steel {number}" for number in range(8)]
+    records = encode_records(make_records([{"description": text} for text in (left, right, *others)]))
+    (found,) = compare_pairs(records, np.array([0], np.int32), np.array([1], np.int32))["description"]
+    assert FIELD_BY_NAME["description"].levels[found - 1].name == level
+
+
+def test_a_title_meets_itself_with_a_long_text_behind_it() -> None:
+    title = "vorlux networking switch with eight gigabit ports in a case of grey metal and a stand"
+    rest = " ".join(f"word{number:03d}" for number in range(80))
+    others = [f"tenbo kettle steel {rest[k : k + 60]}" for k in range(8)]
+    records = encode_records(make_records([{"description": t} for t in (title, f"{title} {rest}", *others)]))
+    (found,) = compare_pairs(records, np.array([0], np.int32), np.array([1], np.int32))["description"]
+    assert FIELD_BY_NAME["description"].levels[found - 1].name == "same"
