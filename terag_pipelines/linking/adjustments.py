@@ -6,8 +6,9 @@ agreement is the frequency of the value it agrees on instead of the mean over al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -18,6 +19,7 @@ from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import Compared, rank
 from terag_pipelines.linking.namesakes import are_between_namesakes
+from terag_pipelines.linking.side_by_side import run_side_by_side
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -78,18 +80,18 @@ def adjustment_parts(
 
     Those of JOINT are no fields: what fields together tell otherwise than each by itself.
     """
-    parts: dict[str, Floats] = {}
+    pairs = (left, right)
+    tasks: dict[str, Callable[[], Floats]] = {}
     for field, name in NAME_COLUMNS.items():
-        if field in compared and name in records.columns:
-            agree = compared[field] == rank(field, "exact")
-            parts[field] = _name_adjustment(records, name, left, right, agree, params)
+        if field in compared and (agree := compared[field] == rank(field, "exact")).any():
+            tasks[field] = partial(_name_adjustment, records, name, *pairs, agree, params)
     if "address" in compared and "locality" in records.columns:
         agree = compared["address"] == rank("address", "area")
-        parts["address"] = _name_adjustment(records, "locality", left, right, agree, params)
+        tasks["address"] = partial(_name_adjustment, records, "locality", *pairs, agree, params)
     for field, name in SHARED_COLUMNS.items():
         if field in compared and name in records.columns:
-            agree = compared[field] == 1
-            parts[field] = _crowd_penalty(records, name, left, right, agree, params)
+            tasks[field] = partial(_crowd_penalty, records, name, *pairs, compared[field] == 1, params)
+    parts = dict(zip(tasks, run_side_by_side(tasks.values()), strict=True))
     joint = _joint_parts(compared, params)
     between = are_between_namesakes(records, left, right, compared)
     joint["namesakes"] = np.where(between, params.nameless_weight, 0.0)
@@ -119,7 +121,10 @@ def _at_levels(compared: Compared, field: str, *levels: str) -> Mask:
     """Where a field is at one of the levels; nowhere where the records lack it."""
     if field not in compared:
         return np.zeros(1, bool)
-    return np.isin(compared[field], [rank(field, level) for level in levels])
+    found = np.zeros(len(compared[field]), bool)
+    for level in levels:
+        found |= compared[field] == rank(field, level)
+    return found
 
 
 def _are_other_names(compared: Compared) -> Mask:
@@ -168,28 +173,32 @@ def _have_one_word(records: EncodedRecords, left: Codes, right: Codes) -> Mask:
 def _name_adjustment(
     records: EncodedRecords, name: str, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
-    if not agree.any():
-        return np.zeros(len(left))
+    adjustment, at = np.zeros(len(left)), np.flatnonzero(agree)
+    if len(at) == 0:
+        return adjustment
     counts = records.count_holders(name).astype(np.float64)
     shares = counts / max(counts.sum(), 1)
     bits = np.log2(max(float((shares**2).sum()), 1e-12) / np.maximum(shares, 1e-12))
     bits = np.clip(params.strength * bits, -params.max_weight, params.max_weight)
     codes = records.columns[name].first
-    one, other = codes[left], codes[right]
-    return np.asarray(np.where(agree & (one == other) & (one >= 0), bits[one], 0.0), np.float64)
+    one, other = codes[left[at]], codes[right[at]]
+    adjustment[at] = np.where((one == other) & (one >= 0), bits[one], 0.0)
+    return adjustment
 
 
 def _crowd_penalty(
     records: EncodedRecords, name: str, left: Codes, right: Codes, agree: Mask, params: AdjustmentParams
 ) -> Floats:
     """Of the least crowded value that a pair shares."""
-    column = records.columns[name]
+    codes, at = records.columns[name].codes, np.flatnonzero(agree)
     holders = np.append(records.count_holders(name), 1).astype(np.float64)
-    penalty = np.full(len(left), -np.inf)
-    for i in range(column.codes.shape[1]):
-        for j in range(column.codes.shape[1]):
-            one, other = column.codes[left, i], column.codes[right, j]
+    crowded = -np.log2(np.maximum(holders / params.usual_holders, 1.0))
+    penalty = np.full(len(at), -np.inf)
+    for i in range(codes.shape[1]):
+        for j in range(codes.shape[1]):
+            one, other = codes[left[at], i], codes[right[at], j]
             same = (one == other) & (one >= 0)
-            bits = -np.log2(np.maximum(holders[one] / params.usual_holders, 1.0))
-            penalty = np.where(same, np.maximum(penalty, bits), penalty)
-    return np.where(agree & np.isfinite(penalty), penalty, 0.0)
+            penalty = np.where(same, np.maximum(penalty, crowded[one]), penalty)
+    found = np.zeros(len(left))
+    found[at] = np.where(np.isfinite(penalty), penalty, 0.0)
+    return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,16 +97,30 @@ def make_blocks(keys: Sequence[Codes], rows: Rows | None = None) -> Blocks:
     return group_hashes(*hash_keys(keys, rows), len(keys[0]))
 
 
-def sampled_blocks(keys: Sequence[Codes], every: int) -> Blocks:
-    """About one in `every` of the blocks, each whole: the hash of the first row with their first key says so.
+@dataclass(frozen=True)
+class SampledBlocks:
+    """Whole blocks of about one in `every` of the values of a rule's first key.
 
-    Not that of the key's code, which differs with the order in which the source has its values.
+    The hash of the first row with a value says whether it is one: that of its code would differ with the
+    order in which the source has its values. Of keys with several slots all blocks are taken.
     """
-    first = keys[0]
-    if every == 1 or first.shape[1] > 1:
-        return make_blocks(keys)
-    spread = _first_rows(first[:, 0]) * _ODD_32 >> np.uint32(12)
-    return make_blocks(keys, np.flatnonzero((spread % np.uint32(every) == 0) & (first[:, 0] >= 0)))
+
+    keys: Mapping[str, Codes]
+    every: int
+    rows: dict[str, Rows | None] = field(default_factory=dict)  # by the first key; None for all
+
+    def of(self, rule: Sequence[str]) -> Blocks:
+        """The sampled blocks of the rows that share every key of a rule."""
+        first = rule[0]
+        if first not in self.rows:
+            self.rows[first] = self._sample(self.keys[first])
+        return make_blocks([self.keys[name] for name in rule], self.rows[first])
+
+    def _sample(self, codes: Codes) -> Rows | None:
+        if self.every == 1 or codes.shape[1] > 1:
+            return None
+        spread = _first_rows(codes[:, 0]) * _ODD_32 >> np.uint32(12)
+        return np.flatnonzero((spread % np.uint32(self.every) == 0) & (codes[:, 0] >= 0))
 
 
 def _first_rows(codes: Codes) -> npt.NDArray[np.uint32]:

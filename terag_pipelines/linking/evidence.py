@@ -26,6 +26,11 @@ from terag_pipelines.linking.seeds import Seeds, find_seeds
 Floats = npt.NDArray[np.float64]
 FEWEST_FIELDS = 3
 """Two classes are not identified by fewer fields (Goodman, 1974, "Exploratory latent structure analysis")."""
+LEAST_ODDS = 0.5
+"""Of agreement in a field: blocking by a field takes its weight, but does not turn it round."""
+
+MOST_MATCHES = 50
+"""Of one record. More agreement among random pairs than so many would make is chance."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +110,26 @@ class FittedEvidence:
         return total
 
 
-def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams) -> FittedEvidence:
+@dataclass(frozen=True)
+class ChanceAgreement:
+    """Patterns of pairs drawn at random among so many records."""
+
+    n_records: int
+    counts: PatternCounts
+
+    def levels(self, field: str) -> Levels:
+        """The level of a field in each pattern."""
+        return self.counts.patterns[:, self.counts.fields.index(field)]
+
+
+def fit_evidence(
+    party_type: str, counts: PatternCounts, params: EvidenceParams, chance: ChanceAgreement | None = None
+) -> FittedEvidence:
     """m, u and the share of matches, by EM from seeds, with the defaults as a weak prior.
 
     Where there are too few fields, too few matches or non-matches are expected, or matches do not agree more
     than non-matches do, EM has not identified the classes: the defaults are returned and the diagnostics say
-    why.
+    why. But of levels that random pairs reach more often than the defaults think, u is what these show.
     """
     defaults = _Estimate.of_defaults(counts.fields, params.default_match_share)
     seeds = find_seeds(counts)
@@ -118,7 +137,9 @@ def fit_evidence(party_type: str, counts: PatternCounts, params: EvidenceParams)
     if _are_relatives(run.estimate, counts.fields, params):
         run = _iterate_with_households(defaults, counts, seeds, params)
     if reason := _doubt(run.estimate, counts, params):
-        run = replace(run, estimate=defaults)
+        run = replace(
+            run, estimate=defaults if chance is None else _by_chance(defaults, counts.fields, chance, params)
+        )
     return _finish(party_type, run, reason, counts, seeds)
 
 
@@ -140,6 +161,19 @@ class _Estimate:
         for at, (m, u) in enumerate(zip(self.m, self.u, strict=True)):
             log_odds += np.append(0.0, np.log(m / u))[patterns[:, at]]
         return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -500, 500))))
+
+
+def _by_chance(
+    estimate: _Estimate, fields: Sequence[str], chance: ChanceAgreement, params: EvidenceParams
+) -> _Estimate:
+    """With u of levels that speak for a match not below that of random pairs, where these are no matches."""
+    u = []
+    for field, m0, u0 in zip(fields, estimate.m, estimate.u, strict=True):
+        shown = _shares(chance.levels(field), chance.counts.counts, u0, params)
+        is_chance = (m0 > u0) & (shown > MOST_MATCHES / chance.n_records)
+        agreeing = np.where(is_chance, np.maximum(u0, shown), u0)[:-1]
+        u.append(np.append(agreeing, max(1 - float(agreeing.sum()), float(u0.min()))))
+    return replace(estimate, u=tuple(u))
 
 
 def _normalised(values: Floats) -> Floats:
@@ -244,8 +278,11 @@ def _doubt(estimate: _Estimate, counts: PatternCounts, params: EvidenceParams) -
     matches = estimate.share * counts.n_pairs
     if min(matches, counts.n_pairs - matches) < params.min_expected_pairs:
         return "too few pairs of one class to learn from"
-    leads = [m[0] >= u[0] for m, u in zip(estimate.m, estimate.u, strict=True)]
-    return "" if np.mean(leads) > 0.5 else "the classes found are not matches and non-matches"
+    odds = np.array([m[0] / u[0] for m, u in zip(estimate.m, estimate.u, strict=True)])
+    if np.mean(odds >= 1) <= 0.5:
+        return "the classes found are not matches and non-matches"
+    against = [field for field, odd in zip(counts.fields, odds, strict=True) if odd < LEAST_ODDS]
+    return f"agreement would speak against a match in {', '.join(against)}" if against else ""
 
 
 def _finish(party_type: str, run: _Run, reason: str, counts: PatternCounts, seeds: Seeds) -> FittedEvidence:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from terag_pipelines.linking.block_rules import EVENTS, GROUPS, BlockingRule, list_rules
-from terag_pipelines.linking.blocks import Codes, Rows, sampled_blocks, sort_numbers, without_doubles
+from terag_pipelines.linking.blocks import Codes, Rows, SampledBlocks, sort_numbers, without_doubles
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -74,11 +74,12 @@ class RuleChoice:
 def choose_rules(keys: Keys, n: int, budget: float, params: RuleChoiceParams) -> RuleChoice | None:
     """Rules over the keys (n records each) for about `budget` pairs; None where examples are too few."""
     chance = {name: _chance(codes) for name, codes in keys.items()}
-    examples = _find_examples(keys, chance, n, params)
+    samples = SampledBlocks(keys, max(n // params.n_sampled, 1))
+    examples = _find_examples(samples, chance, n, params)
     if len(examples.agrees) < params.min_examples:
         return None
     composed = _compose(examples, params)
-    cover = _Cover(keys, chance, n, examples.n_estimated, composed, params)
+    cover = _Cover(samples, chance, n, examples.n_estimated, composed, params)
     return cover.choose(budget, len(examples.agrees))
 
 
@@ -99,9 +100,10 @@ class _Examples:
     n_estimated: float  # such pairs among all records
 
 
-def _find_examples(keys: Keys, chance: Mapping[str, float], n: int, params: RuleChoiceParams) -> _Examples:
-    every = max(n // params.n_sampled, 1)
-    pairs = _sampled_pairs(keys, n, every)
+def _find_examples(
+    samples: SampledBlocks, chance: Mapping[str, float], n: int, params: RuleChoiceParams
+) -> _Examples:
+    keys, pairs = samples.keys, _sampled_pairs(samples, n)
     names = tuple(keys)
     agrees = np.zeros((len(pairs), len(names)), bool)
     for at, name in enumerate(names):
@@ -111,15 +113,15 @@ def _find_examples(keys: Keys, chance: Mapping[str, float], n: int, params: Rule
     own = np.isin([_group_of(name) for name in names], _OWN)
     sure = (sum(bits.values(), np.zeros(len(pairs))) >= threshold) & agrees[:, own].any(axis=1)
     kept = {event: held[sure] for event, held in bits.items()}
-    return _Examples(names, agrees[sure], kept, float(threshold), float(every * sure.sum()))
+    return _Examples(names, agrees[sure], kept, float(threshold), float(samples.every * sure.sum()))
 
 
-def _sampled_pairs(keys: Keys, n: int, every: int) -> Rows:
-    """Pairs of the seed rules as left * n + right, in one of `every` blocks."""
+def _sampled_pairs(samples: SampledBlocks, n: int) -> Rows:
+    """Pairs of the seed rules as left * n + right, in the sampled blocks."""
     found = []
     for rule in _SEED_RULES:
-        if all(name in keys for name in rule):
-            blocks = sampled_blocks([keys[name] for name in rule], every)
+        if all(name in samples.keys for name in rule):
+            blocks = samples.of(rule)
             left, right = blocks.select(blocks.sizes <= 20).pairs()
             found.append(left * n + right)
     return without_doubles(sort_numbers(np.concatenate(found))) if found else np.zeros(0, np.int64)
@@ -194,7 +196,7 @@ def _parts(rule: tuple[str, ...]) -> Iterator[frozenset[str]]:
 class _Cover:
     """Greedy choice of rules: most matches not yet found for each pair that they cost."""
 
-    keys: Keys
+    samples: SampledBlocks
     chance: Mapping[str, float]
     n: int
     n_matches: float
@@ -234,9 +236,9 @@ class _Cover:
 
     def _affordable(self, budget: float) -> list[tuple[str, ...]]:
         """Rules within the budget, but for those that are tighter than a rule that costs next to nothing."""
-        price = {frozenset(rule): self._chance_pairs(rule) for rule in list_rules(self.keys)}
+        price = {frozenset(rule): self._chance_pairs(rule) for rule in list_rules(self.samples.keys)}
         free = {keys for keys, cost in price.items() if cost <= self.params.next_to_nothing * self.n}
-        rules = [rule for rule in list_rules(self.keys) if price[frozenset(rule)] <= budget]
+        rules = [rule for rule in list_rules(self.samples.keys) if price[frozenset(rule)] <= budget]
         return [rule for rule in rules if not any(part in free for part in _parts(rule))]
 
     def _chance_pairs(self, rule: tuple[str, ...]) -> float:
@@ -248,9 +250,7 @@ class _Cover:
 
     def _count_chance_pairs(self, rule: tuple[str, ...], covered: Mask) -> float:
         """Pairs of the rule that are no matches, counted in a share of its blocks."""
-        every = max(self.n // self.params.n_sampled, 1)
-        blocks = sampled_blocks([self.keys[name] for name in rule], every)
-        n_pairs = every * blocks.n_pairs(self.params.max_block_size)
+        n_pairs = self.samples.every * self.samples.of(rule).n_pairs(self.params.max_block_size)
         return max(n_pairs - float(covered.mean()) * self.n_matches, 0.0)
 
     def _ladder(self, rule: tuple[str, ...]) -> BlockingRule:
@@ -258,6 +258,8 @@ class _Cover:
         if len(rule) == 1 and rule[0] in ("iin", "bin"):
             return BlockingRule((rule,))
         groups = {_group_of(name) for name in rule}
-        others = [name for name in self.keys if _group_of(name) not in groups and self.chance[name] <= 0.2]
+        others = [
+            name for name in self.samples.keys if _group_of(name) not in groups and self.chance[name] <= 0.2
+        ]
         others.sort(key=lambda name: (-float(self.composed[name].mean()), name))
         return BlockingRule((rule, *((*rule, name) for name in others[:2])))

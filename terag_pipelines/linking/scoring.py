@@ -18,7 +18,13 @@ from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
 from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.comparison import compare_pairs
 from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords, encode_records
-from terag_pipelines.linking.evidence import EvidenceDiagnostics, EvidenceParams, FittedEvidence, fit_evidence
+from terag_pipelines.linking.evidence import (
+    ChanceAgreement,
+    EvidenceDiagnostics,
+    EvidenceParams,
+    FittedEvidence,
+    fit_evidence,
+)
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
 from terag_pipelines.linking.patterns import (
@@ -152,14 +158,16 @@ def fit_models(
     kinds = [(PERSON, False), (ORGANISATION, True)]
     counted = [(party_type, compared.count(is_organisation)) for party_type, is_organisation in kinds]
     return tuple(
-        fit_evidence(
-            party_type,
-            merge_counts([counts, count_random_pairs(records, party_type, counts, params)]).of_known_fields(),
-            params.evidence,
-        )
-        for party_type, counts in counted
-        if counts.n_pairs
+        _fit_model(records, party_type, counts, params) for party_type, counts in counted if counts.n_pairs
     )
+
+
+def _fit_model(
+    records: EncodedRecords, party_type: str, counts: PatternCounts, params: ScoringParams
+) -> FittedEvidence:
+    random = count_random_pairs(records, party_type, counts, params)
+    chance = ChanceAgreement(len(records) - len(records.copies), random)
+    return fit_evidence(party_type, merge_counts([counts, random]).of_known_fields(), params.evidence, chance)
 
 
 def weigh_pairs(

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from terag_pipelines.entities.transliteration import name_key
 
@@ -173,11 +175,13 @@ def land_groups(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
 
 
 def _look_up(groups: Mapping[str, tuple[int, ...]], names: npt.NDArray[np.object_]) -> npt.NDArray[np.int16]:
-    table = np.full((len(names) + 1, MAX_GROUPS), -1, np.int16)
-    for at, name in enumerate(names):
-        held = groups.get(name, ())
+    table = np.full((len(groups) + 1, MAX_GROUPS), -1, np.int16)
+    for at, held in enumerate(groups.values()):
         table[at, : len(held)] = held
-    return table
+    known = pa.array(groups.keys(), pa.string())
+    places = pc.index_in(pa.array(names, pa.string()), value_set=known).fill_null(len(groups))
+    rows = np.append(places.to_numpy(zero_copy_only=False), len(groups))
+    return np.asarray(table[rows], np.int16)
 
 
 def share_group(left: npt.NDArray[np.int16], right: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from terag_pipelines.linking.encoding import encode_records
-from terag_pipelines.linking.evidence import EvidenceParams, fit_evidence
+from terag_pipelines.linking.evidence import ChanceAgreement, EvidenceParams, fit_evidence
 from terag_pipelines.linking.levels import FIELD_BY_NAME, rank
 from terag_pipelines.linking.patterns import PatternCounts, count_patterns, merge_counts, pattern_keys
 from terag_pipelines.linking.scoring import ScoringParams, count_random_pairs
@@ -173,3 +173,25 @@ def test_two_fields_are_too_few_to_tell_the_classes_apart() -> None:
     assert "fewer than three fields" in fitted.diagnostics.fallback
     assert fitted.match_share == EvidenceParams().default_match_share
     assert fitted.m[0] == pytest.approx([level.m for level in FIELD_BY_NAME["given_name"].levels])
+
+
+def test_agreement_that_speaks_against_a_match_is_not_believed() -> None:
+    rng = np.random.default_rng(2)
+    levels, _, _ = draw_pairs(20_000, seed=2)
+    is_match = levels["birth_date"] == 1
+    n_levels = len(FIELD_BY_NAME["given_name"].levels)
+    turned = np.where(is_match, rng.integers(2, n_levels, 20_000), 1).astype(np.int8)
+    fitted = fit_evidence("person", count(levels | {"given_name": turned}), EvidenceParams())
+    assert fitted.diagnostics.fallback == "agreement would speak against a match in given_name"
+
+
+@pytest.mark.parametrize(("n_records", "is_evidence"), [(100_000, False), (30, True)])
+def test_what_nearly_all_share_is_no_evidence_by_default_either(n_records: int, is_evidence: bool) -> None:
+    """Of very few records, those drawn at random may be matches."""
+    one = np.ones(300, np.int8)
+    far = {name: np.full(300, len(FIELD_BY_NAME[name].levels), np.int8) for name in FIELDS}
+    chance = ChanceAgreement(n_records, count(far | {"birth_date": one}))
+    fitted = fit_evidence("person", count(dict.fromkeys(FIELDS, one)), EvidenceParams(), chance)
+    assert fitted.diagnostics.fallback
+    assert bool(fitted.level_weights("birth_date")[1] > 1) is is_evidence
+    assert fitted.level_weights("given_name")[1] > 3

@@ -10,7 +10,7 @@ from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.block_rules import GROUPS, LADDERS, list_rules, parse_rule
 from terag_pipelines.linking.blocking import BlockingParams, find_candidate_pairs
 from terag_pipelines.linking.blocking_keys import BLOCKING_KEYS
-from terag_pipelines.linking.blocks import make_blocks, sampled_blocks
+from terag_pipelines.linking.blocks import SampledBlocks, make_blocks
 from terag_pipelines.linking.quality import pair_quality
 from tests.unit.linking.records import make_population
 
@@ -91,7 +91,7 @@ def test_a_record_with_several_values_is_in_several_blocks() -> None:
 
 def test_sampled_blocks_are_whole() -> None:
     codes = np.random.default_rng(5).integers(0, 300, (3_000, 1)).astype(np.int32)
-    whole, some = make_blocks([codes]), sampled_blocks([codes], 5)
+    whole, some = make_blocks([codes]), SampledBlocks({"a": codes}, 5).of(["a"])
     sizes = {int(codes[rows[0], 0]): len(rows) for rows in np.split(whole.rows, whole.starts[1:])}
     sampled = {int(codes[rows[0], 0]): len(rows) for rows in np.split(some.rows, some.starts[1:])}
     assert 0 < len(sampled) < len(sizes)
@@ -120,6 +120,6 @@ def test_which_blocks_are_sampled_does_not_depend_on_how_values_are_numbered() -
     random = np.random.default_rng(5)
     codes = random.integers(-1, 300, (3_000, 1)).astype(np.int32)
     other_numbers = np.append(random.permutation(300), -1).astype(np.int32)
-    one, other = sampled_blocks([codes], 5), sampled_blocks([other_numbers[codes]], 5)
+    one, other = (SampledBlocks({"a": k}, 5).of(["a"]) for k in (codes, other_numbers[codes]))
     assert len(one.rows)
     assert sorted(one.rows.tolist()) == sorted(other.rows.tolist())
