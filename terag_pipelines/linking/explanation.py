@@ -22,7 +22,7 @@ from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_par
 from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, identities_of
-from terag_pipelines.linking.comparison import compare_pairs
+from terag_pipelines.linking.comparison import ORGANISATION, PERSON, compare_pairs
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sort_records
 from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
@@ -43,7 +43,7 @@ from terag_pipelines.linking.explanation_words import (
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, IDENTIFYING, Compared
 from terag_pipelines.linking.links import Calibrator, LinkParams, link_probabilities
 from terag_pipelines.linking.model import LABELS_FIELD
-from terag_pipelines.linking.scoring import ORGANISATION, PERSON, weights_to_probabilities
+from terag_pipelines.linking.scoring import weights_to_probabilities
 from terag_pipelines.linking.validity import DATED_FIELDS, apart_in_time
 
 Floats = npt.NDArray[np.float64]

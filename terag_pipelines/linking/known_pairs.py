@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.comparison import FuzzyMatcher
 from terag_pipelines.linking.encoding import EncodedRecords, plain_texts
 from terag_pipelines.linking.patterns import ComparedPairs, parse_patterns
-from terag_pipelines.linking.scoring import compare_rows
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -71,7 +71,7 @@ def compare_or_reuse(
     Raises: LinkingError where the earlier run was made by a version that compared otherwise.
     """
     if earlier is None or earlier.pair_scores.num_rows == 0 or _WHOLE_CORPUS in records.columns:
-        return ReusedPairs(compare_rows(records, left, right), 0)
+        return ReusedPairs(FuzzyMatcher(records).compare(left, right), 0)
     n = len(records)
     unchanged = unchanged_records(earlier.records, ordered)
     before = [records.positions(earlier.pair_scores[side]) for side in ("left_id", "right_id")]
@@ -82,7 +82,7 @@ def compare_or_reuse(
     wanted = left.astype(np.int64) * n + right
     at = np.searchsorted(pair[order], wanted)
     found = np.append(pair[order], -1)[at] == wanted
-    fresh = compare_rows(records, left[~found], right[~found])
+    fresh = FuzzyMatcher(records).compare(left[~found], right[~found])
     keys = np.zeros(len(left), np.int64)
     keys[~found] = fresh.keys
     keys[found] = parse_patterns(earlier.pair_scores["pattern"])[usable][order][at[found]]

@@ -6,7 +6,6 @@ partitions, and weighing is a pure function again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.comparison import compare_pairs
+from terag_pipelines.linking.comparison import ORGANISATION, PERSON, FuzzyMatcher, compare_pairs
 from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords, encode_records
 from terag_pipelines.linking.evidence import (
     ChanceAgreement,
@@ -25,7 +24,7 @@ from terag_pipelines.linking.evidence import (
     FittedEvidence,
     fit_evidence,
 )
-from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
+from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
 from terag_pipelines.linking.patterns import (
     ComparedPairs,
@@ -36,8 +35,6 @@ from terag_pipelines.linking.patterns import (
 )
 
 Floats = npt.NDArray[np.float64]
-PERSON, ORGANISATION = "person", "organisation"
-ORGANISATION_CODE = PARTY_TYPES.index(ORGANISATION)
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def weights_to_probabilities(weights: npt.NDArray[np.float64]) -> npt.NDArray[np
 
 def score_rows(records: EncodedRecords, left: Codes, right: Codes, params: ScoringParams) -> ScoredPairs:
     """Scores of pairs of rows; persons and organisations have a model each."""
-    return score_compared(records, left, right, compare_rows(records, left, right), params)
+    return score_compared(records, left, right, FuzzyMatcher(records).compare(left, right), params)
 
 
 def score_compared(
@@ -124,42 +121,43 @@ def score_compared(
     """The same for pairs that were compared before."""
     follows = records.copies.follows(len(records))
     telling = compared if follows is None else compared.select(~(follows[left] | follows[right]))
-    models = fit_models(records, telling, params)
-    weights = weigh_pairs(records, (left, right), compared, models, params.adjustments)
-    return ScoredPairs(compared, weights, models)
+    scorer = fit_scorer(records, telling, params)
+    return ScoredPairs(compared, scorer.weigh(records, left, right, compared), scorer.models)
 
 
-def compare_rows(records: EncodedRecords, left: Codes, right: Codes) -> ComparedPairs:
-    """The patterns of pairs of rows: a pure function of the pairs, partitions may be compared apart."""
-    kinds = records.party_types
-    is_organisation = (kinds[left] == ORGANISATION_CODE) | (kinds[right] == ORGANISATION_CODE)
-    keys = np.zeros(len(left), np.int64)
-    for party_type, mask in ((PERSON, ~is_organisation), (ORGANISATION, is_organisation)):
-        at = slice(None) if mask.all() else np.flatnonzero(mask)
-        if mask.any():
-            found = compare_pairs(records, left[at], right[at])
-            keys[at] = pattern_keys(_in_layout(party_type, found, int(mask.sum())))
-    return ComparedPairs(keys, is_organisation)
+@dataclass(frozen=True)
+class EvidenceScorer:
+    """What was learned of each party type that has pairs: it weighs compared pairs of any records.
+
+    Weighing is a pure function of the pairs; the records tell how rare the values are that they agree on.
+    """
+
+    models: tuple[FittedEvidence, ...]
+    adjustments: AdjustmentParams
+
+    def weigh(self, records: EncodedRecords, left: Codes, right: Codes, compared: ComparedPairs) -> Floats:
+        """Match weights of compared pairs of rows, in bits: prior, levels, and what levels do not tell."""
+        weights = np.zeros(len(compared.keys))
+        for model in self.models:
+            mask = compared.is_organisation == (model.party_type == ORGANISATION)
+            at = slice(None) if mask.all() else np.flatnonzero(mask)
+            levels = compared.select(mask).known_levels()
+            total = np.full(int(mask.sum()), model.prior_weight)
+            for name in model.fields:
+                if name in levels:
+                    total += model.level_weights(name)[levels[name]]
+            weights[at] = total + adjust_weights(records, left[at], right[at], levels, self.adjustments)
+        return weights
 
 
-def _in_layout(party_type: str, compared: Compared, n: int) -> Compared:
-    """Every field in its place; those that do not apply to the party type are missing."""
-    missing = np.zeros(n, np.int8)
-    return {
-        known.name: compared.get(known.name, missing) if party_type in known.party_types else missing
-        for known in FIELDS
-    }
-
-
-def fit_models(
-    records: EncodedRecords, compared: ComparedPairs, params: ScoringParams
-) -> tuple[FittedEvidence, ...]:
+def fit_scorer(records: EncodedRecords, compared: ComparedPairs, params: ScoringParams) -> EvidenceScorer:
     """The evidence of each party type that has pairs, learned from how often each pattern occurs."""
     kinds = [(PERSON, False), (ORGANISATION, True)]
     counted = [(party_type, compared.count(is_organisation)) for party_type, is_organisation in kinds]
-    return tuple(
+    models = [
         _fit_model(records, party_type, counts, params) for party_type, counts in counted if counts.n_pairs
-    )
+    ]
+    return EvidenceScorer(tuple(models), params.adjustments)
 
 
 def _fit_model(
@@ -168,28 +166,6 @@ def _fit_model(
     random = count_random_pairs(records, party_type, counts, params)
     chance = ChanceAgreement(len(records) - len(records.copies), random)
     return fit_evidence(party_type, merge_counts([counts, random]).of_known_fields(), params.evidence, chance)
-
-
-def weigh_pairs(
-    records: EncodedRecords,
-    pairs: tuple[Codes, Codes],
-    compared: ComparedPairs,
-    models: Sequence[FittedEvidence],
-    params: AdjustmentParams,
-) -> Floats:
-    """Match weights of compared pairs of rows, in bits: prior, levels, and what levels do not tell."""
-    weights = np.zeros(len(compared.keys))
-    for model in models:
-        mask = compared.is_organisation == (model.party_type == ORGANISATION)
-        at = slice(None) if mask.all() else np.flatnonzero(mask)
-        levels = compared.select(mask).known_levels()
-        total = np.full(int(mask.sum()), model.prior_weight)
-        for name in model.fields:
-            if name in levels:
-                total += model.level_weights(name)[levels[name]]
-        left, right = (side[at] for side in pairs)
-        weights[at] = total + adjust_weights(records, left, right, levels, params)
-    return weights
 
 
 def count_random_pairs(

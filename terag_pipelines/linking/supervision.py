@@ -21,6 +21,7 @@ from terag_pipelines.calibration.fit import fit_calibrator
 from terag_pipelines.calibration.metrics import log_losses
 from terag_pipelines.linking.adjustments import AdjustmentParams
 from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.comparison import ORGANISATION, ORGANISATION_CODE, PERSON
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records
 from terag_pipelines.linking.label_folds import Ints, Mask, RecordFolds, deal_folds
 from terag_pipelines.linking.links import labelled_pairs
@@ -33,13 +34,7 @@ from terag_pipelines.linking.pair_learners import (
     see_pairs,
 )
 from terag_pipelines.linking.patterns import ComparedPairs, parse_patterns
-from terag_pipelines.linking.scoring import (
-    ORGANISATION,
-    ORGANISATION_CODE,
-    PERSON,
-    PairScores,
-    weights_to_probabilities,
-)
+from terag_pipelines.linking.scoring import PairScores, weights_to_probabilities
 
 Floats = npt.NDArray[np.float64]
 UNSUPERVISED = "unsupervised"

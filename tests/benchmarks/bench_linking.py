@@ -16,6 +16,7 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from terag_pipelines.linking.auto_linker import AutoLinker, as_raw
+from resources.loose_files import read_loose_file
+from terag_pipelines.entities.raw_files import RawFile
+from terag_pipelines.linking.auto_linker import AutoLinker
 from terag_pipelines.linking.pipeline import LinkedRecords, link_records
 from tests.benchmarks.linking_quality import score_entities
 from tests.benchmarks.measuring import measured, tell, total
@@ -31,7 +34,7 @@ from tests.benchmarks.measuring import measured, tell, total
 
 def measure(path: Path) -> None:
     """Reads and links one file, and tells what it cost and found."""
-    source, reading = measured(lambda: AutoLinker().read_sources({"gen": as_raw(read_columns(path), "gen")}))
+    source, reading = measured(lambda: AutoLinker().read_sources({"gen": read_columns(path)}))
     linked, linking = measured(lambda: link_records(source.records))
     truth = read_truth(path)
     members = pl.DataFrame(
@@ -54,9 +57,11 @@ def measure(path: Path) -> None:
     )
 
 
-def read_columns(path: Path) -> pl.DataFrame:
-    """The file without the truth."""
-    return pl.read_parquet(path).drop("cluster")
+def read_columns(path: Path) -> RawFile:
+    """The file as `terag link` reads it, without the truth."""
+    raw = read_loose_file(path)
+    names = tuple(name for name in raw.columns if name != "cluster")
+    return replace(raw, table=raw.table.drop_columns(["cluster"]), columns=names)
 
 
 def read_truth(path: Path) -> pl.DataFrame:
