@@ -101,8 +101,7 @@ def compare_addresses(records: EncodedRecords, left: Codes, right: Codes) -> dic
 
     whole: street, house and area agree; most: two of them; area: one part alone is known of both, mostly the
     area, and agrees; part: one of several agrees. The area is the postcode or, failing it, the locality.
-    Without parts, the words of the address. Where they lived at different times says
-    nothing.
+    Without parts, the words of the address. Where they lived at different times says nothing.
     """
     found = _compare_address_parts(records, left, right)
     return {name: hide_apart(records, "address", left, right, levels) for name, levels in found.items()}

@@ -156,6 +156,9 @@ class BoostedLearner:
         from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import, and rarely needed
 
         table = _table(features)
+        table[:, np.isnan(table).all(axis=0)] = (
+            0.0  # a field that no label knows: trees cannot be split by it
+        )
         model = HistGradientBoostingClassifier(
             learning_rate=0.1,
             max_iter=100,

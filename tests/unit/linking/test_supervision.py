@@ -17,7 +17,7 @@ from terag_pipelines.linking.explanation import LinkedBatch, weigh_anew
 from terag_pipelines.linking.explanation_pictures import waterfall_steps
 from terag_pipelines.linking.label_folds import deal_folds
 from terag_pipelines.linking.model import LABELS_FIELD
-from terag_pipelines.linking.pair_learners import fit_learner
+from terag_pipelines.linking.pair_learners import ADJUSTMENTS, LEARNERS, PairFeatures, fit_learner
 from terag_pipelines.linking.pipeline import LinkedRecords, calibrate_links, link_records, reweigh_pairs
 from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.supervision import (
@@ -230,6 +230,17 @@ def test_the_linker_learns_and_says_so() -> None:
     assert "match weights learned from" in taught.summary()["notes"][-1]
     assert taught.scores.model.filter(pc.equal(taught.scores.model["field"], LABELS_FIELD)).num_rows == 1
     assert not taught.scores.scores["match_weight"].equals(plain.scores.scores["match_weight"])
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_field_that_no_label_knows_is_no_obstacle_to_learning(name: str) -> None:
+    outcomes = np.tile([0.0, 1.0], 50)
+    levels = np.column_stack([2 - outcomes, np.zeros(100)]).astype(np.int8)
+    features = PairFeatures(("iin", "passport"), np.zeros(100), levels, np.zeros((100, len(ADJUSTMENTS))))
+    learner = fit_learner(name, features, outcomes)
+    asked = replace(features, levels=np.column_stack([levels[:, 0], np.ones(100, np.int8)]))
+    weights = learner.weigh(asked)
+    assert weights[outcomes == 1].min() > 1 > -1 > weights[outcomes == 0].max()
 
 
 def test_labels_without_a_compared_pair_teach_nothing(linked: LinkedRecords) -> None:
