@@ -126,6 +126,18 @@ def test_what_people_decide_about_a_copy_holds(copy: str, is_match: bool) -> Non
     assert (entity[copy] == entity["other:0"]) is is_match
 
 
+@pytest.mark.parametrize("apart", [(0, 1), (0, 50), (1, 50), (60, 50)])
+def test_two_copies_that_are_decided_apart_do_not_part_the_others(apart: tuple[int, int]) -> None:
+    left, right = (f"copy:{number:05d}" for number in sorted(apart))
+    decisions = PAIR_DECISIONS.from_columns(
+        **{name: [None] for name in PAIR_DECISIONS.schema.names}
+        | {"left_id": [left], "right_id": [right], "is_match": [False]}
+    )
+    entity = entities_of(link_records(with_copies(100), decisions=decisions))
+    assert entity[left] != entity[right]
+    assert len({entity[f"copy:{number:05d}"] for number in range(100)}) == 2
+
+
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), max_size=40))
 def test_followers_equal_the_two_that_they_follow(rows: list[tuple[int, int]]) -> None:
     codes = np.array(rows, np.int32).reshape(-1, 2)
