@@ -279,14 +279,19 @@ class AutoLinker:
         self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table, decisions: pa.Table
     ) -> AutoLinked:
         """Weights and probabilities by the labels, as far as they win over those without."""
-        from terag_pipelines.linking.supervision import WeighedPairs, supervise  # slow to import
+        from terag_pipelines.linking.supervision import (  # slow to import
+            WeighedPairs,
+            leave_out_copies,
+            supervise,
+        )
 
         index, scored = linked.index, linked.scored
         pairs = WeighedPairs(linked.encoded, index.left, index.right, scored.compared, scored.match_weights)
-        supervision = supervise(pairs, labelled_pairs(linked.scores.scores, labels, "training"))
+        telling = leave_out_copies(labels, linked.encoded)
+        supervision = supervise(pairs, labelled_pairs(linked.scores.scores, telling, "training"))
         if supervision.is_learned:
             linked = reweigh_pairs(linked, supervision.match_weights, supervision.model)
-        calibration = self._calibrate(linked.scores.scores, labels)
+        calibration = self._calibrate(linked.scores.scores, telling)
         if supervision.is_learned or calibration.fitted:
             linked = calibrate_links(linked, calibration.fitted, decisions)
         return AutoLinked(source, linked, calibration, _judge(linked.members, labels), supervision)

@@ -139,9 +139,10 @@ def index_pairs(records: EncodedRecords, params: BlockingParams) -> PairIndex:
 
 def _add_copies(found: PairIndex, kept: Rows, copies: Copies, params: BlockingParams) -> PairIndex:
     """Pairs among the kept rows, by the rows of all records, and those of copies as one more rule."""
+    n, report = len(kept) + len(copies), found.report
     if params.across_datasets:  # copies are of one data set
         copies = NO_COPIES
-    n, report, (first, other) = len(kept) + len(copies), found.report, copies.pairs()
+    first, other = copies.pairs()
     keys = np.concatenate([kept[found.left] * n + kept[found.right], first * n + other])
     bit = np.uint64(1) << np.uint64(len(report.rungs))
     masks = np.concatenate([found.rule_mask, np.full(len(first), bit)])

@@ -116,6 +116,7 @@ def cluster_rows(
     """
     decided = rows_of_decisions(ordered, decisions)
     copies = copies.without(np.concatenate([*decided.together, *decided.apart]))
+    copies = copies.replace_seconds(decided.apart)
     if (follows := copies.follows(ordered.num_rows)) is not None:
         scored = scored.select(~(follows[scored.left] | follows[scored.right]))
     banned = scored.is_link & forbidden_links(identities, scored)

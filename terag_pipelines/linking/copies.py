@@ -49,6 +49,15 @@ class Copies:
         """The same, but these rows stand for themselves."""
         return self.select(~np.isin(self.follower, rows))
 
+    def replace_seconds(self, apart: tuple[Rows, Rows]) -> Copies:
+        """The same, but where the first and the second are one of these pairs a follower is the second."""
+        decided = [np.minimum(*apart) << 32 | np.maximum(*apart), self.first << 32 | self.second]
+        parted = np.isin(decided[1], decided[0])
+        at, which = np.unique(self.first, return_index=True, return_inverse=True)[1:]
+        stands_in = np.isin(np.arange(len(self)), at) & parted
+        second = np.where(parted, self.follower[at][which], self.second)
+        return Copies(self.follower, self.first, second).select(~stands_in)
+
     def spread(self, labels: Rows) -> Rows:
         """Labels of entities, without gaps, in which followers have the label of those that they follow."""
         if len(self) == 0:

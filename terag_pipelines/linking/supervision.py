@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
 from terag_pipelines.calibration.fit import fit_calibrator
@@ -158,17 +159,27 @@ def supervise_scores(
 
     Raises: LinkingError where scores have a level that is not compared in this version.
     """
-    judged = labelled_pairs(scores.scores, labels, "training")
     weights = scores.scores["match_weight"].to_numpy()
-    if judged.is_empty():
+    if labelled_pairs(scores.scores, labels, "training").is_empty():
         return scores, Supervision((), weights)
     encoded = encode_records(records)
+    judged = labelled_pairs(scores.scores, leave_out_copies(labels, encoded), "training")
     left, right = (encoded.positions(scores.scores[side]) for side in ("left_id", "right_id"))
     kinds = encoded.party_types == ORGANISATION_CODE
     compared = ComparedPairs(parse_patterns(scores.scores["pattern"]), kinds[left] | kinds[right])
     pairs = WeighedPairs(encoded, left.astype(np.int32), right.astype(np.int32), compared, weights)
     supervision = supervise(pairs, judged, params)
     return note_supervision(scores, supervision), supervision
+
+
+def leave_out_copies(labels: pa.Table, records: EncodedRecords) -> pa.Table:
+    """LABELS without those of records that follow others: a thousand copies say one thing, not a thousand."""
+    follows = records.copies.follows(len(records))
+    if follows is None:
+        return labels
+    followers = records.record_ids.filter(pa.array(follows))
+    ends = [pc.is_in(labels[end], value_set=followers) for end in ("subject_id", "object_id")]
+    return labels.filter(pc.invert(pc.or_(*ends)))
 
 
 def supervise(

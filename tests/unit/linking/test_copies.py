@@ -94,6 +94,16 @@ def test_between_two_sources_copies_follow_those_that_were_compared() -> None:
     assert len({entity for name, entity in entities_of(linked).items() if name[:2] in ("a:", "b:")}) == 1
 
 
+def test_between_two_sources_copies_do_not_shift_the_pairs_of_records_behind_them() -> None:
+    berik = {"given_key": "berik", "family_key": "omarov", "birth_date": date(1971, 5, 6)}
+    ends = [("b:0", "b"), ("c:0", "c")]
+    others = [{"record_id": name, "dataset": dataset, **berik} for name, dataset in ends]
+    copies = [ANNA | {"record_id": f"a:{number:04d}", "dataset": "b"} for number in range(300)]
+    linked = link_records(make_records([*copies, *others]), across="b")
+    assert [(row["left_id"], row["right_id"]) for row in linked.pairs.table.to_pylist()] == [("b:0", "c:0")]
+    assert linked.pairs.report.n_records == 302
+
+
 def test_tables_between_the_stages_give_what_one_call_gives() -> None:
     records = with_copies(60, ANNA | {"phones": ["+77010000002"]})
     linked = link_records(records)
@@ -114,6 +124,18 @@ def test_what_people_decide_about_a_copy_holds(copy: str, is_match: bool) -> Non
     )
     entity = entities_of(link_records(with_copies(100, other), decisions=decisions))
     assert (entity[copy] == entity["other:0"]) is is_match
+
+
+@pytest.mark.parametrize("apart", [(0, 1), (0, 50), (1, 50), (60, 50)])
+def test_two_copies_that_are_decided_apart_do_not_part_the_others(apart: tuple[int, int]) -> None:
+    left, right = (f"copy:{number:05d}" for number in sorted(apart))
+    decisions = PAIR_DECISIONS.from_columns(
+        **{name: [None] for name in PAIR_DECISIONS.schema.names}
+        | {"left_id": [left], "right_id": [right], "is_match": [False]}
+    )
+    entity = entities_of(link_records(with_copies(100), decisions=decisions))
+    assert entity[left] != entity[right]
+    assert len({entity[f"copy:{number:05d}"] for number in range(100)}) == 2
 
 
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), max_size=40))

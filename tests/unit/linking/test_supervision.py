@@ -247,3 +247,16 @@ def test_labels_without_a_compared_pair_teach_nothing(linked: LinkedRecords) -> 
     assert learn(linked, make_labels({"r:000000": "1"}, "training")).sentence == (
         "no label judges a compared pair"
     )
+
+
+def test_labels_of_many_copies_teach_no_more_than_those_of_two() -> None:
+    population, truth = make_population(300, seed=3)
+    known, person = of_entities(truth, "training", 0), {"given_key": "anna", "family_key": "kimova"}
+    told = []
+    for n_copies in (2, 2_000):
+        ids = [f"copy:{number:05d}" for number in range(n_copies)]
+        copies = make_records([{"record_id": name, **person, "phones": ["+77010000001"]} for name in ids])
+        linked = link_records(pa.concat_tables([population, copies]))
+        more = make_labels(dict.fromkeys(ids, "anna"), use="training")
+        told.append(learn(linked, LABELS.conform(pa.concat_tables([known, more]))).choices)
+    assert told[0] == told[1]
