@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from resources.source_streams import ReadLimits, translated_errors
 from terag_pipelines.entities.distinct import one_array
 from terag_pipelines.entities.raw_files import BadRow, RawFile
 from terag_pipelines.errors import UnreadableFileError
+from terag_pipelines.side_by_side import run_side_by_side
 
-_N_THREADS = 2
 Mask = npt.NDArray[np.bool_]
 _TEXT_KINDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
                pa.types.is_fixed_size_binary, pa.types.is_string_view, pa.types.is_binary_view)  # fmt: skip
@@ -58,8 +58,8 @@ def _read_by_column(path: Path, names: list[str], dictionaries: list[str]) -> pa
         with pq.ParquetFile(path, read_dictionary=dictionaries) as file:
             return file.read(columns=[column], use_threads=False)[column]
 
-    with ThreadPoolExecutor(_N_THREADS) as pool:
-        return pa.table(dict(zip(names, pool.map(read, names), strict=True)))
+    columns = run_side_by_side([partial(read, name) for name in names])
+    return pa.table(dict(zip(names, columns, strict=True)))
 
 
 def _what_is_wrong(path: Path) -> str:

@@ -19,7 +19,7 @@ from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.encoding import EncodedRecords
 from terag_pipelines.linking.levels import Compared, rank
 from terag_pipelines.linking.namesakes import are_between_namesakes
-from terag_pipelines.linking.side_by_side import run_side_by_side
+from terag_pipelines.side_by_side import run_side_by_side
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

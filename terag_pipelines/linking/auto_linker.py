@@ -48,7 +48,7 @@ from terag_pipelines.linking.quality import pairwise_quality
 from terag_pipelines.linking.report import ReportParams, render_report
 from terag_pipelines.linking.roles import find_roles
 from terag_pipelines.linking.scoring import PairScores
-from terag_pipelines.linking.side_by_side import run_side_by_side
+from terag_pipelines.side_by_side import run_side_by_side
 from terag_pipelines.tables import count_by
 
 if TYPE_CHECKING:

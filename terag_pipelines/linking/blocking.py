@@ -17,7 +17,7 @@ from terag_pipelines.linking.copies import NO_COPIES, Copies
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records
 from terag_pipelines.linking.model import CANDIDATE_PAIRS
 from terag_pipelines.linking.rule_choice import RuleChoice, RuleChoiceParams, choose_rules
-from terag_pipelines.linking.side_by_side import N_AT_ONCE, run_side_by_side
+from terag_pipelines.side_by_side import N_AT_ONCE, run_side_by_side
 
 COPIES = "copies"  # the name of the rule that pairs records that say the same
 RULE_BITS = 6  # up to 64 rungs ride in the low bits of a pair's key

@@ -23,7 +23,7 @@ from terag_pipelines.linking.comparing_texts import compare_descriptions
 from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords
 from terag_pipelines.linking.levels import FIELDS, Compared, Levels
 from terag_pipelines.linking.patterns import ComparedPairs, pattern_keys
-from terag_pipelines.linking.side_by_side import run_side_by_side
+from terag_pipelines.side_by_side import run_side_by_side
 
 PERSON, ORGANISATION = "person", "organisation"
 ORGANISATION_CODE = PARTY_TYPES.index(ORGANISATION)

@@ -18,8 +18,8 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.copies import Copies, find_copies
-from terag_pipelines.linking.side_by_side import run_side_by_side
 from terag_pipelines.linking.variants import GENERATION
+from terag_pipelines.side_by_side import run_side_by_side
 
 Rows = npt.NDArray[np.int64]
 Made = TypeVar("Made")

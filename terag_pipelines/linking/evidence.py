@@ -29,6 +29,8 @@ FEWEST_FIELDS = 3
 LEAST_ODDS = 0.5
 """Of agreement in a field: blocking by a field takes its weight, but does not turn it round."""
 
+ROUNDS_OF_THREE_CLASSES = 5
+"""Times the rounds of two classes: three settle more slowly."""
 MOST_MATCHES = 50
 """Of one record. More agreement among random pairs than so many would make is chance."""
 
@@ -59,7 +61,8 @@ class EvidenceParams:
 class EvidenceDiagnostics:
     """How the fit went. `fallback` says why the defaults were used, "" where EM was.
 
-    `start` is where EM began: "seeds", pairs that are matches by deterministic rules, or "defaults". Of the
+    `start` is where EM began: "seeds", pairs that are matches by deterministic rules, "defaults", or
+    "defaults, with relatives as a third class". Of the
     `n_pairs`, random ones among them, rules took `n_seeds` for matches and `n_never_matches` for none.
     """
 
@@ -237,10 +240,7 @@ def _are_relatives(estimate: _Estimate, fields: Sequence[str], params: EvidenceP
 def _iterate_with_households(
     start: _Estimate, counts: PatternCounts, seeds: Seeds, params: EvidenceParams
 ) -> _Run:
-    """The same with a class of relatives, who agree in what a home shares and differ in what is their own.
-
-    Three classes settle more slowly than two, and are given five times as many rounds.
-    """
+    """The same with a class of relatives, who agree in what a home shares and differ in what is their own."""
     share = params.default_household_share
     at_home = tuple(
         m if field in HOME_FIELDS else u for field, m, u in zip(counts.fields, start.m, start.u, strict=True)
@@ -250,10 +250,10 @@ def _iterate_with_households(
         LatentClass(share, at_home),
         LatentClass(1 - start.share - share, start.u),
     )
-    n_rounds = 5 * params.max_iterations
+    n_rounds = ROUNDS_OF_THREE_CLASSES * params.max_iterations
     found = fit_classes(prior, counts, params.prior_strength, n_rounds, params.tolerance)
     estimate = _maximise(found.posteriors[0] * ~seeds.others, counts, start, params)
-    return _Run(estimate, "defaults", found.n_iterations, found.converged)
+    return _Run(estimate, "defaults, with relatives as a third class", found.n_iterations, found.converged)
 
 
 def _maximise(
