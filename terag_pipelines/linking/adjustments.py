@@ -23,7 +23,7 @@ from terag_pipelines.side_by_side import run_side_by_side
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-JOINT = ("names", "family", "nameless", "names_alone", "one_word", "date_alone", "namesakes")
+JOINT = ("names", "family", "nameless", "names_alone", "one_word", "namesakes")
 PERSON_NAMES = ("given_name", "family_name", "full_name")
 NAME_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -52,8 +52,7 @@ class AdjustmentParams:
     share: relatives have these in common. `nameless_weight` goes to pairs at one address of which one record
     has no name, with no birth date or document that agrees, and to a record without a birth date that fits
     two namesakes at its address; `names_alone_weight` to pairs of which nothing but names is known, and these
-    agree in part only; `one_word_weight` to pairs of which nothing but a name of one word is known, and
-    `date_alone_weight` to those of which nothing but birth date, sex and town is.
+    agree in part only; `one_word_weight` to pairs of which nothing but a name of one word is known.
     """
 
     strength: float = 1.0
@@ -64,7 +63,6 @@ class AdjustmentParams:
     nameless_weight: float = -8.0
     names_alone_weight: float = -2.0
     one_word_weight: float = -8.0
-    date_alone_weight: float = -8.0
 
 
 def adjust_weights(
@@ -115,7 +113,6 @@ def _joint_parts(compared: Compared, params: AdjustmentParams) -> dict[str, Floa
         "family": (_are_relatives(compared), np.float64(params.family_weight) * (1 + n_shared)),
         "nameless": (_are_nameless(compared) & at_home, params.nameless_weight),
         "names_alone": (_are_names_alone(compared), params.names_alone_weight),
-        "date_alone": (_are_dates_alone(compared), params.date_alone_weight),
     }
     return {name: np.where(mask, weight, 0.0) for name, (mask, weight) in found.items()}
 
@@ -159,13 +156,6 @@ def _are_names_alone(compared: Compared) -> Mask:
     in_part = _at_levels(compared, "given_name", "nickname", "initial", "similar")
     in_part = in_part | _at_levels(compared, "family_name", "initial", "similar")
     return in_part & ~_is_any_known(compared, _beside_names(compared))
-
-
-def _are_dates_alone(compared: Compared) -> Mask:
-    """Pairs in which birth dates, and at most sex and town, are all that can be compared."""
-    others = [name for name in compared if name not in ("birth_date", "sex", "address")]
-    at_home = _is_any_known(compared, ("address",)) & ~_at_levels(compared, "address", "area")
-    return _is_any_known(compared, ("birth_date",)) & ~(_is_any_known(compared, others) | at_home)
 
 
 def _beside_names(compared: Compared) -> list[str]:

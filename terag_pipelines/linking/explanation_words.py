@@ -17,7 +17,6 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
         "nameless": "no name",
         "names_alone": "names alone",
         "one_word": "one word",
-        "date_alone": "birth date alone",
         "namesakes": "namesakes",
         "organisation_name": "organisation",
     }
@@ -118,7 +117,6 @@ JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
         "nameless": "all who live at an address share it",
         "names_alone": "they agree in part, and nothing else is known",
         "one_word": "a name of one word is all that is known of both",
-        "date_alone": "many were born on one day, and hardly anything else is known of both",
         "namesakes": "several of this name live at this address, and no birth date tells which",
     }
 )

@@ -113,21 +113,6 @@ def test_borrowed_documents_do_not_make_one_person_of_two_names() -> None:
     assert weights["r:000000", "r:000001"] < 0
 
 
-@pytest.mark.parametrize("n_more", [2, 30])
-@pytest.mark.parametrize("known", [{}, {"sex": "female"}, {"locality": "almaty"}])
-def test_a_birth_date_alone_makes_nobody_one_person(n_more: int, known: dict[str, str]) -> None:
-    born = known | {"birth_date": date(1900, 1, 1)}
-    nameless = make_records([{"record_id": f"nameless:{number:02d}", **born} for number in range(n_more)])
-    scores = scores_of(pa.concat_tables([make_population(300, seed=5)[0], nameless])).scores
-    weights = [
-        row["match_weight"]
-        for row in scores.to_pylist()
-        if row["left_id"].startswith("nameless:") and row["right_id"].startswith("nameless:")
-    ]
-    assert weights
-    assert max(weights) < 0
-
-
 def test_persons_and_organisations_have_a_model_each() -> None:
     person = {"given_key": "anna", "family_key": "kim", "phones": ["+77010000001"]}
     firm = {"party_type": "organisation", "organisation_key": "altyn", "phones": ["+77010000002"]}
