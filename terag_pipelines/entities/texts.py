@@ -21,7 +21,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # them alone.
 _SIGN = r"[!-_a-~À-ÿ\x{0400}-\x{0482}\x{048A}-\x{04FF}]"
 _PLAIN = rf"^{_SIGN}+( {_SIGN}+)*$"
-BLANK_WORDS = frozenset({"", "-", "--", "null", "none", "nan", "n/a", "na", "nil", "#n/a", "\\n"})
+BLANK_WORDS = frozenset(
+    {"", "-", "--", "null", "none", "nan", "n/a", "na", "nil", "#n/a", "\\n"}
+    | {"unknown", "no data", "not available", "not provided", "неизвестно", "нет данных", "не указано"}
+    | {"не указан", "не указана", "отсутствует", "белгісіз", "деректер жоқ", "мәлімет жоқ"}
+)
 """Texts that stand for no value, casefolded."""
 _BLANKS = pa.array(sorted(BLANK_WORDS))
 _LONGEST_BLANK = max(map(len, BLANK_WORDS))

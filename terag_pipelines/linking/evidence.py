@@ -29,6 +29,8 @@ FEWEST_FIELDS = 3
 LEAST_ODDS = 0.5
 """Of agreement in a field: blocking by a field takes its weight, but does not turn it round."""
 
+OWN_FIELDS = ("given_name", "birth_date", "iin", "bin")
+"""In which most pairs of records of one party do not differ, whatever their state."""
 ROUNDS_OF_THREE_CLASSES = 5
 """Times the rounds of two classes: three settle more slowly."""
 MOST_MATCHES = 50
@@ -282,7 +284,10 @@ def _doubt(estimate: _Estimate, counts: PatternCounts, params: EvidenceParams) -
     if np.mean(odds >= 1) <= 0.5:
         return "the classes found are not matches and non-matches"
     against = [field for field, odd in zip(counts.fields, odds, strict=True) if odd < LEAST_ODDS]
-    return f"agreement would speak against a match in {', '.join(against)}" if against else ""
+    if against:
+        return f"agreement would speak against a match in {', '.join(against)}"
+    differing = [f for f, m in zip(counts.fields, estimate.m, strict=True) if f in OWN_FIELDS and m[-1] > 0.5]
+    return f"most matches would differ in {', '.join(differing)}" if differing else ""
 
 
 def _finish(party_type: str, run: _Run, reason: str, counts: PatternCounts, seeds: Seeds) -> FittedEvidence:

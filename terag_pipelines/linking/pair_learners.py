@@ -63,7 +63,8 @@ def see_pairs(
 ) -> PairFeatures:
     """The features of pairs of rows that were compared and weighed, in the given fields."""
     levels = {name: compared.levels(name) for name in fields}
-    parts = adjustment_parts(records, *pairs, levels, params)
+    # by all fields: what is known beside names counts, though no labelled pair knows it
+    parts = adjustment_parts(records, *pairs, compared.known_levels(), params)
     columns = [np.broadcast_to(parts.get(name, 0.0), len(weights)) for name in ADJUSTMENTS]
     held = np.clip(weights, -MAX_WEIGHT, MAX_WEIGHT)
     stacked = np.column_stack(list(levels.values())) if fields else np.zeros((len(weights), 0), np.int8)

@@ -146,7 +146,7 @@ def test_what_rules_of_both_kinds_take_is_left_open() -> None:
 def test_with_few_seeds_em_starts_from_the_defaults() -> None:
     counts, _ = draw_households(50_000, seed=9)
     fitted = fit_evidence("person", counts, EvidenceParams(min_seeds=1e6))
-    assert fitted.diagnostics.start == "defaults"
+    assert fitted.diagnostics.start == "defaults, with relatives as a third class"
 
 
 def test_an_iteration_limit_is_reported() -> None:
@@ -195,3 +195,24 @@ def test_what_nearly_all_share_is_no_evidence_by_default_either(n_records: int, 
     assert fitted.diagnostics.fallback
     assert bool(fitted.level_weights("birth_date")[1] > 1) is is_evidence
     assert fitted.level_weights("given_name")[1] > 3
+
+
+def test_matches_that_mostly_differ_in_birth_date_are_not_believed() -> None:
+    """Records of a placeholder for a name, with the birth dates of different people, and few true matches."""
+    rng = np.random.default_rng(6)
+    kind = rng.choice(3, 20_000, p=(0.05, 0.4, 0.55))  # true matches, placeholders, strangers
+    agree = {
+        "given_name": (1, 1, 0),
+        "family_name": (1, 1, 0),
+        "birth_date": (1, 0, 0.03),
+        "phone": (1, 0, 0),
+    }
+    last = {name: len(FIELD_BY_NAME[name].levels) for name in FIELDS}
+    levels = {
+        name: np.where(rng.random(20_000) < np.array(shares)[kind], 1, last[name]).astype(np.int8)
+        for name, shares in agree.items()
+    }
+    levels["email"] = np.zeros(20_000, np.int8)
+    fitted = fit_evidence("person", count(levels), EvidenceParams(min_seeds=1e6))
+    assert "birth_date" in fitted.diagnostics.fallback
+    assert fitted.level_weights("birth_date")[last["birth_date"]] < -3

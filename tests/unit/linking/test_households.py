@@ -73,13 +73,16 @@ def test_members_of_one_household_stay_apart_and_their_own_records_meet(
     assert n_right >= 0.92 * count_pairs(entities)
 
 
-def test_two_classes_take_the_household_for_one_person() -> None:
+def test_two_classes_take_the_household_for_one_person_and_are_doubted_three_find_the_people() -> None:
     rng = np.random.default_rng(31)
     people = make_people(N_HOUSEHOLDS, rng)
     rows = make_rows(people, rng, 0.5)
-    merged = [merged_relations(found_people(link(rows, fit), rows), people) for fit in FITS]
-    assert merged[0]["relatives"] > 100
+    linked = [link(rows, fit) for fit in FITS]
+    reasons = [one.scores.diagnostics[0].fallback for one in linked]
+    assert reasons == ["most matches would differ in given_name", ""]
+    merged = [merged_relations(found_people(one, rows), people) for one in linked]
     assert merged[1]["relatives"] < 10
+    assert merged[1].total() < merged[0].total() / 5
 
 
 def test_where_no_relatives_are_among_the_matches_nothing_is_learned_otherwise() -> None:

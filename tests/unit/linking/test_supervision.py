@@ -13,6 +13,8 @@ import pytest
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.linking.adjustments import AdjustmentParams
 from terag_pipelines.linking.auto_linker import AutoLinker, GivenPairs
+from terag_pipelines.linking.comparison import FuzzyMatcher
+from terag_pipelines.linking.encoding import encode_records
 from terag_pipelines.linking.explanation import LinkedBatch, weigh_anew
 from terag_pipelines.linking.explanation_pictures import waterfall_steps
 from terag_pipelines.linking.label_folds import deal_folds
@@ -247,6 +249,16 @@ def test_labels_without_a_compared_pair_teach_nothing(linked: LinkedRecords) -> 
     assert learn(linked, make_labels({"r:000000": "1"}, "training")).sentence == (
         "no label judges a compared pair"
     )
+
+
+def test_learners_see_adjustments_by_all_fields_not_only_by_those_of_labelled_pairs() -> None:
+    kim = {"family_key": "kim", "name_key": "kim", "phones": ["+77010000001"]}
+    records = encode_records(make_records([kim | {"given_key": "anna"}, kim | {"given_key": "ana"}]))
+    left, right = np.zeros(1, np.int32), np.ones(1, np.int32)
+    pairs = WeighedPairs(records, left, right, FuzzyMatcher(records).compare(left, right), np.zeros(1))
+    features = pairs.see(("given_name", "family_name"), AdjustmentParams())
+    seen = dict(zip(ADJUSTMENTS, features.adjustments[0].tolist(), strict=True))
+    assert seen["one_word"] == 0, "a telephone is known beside the names"
 
 
 def test_labels_of_many_copies_teach_no_more_than_those_of_two() -> None:
