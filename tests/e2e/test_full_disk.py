@@ -6,26 +6,26 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import RunningPair
-from tests.e2e.installation import Installation, make_bank
+from tests.e2e.installation import Installation
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
 LAUNCHER = Path(__file__).with_name("on_small_disk.py")
 STORY = "tests.e2e.full_disk"
 
 
-def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path, stores: RunningPair) -> None:
-    """`stores` has put Neo4j's jars into the cache."""
-    first, second = (make_bank(tmp_path / f"bank{seed}", people=300, seed=seed) for seed in (7, 8))
+def test_a_full_disk_is_named_and_loses_nothing(
+    tmp_path: Path, installation: Installation, first: dict[str, Any], other_bank: Path
+) -> None:
     home = tmp_path / "home"
     (home / "lake").mkdir(parents=True, mode=0o700)
-    story = [sys.executable, "-m", STORY, str(home), str(first), str(second)]
+    story = [sys.executable, "-m", STORY, str(home), str(installation.home / "lake"), str(other_bank)]
     done = subprocess.run(
         [sys.executable, str(LAUNCHER), str(home / "lake"), str(64 << 20), *story],
-        env=Installation(home, first).environment(TERAG_CACHE=str(stores.settings.cache_folder)),
+        env=Installation(home, other_bank).environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -33,6 +33,7 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path, stores: RunningP
     )
     assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     told = json.loads(done.stdout.splitlines()[-1])
+    assert told["served"]
     assert told["exit"] == 1
     assert "no space left to write" in told["message"]
     assert "Traceback" not in told["message"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.installation import Installation, make_bank
+from tests.e2e.installation import Installation
 from tests.e2e.test_main_job import digests, served, stage
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
@@ -20,9 +19,8 @@ def told(installation: Installation, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_decisions_hold_from_the_next_run_on(tmp_path: Path) -> None:
-    installation = Installation(tmp_path / "home", make_bank(tmp_path / "bank", people=400))
-    before = installation.run()
+def test_decisions_hold_from_the_next_run_on(installation: Installation, second: dict[str, Any]) -> None:
+    before = second
     queue = told(installation, "list", "--limit", "1000")
     joins = [row for row in queue["reviews"] if row["question"] == "join"]
     one, other = ((row["left_id"], row["right_id"]) for row in joins[:2])
