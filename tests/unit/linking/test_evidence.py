@@ -202,13 +202,15 @@ def test_matches_that_mostly_differ_in_birth_date_are_not_believed() -> None:
     rng = np.random.default_rng(6)
     kind = rng.choice(3, 20_000, p=(0.05, 0.4, 0.55))  # true matches, placeholders, strangers
     agree = {"birth_date": (1, 0, 0.03), "phone": (0.8, 0, 0)}
-    agree |= {name: (1, 1, 0) for name in ("given_name", "family_name")}
+    agree |= dict.fromkeys(("given_name", "family_name"), (1, 1, 0))
     last = {name: len(FIELD_BY_NAME[name].levels) for name in FIELDS}
     levels = {
         name: np.where(rng.random(20_000) < np.array(shares)[kind], 1, last[name]).astype(np.int8)
         for name, shares in agree.items()
     }
     levels["email"] = np.zeros(20_000, np.int8)
-    fitted = fit_evidence("person", count(levels), EvidenceParams(min_seeds=1e6))
+    fitted = fit_evidence(
+        "person", count({name: levels[name] for name in FIELDS}), EvidenceParams(min_seeds=1e6)
+    )
     assert "birth_date" in fitted.diagnostics.fallback
     assert fitted.level_weights("birth_date")[last["birth_date"]] < -3
