@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.scored_rows import Floats, Mask, Rows
 
 UNKNOWN, SEVERAL = -1, -2
@@ -109,8 +108,7 @@ def agglomerate(
 
 def _rounds_of(n: int, together: tuple[Rows, Rows]) -> Iterator[tuple[Rows, Rows]]:
     """Merges that make one cluster of each component of the pairs: in each round neighbours, two by two."""
-    graph = coo_matrix((np.ones(len(together[0]), np.int8), together), shape=(n, n))
-    groups = connected_components(graph, directed=False)[1]
+    groups = label_components(*together, n)
     order, sizes = np.argsort(groups, kind="stable"), np.bincount(groups)
     place = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # within the component, in order
     step = 1

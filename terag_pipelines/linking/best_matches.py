@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.scored_rows import DecidedRows, Mask, Rows, ScoredRows
 
 Floats = npt.NDArray[np.float64]
@@ -83,15 +84,11 @@ def _solve(left: Rows, right: Rows, weights: Floats) -> Rows:
 def _components(left: Rows, right: Rows) -> Rows:
     lefts, one = np.unique(left, return_inverse=True)
     rights, other = np.unique(right, return_inverse=True)
-    n = len(lefts) + len(rights)
-    graph = coo_array((np.ones(len(left), np.int8), (one, len(lefts) + other)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1][one], np.int64)
+    return label_components(one, len(lefts) + other, len(lefts) + len(rights))[one]
 
 
 def _decided_groups(n: int, decided: DecidedRows) -> Rows:
-    left, right = decided.together
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+    return label_components(*decided.together, n)
 
 
 def _rows_by_side(is_first_side: Mask) -> tuple[Rows, Rows]:

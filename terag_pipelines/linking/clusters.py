@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.copies import NO_COPIES, Copies
 from terag_pipelines.linking.encoding import encode_sorted, plain_texts, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
@@ -203,8 +202,7 @@ def _label_components(n: int, scored: ScoredRows, allowed: Mask, decided: Decide
     """The number of the connected component of each row."""
     left = np.concatenate([scored.left[allowed], decided.together[0]])
     right = np.concatenate([scored.right[allowed], decided.together[1]])
-    graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    return label_components(left, right, n)
 
 
 def _suspicious(

@@ -9,14 +9,13 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from terag_pipelines.entities.distinct import as_series, as_texts, one_array
 from terag_pipelines.entities.label_conflicts import find_contradictions
 from terag_pipelines.entities.mapped_rows import as_text_column
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import LinkingError, MissingColumnError
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.model import PAIR_DECISIONS
 
 YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "да", "иә"))
@@ -166,8 +165,7 @@ def tell_broken_chains(labels: pa.Table, where: str = "labels") -> str:
     ends = pl.concat([pairs["subject_id"], pairs["object_id"]]).rank("dense").to_numpy().astype(np.int64) - 1
     left, right = ends.reshape(2, -1)
     same, n = (pairs["value"] == "1").to_numpy(), int(ends.max(initial=-1)) + 1
-    graph = coo_array((np.ones(int(same.sum())), (left[same], right[same])), shape=(n, n))
-    groups = connected_components(graph, directed=False)[1] if n else ends
+    groups = label_components(left[same], right[same], n)
     broken = np.flatnonzero(~same & (groups[left] == groups[right]))
     if not len(broken):
         return ""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from terag_pipelines.linking.components import label_components
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -65,17 +65,13 @@ def deal_folds(left: Ints, right: Ints, outcomes: Ints, n_folds: int, seed: int)
     """
     ids, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     ends = places.reshape(2, -1).astype(np.int64)
-    groups = _connected(ends, len(ids))
+    groups = label_components(ends[0], ends[1], len(ids))
     if np.bincount(groups[ends[0]]).max(initial=0) > len(left) / n_folds:
-        groups = _connected(ends[:, outcomes == 1], len(ids))
+        alike = ends[:, outcomes == 1]
+        groups = label_components(alike[0], alike[1], len(ids))
     sizes = np.bincount(groups[ends].ravel())
     folds = _deal(sizes, n_folds, seed)
     return RecordFolds(groups[ends].T, folds[groups[ends]].T)
-
-
-def _connected(ends: Ints, n: int) -> Ints:
-    graph = coo_array((np.ones(ends.shape[1], np.int8), (ends[0], ends[1])), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _deal(sizes: Ints, n_folds: int, seed: int) -> Ints:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -24,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from terag_pipelines.calibration.fit import CalibrationParams, FittedCalibrator, fit_calibrator
 from terag_pipelines.calibration.metrics import log_losses
 from terag_pipelines.errors import LinkingError
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.name_pairs import FEATURES, ComparedNames, compare_name_pairs
 from terag_pipelines.linking.name_words import ORGANISATION, PERSON, Texts
 
@@ -219,9 +218,7 @@ def group_folds(left: pa.Array, right: pa.Array, params: NameScorerParams) -> In
     names = pa.concat_arrays([left, right]).dictionary_encode()
     codes = names.indices.to_numpy()
     one, other = codes[: len(left)], codes[len(left) :]
-    n = len(names.dictionary)
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
-    groups = connected_components(graph, directed=False)[1][one]
+    groups = label_components(one, other, len(names.dictionary))[one]
     distinct, which, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     shuffled = np.random.default_rng(params.seed).permutation(len(distinct))
     fold_of, filled = np.zeros(len(distinct), np.int64), np.zeros(params.n_folds)

@@ -12,9 +12,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import breadth_first_order
 
 from terag_pipelines.errors import LinkingError
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.decisions import PAIR_COLUMNS, TWO_NUMBERS, decided_records
 from terag_pipelines.linking.links import Calibrator, link_probabilities
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_QUEUE
@@ -209,7 +210,7 @@ def _decided_groups(decisions: pa.Table) -> pl.DataFrame:
     left, right = (
         pc.index_in(must[side], value_set=pa.array(ids, pa.string())).to_numpy() for side in PAIR_COLUMNS
     )
-    labels = _components(len(ids), left, right)
+    labels = label_components(left, right, len(ids))
     first = ids[np.unique(labels, return_index=True)[1]]
     return pl.DataFrame(
         {"record_id": list(ids), "group": list(first[labels])}, schema_overrides={"group": pl.String}
@@ -276,11 +277,6 @@ def _rows_of(ids: pa.Array, pairs: pa.Table) -> tuple[Rows, Rows]:
     return left, right
 
 
-def _components(n: int, left: Rows, right: Rows) -> Rows:
-    graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
-
-
 def separated_pairs(n: int, left: Rows, right: Rows) -> Rows:
     """For each edge of a simple graph of n nodes: the pairs of nodes that are not connected without it.
 
@@ -289,7 +285,7 @@ def separated_pairs(n: int, left: Rows, right: Rows) -> Rows:
     """
     is_bridge = np.zeros(len(left), bool)
     is_bridge[igraph.Graph(n=n, edges=np.column_stack([left, right])).bridges()] = True
-    block = _components(n, left[~is_bridge], right[~is_bridge])
+    block = label_components(left[~is_bridge], right[~is_bridge], n)
     below, parent, whole = _subtrees(np.bincount(block), block[left[is_bridge]], block[right[is_bridge]])
     one, other = block[left[is_bridge]], block[right[is_bridge]]
     child = np.where(parent[one] == other, one, other)
@@ -301,7 +297,7 @@ def separated_pairs(n: int, left: Rows, right: Rows) -> Rows:
 def _subtrees(weights: Rows, one: Rows, other: Rows) -> tuple[Rows, Rows, Rows]:
     """Of each node of a forest: the weight of its subtree, its parent, the weight of its tree."""
     n = len(weights)
-    tree = _components(n, one, other)
+    tree = label_components(one, other, n)
     roots = np.unique(tree, return_index=True)[1]
     edges = (
         np.append(one, np.full(len(roots), n)),
