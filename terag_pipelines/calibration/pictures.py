@@ -49,7 +49,7 @@ def _draw_curve(axes: Axes, curve: ReliabilityCurve, colour: str, name: str) -> 
 
 def _label(axes: Axes, counts: Axes) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="probability said", ylabel="share that was right")
-    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, loc="upper left", fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=3)
     counts.set_ylim(0, counts.get_ylim()[1] * 3)
     counts.set_ylabel("labels (bars)", color=MUTED)
     counts.spines[["top", "right"]].set_visible(False)
