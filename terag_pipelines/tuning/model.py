@@ -1,4 +1,4 @@
-"""The tables of the tuning room. Both hold times: measurements of one run, kept out of digests."""
+"""The tables of the tuning room. All hold times: measurements, kept out of digests."""
 
 from __future__ import annotations
 
@@ -7,20 +7,50 @@ import pyarrow as pa
 from terag_pipelines.tables import TableSchema
 
 TEXT = pa.string()
+INSTANT = pa.timestamp("us", tz="UTC")
+
+_OBSERVED = [
+    ("shape_id", TEXT),  # of the query without literals and parameter names
+    ("query", TEXT),
+    ("n_calls", pa.int64()),
+    ("n_errors", pa.int64()),
+    ("n_rows", pa.int64()),
+    ("total_latency_ms", pa.float64()),
+    ("p50_latency_ms", pa.float64()),  # percentiles from a histogram, within 5%
+    ("p95_latency_ms", pa.float64()),
+    ("max_latency_ms", pa.float64()),
+]
 
 QUERY_SHAPES = TableSchema(
-    name="query_shapes",
+    name="query_shapes", schema=pa.schema(_OBSERVED), key=("shape_id",), digested=False
+)
+
+QUERY_WINDOWS = TableSchema(
+    name="query_windows",
     schema=pa.schema(
         [
-            ("shape_id", TEXT),  # of the query without literals and parameter names
-            ("query", TEXT),
-            ("n_calls", pa.int64()),
-            ("n_errors", pa.int64()),
-            ("n_rows", pa.int64()),
-            ("total_latency_ms", pa.float64()),
-            ("p50_latency_ms", pa.float64()),  # percentiles from a histogram, within 5%
-            ("p95_latency_ms", pa.float64()),
-            ("max_latency_ms", pa.float64()),
+            ("observer_id", TEXT),  # which client observed: windows of several overlap in time
+            ("started_at", INSTANT),
+            ("ended_at", INSTANT),
+            *_OBSERVED,
+            ("buckets", pa.list_(pa.int64())),  # latency buckets with calls, and how many calls each
+            ("bucket_calls", pa.list_(pa.int64())),
+        ]
+    ),
+    key=("observer_id", "started_at", "shape_id"),
+    digested=False,
+)
+"""What was asked in one stretch of time: the past that a shape is measured against. No parameters."""
+
+SLOW_SHAPES = TableSchema(
+    name="slow_shapes",
+    schema=pa.schema(
+        [
+            *_OBSERVED,
+            ("why", TEXT),  # "absolute", "adaptive", "both": which threshold its median is over
+            ("normal_ms", pa.float64()),  # median of its past windows' medians; null without enough past
+            ("adaptive_ms", pa.float64()),  # its own threshold; null without enough past
+            ("saved_ms", pa.float64()),  # time that all calls would save if each took what is fast
         ]
     ),
     key=("shape_id",),
