@@ -1,6 +1,7 @@
 """Watches queries on their way to a store: shapes, counts, latency, a few sampled calls.
 
-Costs microseconds.
+Costs microseconds. What was asked since the last window was closed is one more window of the past; sampled
+calls, whose parameters may be personal, stay in memory.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from terag_pipelines.tuning.model import QUERY_SHAPES
+from terag_pipelines.tables import TableSchema
+from terag_pipelines.tuning.model import QUERY_SHAPES, QUERY_WINDOWS
 from terag_pipelines.tuning.ports import SampledCall
 
 Answer = TypeVar("Answer", bound=Sequence[Any])
@@ -26,29 +29,28 @@ BUCKETS_PER_OCTAVE = 8
 """Latency buckets grow by 2^(1/8): a percentile is within 5% of the true one (as HDR histograms do it)."""
 _OTHER_SHAPES = "(further shapes)"
 _LITERAL = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<name>`[^`]*`|\b[A-Za-z_]\w*)|\$\w+|\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b""",
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<name>`[^`]*`|\b[A-Za-z_]\w*)|\$\w+|\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b""",
     re.DOTALL,
 )
 _SPACE = re.compile(r"\s+")
 
 
 def fingerprint(query: str) -> str:
-    """The query's shape: literals and parameters become `?`, white space is one space; names stay."""
-    bare = _LITERAL.sub(lambda found: found["name"] or "?", query)
+    """The query's shape: literals and parameters become `?`, comments and white space a space; names stay."""
+    bare = _LITERAL.sub(lambda found: found["name"] or (" " if found["comment"] else "?"), query)
     return _SPACE.sub(" ", bare).strip()
 
 
 @dataclass
-class _Shape:
-    shape_id: str
-    query: str
+class _Figures:
+    """Calls and latency of one shape in one stretch of time."""
+
     n_calls: int = 0
     n_errors: int = 0
     n_rows: int = 0
     total_s: float = 0.0
     max_s: float = 0.0
     buckets: Counter[int] = field(default_factory=Counter)
-    samples: list[SampledCall] = field(default_factory=list)
 
     def add(self, seconds: float, n_rows: int | None) -> None:
         self.n_calls += 1
@@ -58,6 +60,16 @@ class _Shape:
         self.max_s = max(self.max_s, seconds)
         self.buckets[math.ceil(math.log2(max(seconds, 1e-9)) * BUCKETS_PER_OCTAVE)] += 1
 
+    def __add__(self, later: _Figures) -> _Figures:
+        return _Figures(
+            self.n_calls + later.n_calls,
+            self.n_errors + later.n_errors,
+            self.n_rows + later.n_rows,
+            self.total_s + later.total_s,
+            max(self.max_s, later.max_s),
+            self.buckets + later.buckets,
+        )
+
     def percentile_ms(self, share: float) -> float:
         rank = max(1, math.ceil(share * self.n_calls))
         seen = 0
@@ -66,6 +78,20 @@ class _Shape:
             if seen >= rank:
                 return 1000 * min(self.max_s, 2 ** ((bucket - 0.5) / BUCKETS_PER_OCTAVE))
         return 0.0
+
+
+@dataclass
+class _Shape:
+    shape_id: str
+    query: str
+    closed: _Figures = field(default_factory=_Figures)  # of windows that ended
+    window: _Figures = field(default_factory=_Figures)  # since then
+    samples: list[SampledCall] = field(default_factory=list)
+
+    def close_window(self) -> _Figures:
+        ended, self.window = self.window, _Figures()
+        self.closed += ended
+        return ended
 
 
 class QueryObserver:
@@ -107,9 +133,20 @@ class QueryObserver:
     def snapshot(self) -> pa.Table:
         """QUERY_SHAPES of all calls so far."""
         with self._lock:
-            rows = [_row_of(shape) for shape in self._shapes.values()]
-        columns = zip(*rows, strict=True) if rows else [()] * len(QUERY_SHAPES.schema)
-        return QUERY_SHAPES.from_columns(**dict(zip(QUERY_SHAPES.schema.names, columns, strict=True)))
+            rows = [_row_of(shape, shape.closed + shape.window) for shape in self._shapes.values()]
+        return _table_of(QUERY_SHAPES, rows)
+
+    def close_window(self, observer_id: str, started_at: datetime, ended_at: datetime) -> pa.Table:
+        """QUERY_WINDOWS of the calls since the last window was closed; shapes without calls have no row."""
+        named = (observer_id, started_at, ended_at)
+        with self._lock:
+            ended = [(shape, shape.close_window()) for shape in self._shapes.values()]
+        rows = [
+            (*named, *_row_of(shape, figures), *zip(*sorted(figures.buckets.items()), strict=True))
+            for shape, figures in ended
+            if figures.n_calls
+        ]
+        return _table_of(QUERY_WINDOWS, rows)
 
     def samples(self) -> Mapping[str, Sequence[SampledCall]]:
         """The sampled calls of each shape that has any, by shape_id."""
@@ -121,7 +158,7 @@ class QueryObserver:
     ) -> None:
         with self._lock:
             shape = self._by_text.get(query) or self._shape_of(query)
-            shape.add(seconds, n_rows)
+            shape.window.add(seconds, n_rows)
             if (
                 parameters is not None
                 and len(shape.samples) < self._n_samples
@@ -148,11 +185,17 @@ def _id_of(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _row_of(shape: _Shape) -> tuple[Any, ...]:
+def _row_of(shape: _Shape, figures: _Figures) -> tuple[Any, ...]:
     latencies = (
-        shape.total_s * 1000,
-        shape.percentile_ms(0.5),
-        shape.percentile_ms(0.95),
-        shape.max_s * 1000,
+        figures.total_s * 1000,
+        figures.percentile_ms(0.5),
+        figures.percentile_ms(0.95),
+        figures.max_s * 1000,
     )
-    return (shape.shape_id, shape.query, shape.n_calls, shape.n_errors, shape.n_rows, *latencies)
+    counts = (figures.n_calls, figures.n_errors, figures.n_rows)
+    return (shape.shape_id, shape.query, *counts, *latencies)
+
+
+def _table_of(schema: TableSchema, rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema.schema)
+    return schema.from_columns(**dict(zip(schema.schema.names, columns, strict=True)))

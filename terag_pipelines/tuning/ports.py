@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -93,6 +94,16 @@ class ObservedQueries(Protocol):
 
     def samples(self) -> Mapping[str, Sequence[SampledCall]]:
         """A few calls of each reading shape, by shape_id."""
+
+
+class QueryHistory(Protocol):
+    """The past of the queries, window by window. Raises StoreUnavailableError and StoreError."""
+
+    def append(self, windows: pa.Table) -> None:
+        """Adds QUERY_WINDOWS; a row that is there already stays as it is."""
+
+    def windows(self, since: datetime | None = None) -> pa.Table:
+        """QUERY_WINDOWS that ended at `since` or later; without it, all that are kept."""
 
 
 class TunableStore(GraphStore, Protocol):

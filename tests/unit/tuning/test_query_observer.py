@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import numpy as np
 import pytest
 
 from resources.query_observer import QueryObserver, fingerprint
+
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 class Steps:
@@ -86,3 +90,39 @@ def test_threads_lose_no_call():
 
 def test_nothing_observed_is_an_empty_table():
     assert QueryObserver().snapshot().num_rows == 0
+
+
+def test_comments_are_no_part_of_a_shape_and_a_text_that_looks_like_one_is_a_literal():
+    query = "MATCH (e) // of Aigerim\nWHERE e.url = 'http://x' /* 8701 */ RETURN e"
+    assert fingerprint(query) == "MATCH (e) WHERE e.url = ? RETURN e"
+
+
+def test_windows_hold_what_was_asked_in_each_and_the_snapshot_all():
+    observer = QueryObserver(Steps([0.001, 0.004, 0.002]))
+    observer.run("RETURN $a", {"a": 1}, lambda: [1])
+    observer.run("RETURN $a", {"a": 1}, lambda: [1])
+    (first,) = observer.close_window("me", NOON, NOON + MINUTE).to_pylist()
+    observer.run("RETURN $a", {"a": 1}, lambda: [1])
+    (second,) = observer.close_window("me", NOON + MINUTE, NOON + 2 * MINUTE).to_pylist()
+    assert (first["n_calls"], second["n_calls"]) == (2, 1)
+    assert (first["max_latency_ms"], second["max_latency_ms"]) == pytest.approx((4.0, 2.0))
+    assert (first["started_at"], second["ended_at"]) == (NOON, NOON + 2 * MINUTE)
+    assert sum(first["bucket_calls"]) == 2
+    assert observer.close_window("me", NOON, NOON + MINUTE).num_rows == 0
+    (row,) = observer.snapshot().to_pylist()
+    assert (row["n_calls"], row["total_latency_ms"]) == (3, pytest.approx(7.0))
+
+
+def test_no_call_is_lost_or_counted_twice_when_a_window_closes_meanwhile():
+    observer, windows = QueryObserver(), []
+
+    def close(n):
+        windows.append(observer.close_window("me", NOON + n * MINUTE, NOON + (n + 1) * MINUTE))
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = pool.map(lambda n: observer.run(f"RETURN x{n % 5}", {}, list), range(4_000))
+        closings = pool.map(close, range(40))
+        list(calls), list(closings)
+    close(40)
+    assert sum(sum(window["n_calls"].to_pylist()) for window in windows) == 4_000
+    assert observer.snapshot()["n_calls"].to_pylist() == [800] * 5
