@@ -160,8 +160,8 @@ def _print_entity(told: EntityExplanation, out: Console) -> None:
         _say(out, f"{indent}  {reasons_line(edge.pair, N_REASONS)}")
     for weak in told.weakest:
         _say(out, weak.sentence)
-    if told.cut:
-        _say(out, told.cut.sentence)
+    for sentence in [*([told.cut.sentence] if told.cut else []), *told.pillar_sentences]:
+        _say(out, sentence)
 
 
 def _print_record(told: RecordExplanation, out: Console) -> None:

@@ -22,7 +22,7 @@ from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, identities_of
+from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, ClusterParams, identities_of
 from terag_pipelines.linking.comparison import ORGANISATION, PERSON, compare_pairs
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sort_records
 from terag_pipelines.linking.evidence import EvidenceParams
@@ -62,10 +62,12 @@ class ExplanationParams:
     `n_candidates` of a record are told, `n_reasons` of each; `n_weakest` links of an entity. A minimum cut is
     looked for in entities of at most `max_cut_members` records: its time grows with their cube. A record is a
     candidate only where fields that agree weigh `least_agreement` bits together: more than the sex can tell.
+    `clusters` are what the entities were resolved with; what would split one is tried with them.
     """
 
     links: LinkParams = field(default_factory=LinkParams)
     adjustments: AdjustmentParams = field(default_factory=AdjustmentParams)
+    clusters: ClusterParams = field(default_factory=ClusterParams)
     n_candidates: int = 5
     n_reasons: int = 3
     n_weakest: int = 3

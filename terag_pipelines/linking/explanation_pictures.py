@@ -195,7 +195,7 @@ def reasons_line(pair: PairExplanation, n: int) -> str:
 def render_entity(explanation: EntityExplanation, n_reasons: int = 3) -> str:
     """The page of an entity: its records, the tree that holds them, what would split it. Personal values."""
     weak = "".join(f"<li>{text(weakness.sentence)}</li>" for weakness in explanation.weakest)
-    cut = paragraph(explanation.cut.sentence) if explanation.cut else ""
+    held = [*([explanation.cut.sentence] if explanation.cut else []), *explanation.pillar_sentences]
     return page(
         f"Why the records of {explanation.entity_id} are one",
         paragraph(explanation.sentence, "big"),
@@ -205,8 +205,9 @@ def render_entity(explanation: EntityExplanation, n_reasons: int = 3) -> str:
         heading("The tree of its strongest links") if explanation.tree else "",
         _tree(explanation, n_reasons),
         heading("What would split it") if weak else "",
+        paragraph("The weakest links of the tree:") if weak else "",
         f"<ul>{weak}</ul>" if weak else "",
-        cut,
+        "".join(paragraph(sentence) for sentence in held),
         paragraph(SCALE, "quiet") if explanation.tree else "",
     )
 
