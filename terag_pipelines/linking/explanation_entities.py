@@ -86,7 +86,7 @@ class Weakness:
         if self.without is not None:
             told.append(f"Had the two not been compared, {say_parts(self.without)}.")
         if self.if_apart is not None:
-            told.append(f"Decided to be different, {say_parts(self.if_apart)}.")
+            told.append(f"Were they decided to be different, {say_parts(self.if_apart)}.")
         return " ".join(told)
 
     @property
@@ -175,7 +175,7 @@ class EntityExplanation:
         if self.pillars is None:
             return ()
         if not self.pillars:
-            return ("Without any one of its records, the others stay one.",)
+            return ("Without any one of its records, the others would stay one.",)
         return tuple(pillar.sentence for pillar in self.pillars)
 
     def as_json(self) -> dict[str, Any]:

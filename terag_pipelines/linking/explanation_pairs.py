@@ -295,19 +295,24 @@ def say_blocking(explanation: PairExplanation) -> str:
     return f"Brought together by {count(len(explanation.rules), 'blocking rule')}: {rules}."
 
 
-def choose_examples(scores: pa.Table, links: pa.Table) -> dict[str, Pair]:
+def choose_examples(scores: pa.Table, links: pa.Table, members: pa.Table | None = None) -> dict[str, Pair]:
     """Pairs worth a look, by what they show: a sure match, a doubtful one, a near miss, a sure non-match.
 
     PAIR_SCORES and LINKS give the heaviest and lightest link, the heaviest and lightest pair that is none.
+    With ENTITY_MEMBERS a match is a link within an entity, and a miss or non-match is a pair of two entities.
     Ties go to the smaller ids.
     """
     pairs = pl.DataFrame(pl.from_arrow(scores.select(["left_id", "right_id", "match_weight"])))
     linked = pl.DataFrame(pl.from_arrow(links.select(["left_id", "right_id"])))
+    matches, others = (pairs.join(linked, on=["left_id", "right_id"], how=how) for how in ("semi", "anti"))
+    if members is not None:
+        matches = matches.filter(_are_one(matches, members))
+        others = pairs.filter(~_are_one(pairs, members))
     kinds = {
-        "A sure match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), True),
-        "A doubtful match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), False),
-        "A near miss": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), True),
-        "A sure non-match": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), False),
+        "A sure match": (matches, True),
+        "A doubtful match": (matches, False),
+        "A near miss": (others, True),
+        "A sure non-match": (others, False),
     }
     found: dict[str, Pair] = {}
     for name, (rows, is_heaviest) in kinds.items():
@@ -317,3 +322,13 @@ def choose_examples(scores: pa.Table, links: pa.Table) -> dict[str, Pair]:
             if row[:2] not in found.values():
                 found[name] = (row[0], row[1])
     return found
+
+
+def _are_one(pairs: pl.DataFrame, members: pa.Table) -> pl.Series:
+    """Whether the records of each pair are in one entity."""
+    ids, entities = members["record_id"].combine_chunks(), members["entity_id"].combine_chunks()
+    left, right = (
+        entities.take(pc.index_in(pairs[side].to_arrow().cast(ids.type), value_set=ids))
+        for side in ("left_id", "right_id")
+    )
+    return pl.Series(values=pc.equal(left, right))

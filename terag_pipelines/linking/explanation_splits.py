@@ -147,10 +147,10 @@ def find_pillars(neighbourhood: Neighbourhood) -> tuple[tuple[str, Parts], ...]:
 def say_parts(parts: Parts) -> str:
     """What becomes of the records, as the end of a sentence."""
     if len(parts) == 1:
-        return "all stay one"
+        return "all would stay one"
     if len(parts) == 2:
-        return f"{name_records(parts[1])} {'parts' if len(parts[1]) == 1 else 'part'} from the rest"
-    return f"they fall into {len(parts)} parts, of {', '.join(str(len(ids)) for ids in parts)} records"
+        return f"{name_records(parts[1])} would part from the rest"
+    return f"they would fall into {len(parts)} parts, of {', '.join(str(len(ids)) for ids in parts)} records"
 
 
 def name_records(ids: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ td, th { padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); v
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
   overflow-wrap: normal }
 table.waterfall td:first-child { white-space: nowrap; overflow-wrap: normal }
-table.waterfall td:nth-child(2), table.waterfall td:nth-child(3) { min-width: 9.5rem; max-width: 16rem }
+table.waterfall td:nth-child(2), table.waterfall td:nth-child(3) { min-width: 12rem; max-width: 16rem }
 tr.total td { font-weight: 600; border-top: 2px solid var(--ink) }
 .wide { overflow-x: auto }
 svg { display: block } svg text { fill: var(--ink); font-size: 12px; font-family: inherit }
