@@ -158,6 +158,8 @@ def _print_entity(told: EntityExplanation, out: Console) -> None:
         indent = "  " * min(edge.depth, MAX_INDENT)
         _say(out, f"{indent}{edge.child_id} to {edge.parent_id} {say_weight(edge.weight)}")
         _say(out, f"{indent}  {reasons_line(edge.pair, N_REASONS)}")
+    if told.weakest:
+        _say(out, "What would split it:")
     for weak in told.weakest:
         _say(out, weak.sentence)
     for sentence in [*([told.cut.sentence] if told.cut else []), *told.pillar_sentences]:

@@ -99,10 +99,11 @@ class PairExplanation:
         figures = (
             f"{say_weight(self.weighed.match_weight)}, probability {say_probability(self.link_probability)}"
         )
-        told = f"{DECISIONS[self.decision]}: {self.reason}" if self.reason else DECISIONS[self.decision]
+        told = DECISIONS[self.decision]
+        reason = f": {self.reason}" if self.reason else ""
         kind = "calibrated" if self.is_calibrated else "uncalibrated"
         threshold = f"the threshold is {self.threshold_probability:g}"
-        return f"{told[0].upper()}{told[1:]} ({figures}, {kind}; {threshold})."
+        return f"{told[0].upper()}{told[1:]} ({figures}, {kind}; {threshold}){reason}."
 
     def as_json(self) -> dict[str, Any]:
         """The explanation for machines; its keys are stable."""
