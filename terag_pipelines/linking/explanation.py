@@ -450,6 +450,9 @@ def _field_evidence(
         stand_in = _stand_in(rows, at)
         silence = find_silence(name, (bool(left), bool(right)), stand_in, is_apart)
         told = say_silence(name, silence, stand_in)
+        if silence is Silence.KNOWN_OF_ONE:  # what was compared with nothing need not be shown
+            told = f"known of {records[0 if left else 1]['record_id']} only"
+            left, right = (), ()
     return FieldEvidence(name, left, right, level, m, u, weight, adjustment, told, silence)
 
 

@@ -124,7 +124,8 @@ def waterfall_table(pair: WeighedPair) -> str:
     for step, (left, right, sentence) in zip(steps[:-1], told + rest, strict=True):
         name = step.label.partition(": ")[0]
         weight = plain(say_bits(step.end - step.start))
-        rows.append((text(name), left, right, text(sentence), _cell(step, steps), weight))
+        told_whole = text(sentence).replace(" bits", "&nbsp;bits")
+        rows.append((text(name), left, right, told_whole, _cell(step, steps), weight))
     total = f"probability {say_probability(pair.match_probability)}"
     rows.append(
         ("together", "", "", text(total), _cell(steps[-1], steps), plain(say_bits(pair.match_weight)))

@@ -313,6 +313,17 @@ def test_a_name_that_changed_places_shows_both_names() -> None:
     assert (part.left, part.right) == (("anna", "family name: kim"), ("kim", "family name: anna"))
 
 
+def test_values_that_were_compared_with_nothing_are_not_shown() -> None:
+    anna = {"given_key": "anna", "family_key": "kim"}
+    batch = batch_of(make_records([anna | {"birth_date": BORN, "identifiers": ["passport:N1"]}, anna]))
+    pair = explain_pair(batch, "r:000000", "r:000001")
+    silent = {part.field: part for part in pair.weighed.missing}
+    assert silent["birth_date"].told == silent["identifiers"].told == "known of r:000000 only"
+    shown = render_pair(pair) + json.dumps(pair.as_json())
+    assert "1980-03-04" not in shown
+    assert "passport:N1" not in shown
+
+
 def test_no_reason_tells_its_weight_twice(people: LinkedBatch) -> None:
     told = explain_pairs(people, pairs_of(people.scores)[::11])
     assert any(part.field in JOINT for pair in told for part in pair.weighed.known)
