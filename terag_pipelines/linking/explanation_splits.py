@@ -31,7 +31,10 @@ NO_ONE_YET = datetime(1970, 1, 1, tzinfo=UTC)  # of a decision that is only supp
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Records tied to an entity, with links, scores and decisions among them; `members` are the entity's."""
+    """Records tied to an entity, with links, scores and decisions among them; `members` are the entity's.
+
+    `stand_ins` are compared on behalf of many copies: without one of them another copy would be.
+    """
 
     members: tuple[str, ...]
     records: pa.Table
@@ -39,6 +42,7 @@ class Neighbourhood:
     scores: pa.Table
     decisions: pa.Table
     params: ClusterParams
+    stand_ins: frozenset[str]
 
     def parts(self) -> Parts:
         """What becomes of the members. Raises: LinkingError where decisions contradict each other."""
@@ -108,6 +112,7 @@ def find_neighbourhood(batch: LinkedBatch, members: Sequence[str]) -> Neighbourh
         scores,
         decided.select(PAIR_DECISIONS.schema.names),
         batch.params.clusters,
+        frozenset(batch.encoded.record_ids.take(pa.array(_stand_ins(batch, rows))).to_pylist()),
     )
     return found if split_into(found) == (found.members,) else None
 
@@ -125,6 +130,11 @@ def _rows_tied_to(batch: LinkedBatch, members: Sequence[str]) -> Rows:
     return np.flatnonzero(np.isin(labels, labels[batch.rows_of(members)]))
 
 
+def _stand_ins(batch: LinkedBatch, rows: Rows) -> Rows:
+    copies = batch.encoded.copies
+    return np.intersect1d(rows, np.concatenate([copies.first, copies.second]))
+
+
 def _among(table: pa.Table, ids: pa.Array) -> pa.Table:
     inside = (pc.is_in(table[side], value_set=ids) for side in ("left_id", "right_id"))
     return table.filter(pc.and_(*inside))
@@ -139,8 +149,12 @@ def split_into(neighbourhood: Neighbourhood) -> Parts | None:
 
 
 def find_pillars(neighbourhood: Neighbourhood) -> tuple[tuple[str, Parts], ...]:
-    """The records without which the others would not be one entity, and what these would be then."""
-    tried = ((name, split_into(neighbourhood.without_record(name))) for name in neighbourhood.members)
+    """The records without which the others would not be one entity, and what these would be then.
+
+    By the weights that the others have; a record of which there are many copies is none.
+    """
+    names = (name for name in neighbourhood.members if name not in neighbourhood.stand_ins)
+    tried = ((name, split_into(neighbourhood.without_record(name))) for name in names)
     return tuple((name, parts) for name, parts in tried if parts is not None and len(parts) > 1)
 
 
@@ -150,7 +164,8 @@ def say_parts(parts: Parts) -> str:
         return "all would stay one"
     if len(parts) == 2:
         return f"{name_records(parts[1])} would part from the rest"
-    return f"they would fall into {len(parts)} parts, of {', '.join(str(len(ids)) for ids in parts)} records"
+    largest = count(len(parts[0]), "record")
+    return f"they would fall into {len(parts)} parts, the largest of {largest}"
 
 
 def name_records(ids: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch
 from terag_pipelines.linking.explanation_entities import EntityExplanation, explain_entity
-from terag_pipelines.linking.explanation_splits import NO_ONE_YET, Parts, find_neighbourhood
+from terag_pipelines.linking.explanation_splits import NO_ONE_YET, Parts, find_neighbourhood, say_parts
 from terag_pipelines.linking.model import ENTITY_MEMBERS, PAIR_DECISIONS
 from terag_pipelines.linking.pipeline import link_records
 from tests.unit.linking.records import make_links, make_records, make_scores
@@ -152,3 +153,32 @@ def test_an_entity_that_the_tables_do_not_give_is_not_supposed_about() -> None:
     assert find_neighbourhood(batch, IDS[:3]) is not None
     assert find_neighbourhood(replace(batch, members=members), IDS[:4]) is None
     assert explain_entity(replace(batch, members=members), "e").pillars is None
+
+
+def test_one_of_many_copies_holds_nothing_together() -> None:
+    """They are compared with the first of them only, but without it another would be the first."""
+    anna = {
+        "given_key": "anna",
+        "family_key": "kim",
+        "birth_date": date(1980, 1, 1),
+        "phones": ["+77010000001"],
+    }
+    records = make_records(
+        [anna | ({"emails": ["anna@mail.kz"]} if number % 2 else {}) for number in range(40)]
+    )
+    linked = link_records(records)
+    tables = linked.scores.scores, linked.scores.model, linked.links, linked.resolved.members
+    batch = LinkedBatch(records, *tables)
+    told = explain_entity(batch, batch_name(batch))
+    assert len(told.members) == 40
+    assert told.pillars == ()
+    rest = link_records(records.slice(1)).resolved.members
+    assert len(set(rest["entity_id"].to_pylist())) == 1
+
+
+def test_many_parts_are_told_in_few_words() -> None:
+    assert (
+        say_parts((("a", "b", "c"), ("d",), ("e",)))
+        == "they would fall into 3 parts, the largest of 3 records"
+    )
+    assert say_parts((("a", "b", "c"), ("d", "e"))) == "d and e would part from the rest"
