@@ -34,7 +34,7 @@ DECISIONS = {
     "decided_same": "a person decided that they are the same",
     "decided_different": "a person decided that they are not the same",
     "forbidden": "they must not be one entity",
-    "taken_apart": "the two are linked, but clustering took them apart",
+    "taken_apart": "the two are over the threshold, but other records of their entities speak against it",
     "below_threshold": "the probability is below the threshold",
     "better_match": "a record links with one of the other side only, and other links weigh more together",
     "never_compared": "no blocking rule brought them together",
@@ -219,11 +219,13 @@ def _what_others_say(batch: LinkedBatch, weighed: WeighedPair) -> str:
     pairs = [order_pair(one, other) for one in left for other in right]
     others = [pair for pair in pairs if pair != (weighed.left_id, weighed.right_id)]
     if not others:
-        return "clustering found too little between them"
+        return "the groups that they were in at first were too little alike"
     found = weigh_anew(batch, others)
     worst = min(found, key=lambda pair: (pair.match_weight, pair.left_id, pair.right_id))
     mean = float(np.mean([pair.match_weight for pair in found]))
-    told = f"the other {count(len(others), 'pair')} of their entities weigh {say_weight(mean)} on average"
+    if len(others) == 1:
+        return f"{worst.left_id} and {worst.right_id} weigh {say_weight(worst.match_weight)}"
+    told = f"the other {count(len(others), 'pair')} between them weigh {say_weight(mean)} on average"
     return f"{told}, the least {worst.left_id} and {worst.right_id} with {say_weight(worst.match_weight)}"
 
 
