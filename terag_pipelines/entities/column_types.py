@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,7 @@ from terag_pipelines.entities.quarantine import FaultLedger
 from terag_pipelines.entities.raw_files import RawFile
 from terag_pipelines.entities.vocabulary import PARTY_FIELDS, VALIDITY_FIELDS
 from terag_pipelines.errors import LinkingError, ManifestError
+from terag_pipelines.side_by_side import run_side_by_side
 
 IGNORE = "ignore"
 ROW_COLUMN = "(row number)"
@@ -174,7 +176,8 @@ def _check_overrides(raws: Mapping[str, RawFile], params: ReadingParams) -> None
 
 
 def _guess_all(raw: RawFile, params: ReadingParams) -> list[_Guess]:
-    guesses = [_guess(raw.table[name], name, params) for name in sorted(raw.table.column_names)]
+    names = sorted(raw.table.column_names)
+    guesses = run_side_by_side([partial(_guess, raw.table[name], name, params) for name in names])
     guesses.sort(key=lambda guess: (guess.named.rank, guess.column))
     people = {guess.field for guess in guesses} & {"given_name", "family_name", "birth_date"}
     for guess in guesses:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -49,9 +50,10 @@ from terag_pipelines.entities.names import (
     split_organisation_name,
 )
 from terag_pipelines.entities.phones import phone_numbers
-from terag_pipelines.entities.quarantine import Mask
+from terag_pipelines.entities.quarantine import FaultLedger, Mask
 from terag_pipelines.entities.transliteration import name_key, name_keys, token_key, token_keys
 from terag_pipelines.entities.vocabulary import DATED_KINDS, IDENTIFIER_KINDS
+from terag_pipelines.side_by_side import run_side_by_side
 
 PARTY_WORDS = words_of(
     {
@@ -88,6 +90,19 @@ class _Draft:
         """A value that cannot be used: it has a quarantine row, the row stays."""
         self.rows.ledger.lose_field(mask, field_name, reason)
 
+    def made_by(self, add: Callable[[_Draft], None]) -> _Draft:
+        """What `add` makes of the same rows and party types, in a draft and a ledger of its own."""
+        ledger = FaultLedger(self.rows.spec, self.rows.raw)
+        part = _Draft(replace(self.rows, ledger=ledger), {"party_type": self.columns["party_type"]})
+        add(part)
+        return part
+
+    def join(self, part: _Draft) -> None:
+        """Takes over the columns, flags and faults of a part."""
+        self.columns |= part.columns
+        self.flags += part.flags
+        self.rows.ledger.faults += part.rows.ledger.faults
+
 
 def normalise_parties(rows: MappedRows) -> pa.Table:
     """Entity records of a file that holds parties, one per row that is not left out; not yet conformed.
@@ -99,13 +114,8 @@ def normalise_parties(rows: MappedRows) -> pa.Table:
     draft = _Draft(rows)
     _add_ids(draft)
     _add_types(draft)
-    _add_names(draft)
-    _add_person_facts(draft)
-    _add_identifiers(draft)
-    _add_contacts(draft)
-    _add_addresses(draft)
-    _add_validity(draft)
-    draft.columns["description"] = _descriptions(draft.rows)
+    for part in run_side_by_side([partial(draft.made_by, add) for add in _PARTS]):
+        draft.join(part)
     return _finish(draft)
 
 
@@ -348,8 +358,9 @@ def _converted(values: pa.DictionaryArray, convert: Callable[[str], str | None])
     return convert_coded(values, lambda distinct: map_distinct(distinct, convert))
 
 
-def _descriptions(rows: MappedRows) -> pa.Array:
+def _add_descriptions(draft: _Draft) -> None:
     """The Latin key of each row's free texts, joined in the order of their columns."""
+    rows = draft.rows
     flat = rows.values("description")
     frame = pl.DataFrame({"position": flat.positions, "value": as_series(as_plain(flat.values))})
     joined = frame.group_by("position", maintain_order=True).agg(pl.col("value").str.join(" "))
@@ -358,7 +369,7 @@ def _descriptions(rows: MappedRows) -> pa.Array:
     )
     places = np.full(rows.n, -1, np.int64)
     places[joined["position"].to_numpy()] = np.arange(len(joined))
-    return keys.take(pa.array(places, mask=places < 0))
+    draft.columns["description"] = keys.take(pa.array(places, mask=places < 0))
 
 
 def _rows_of(rows: MappedRows, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Mask:
@@ -373,6 +384,12 @@ def _constant(rows: MappedRows, text: str | None) -> pa.Array:
 
 def _coded_constant(rows: MappedRows, text: str) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows.n, np.int32)), pa.array([text], pa.string()))
+
+
+_PARTS = (
+    _add_names, _add_person_facts, _add_identifiers, _add_contacts, _add_addresses, _add_validity,
+    _add_descriptions,
+)  # fmt: skip
 
 
 def _finish(draft: _Draft) -> pa.Table:
