@@ -84,17 +84,61 @@ class Marks:
         return self._sets[cluster] if code == SEVERAL else frozenset({code} - {UNKNOWN})
 
 
+class Sizes:
+    """How many members clusters have; with sides, how many on each of the two.
+
+    Where there are sides, two members of one side could not be compared: their pair is none.
+    """
+
+    def __init__(self, counts: Rows, are_sides: bool) -> None:
+        self._counts, self._are_sides = counts, are_sides
+
+    @classmethod
+    def of(cls, labels: Rows, n: int, is_first_side: Mask | None = None) -> Sizes:
+        """Of n clusters, by the cluster of each member."""
+        if is_first_side is None:
+            return cls(np.bincount(labels, minlength=n)[None, :], False)
+        sides = (is_first_side, ~is_first_side)
+        return cls(np.stack([np.bincount(labels[side], minlength=n) for side in sides]), True)
+
+    def totals(self) -> Rows:
+        """The members of each cluster."""
+        return np.asarray(self._counts.sum(axis=0))
+
+    def pairs_between(self, left: Rows, right: Rows) -> Rows:
+        """The pairs of a member of left[i] with one of right[i] that could be compared."""
+        one, other = self._counts[:, left], self._counts[:, right]
+        return np.asarray((one * (other[::-1] if self._are_sides else other)).sum(axis=0))
+
+    def pairs_within(self) -> Rows:
+        """The pairs of members of each cluster that could be compared."""
+        if self._are_sides:
+            return np.asarray(self._counts.prod(axis=0))
+        return np.asarray(self._counts[0] * (self._counts[0] - 1) // 2)
+
+    def merge(self, kept: Rows, gone: Rows) -> None:
+        """Cluster kept[i] takes over the members of gone[i]; no cluster is in both."""
+        self._counts[:, kept] += self._counts[:, gone]
+
+
 def agglomerate(
-    n: int, edges: Edges, marks: Sequence[Marks], together: tuple[Rows, Rows], unseen_weight: float
+    sizes: Sizes,
+    edges: Edges,
+    marks: Sequence[Marks],
+    together: tuple[Rows, Rows],
+    unseen_weight: float,
 ) -> Rows:
-    """The cluster of each of n members, named by its first member, by average linkage over match weights.
+    """The cluster of each member, named by its first member, by average linkage over match weights; `sizes`
+    are those of clusters of one.
 
     Two clusters merge where a link joins them, the average weight between their members is above 0 (a pair
-    never compared counts `unseen_weight`), none of their members are forbidden to meet and no mark conflicts.
+    that was not compared but could be counts `unseen_weight`; one that could not counts nothing), none of
+    their members are forbidden to meet and no mark conflicts.
     Pairs in `together` are merged first, whatever speaks against it. Reciprocal nearest neighbours are merged
     in rounds: average linkage is reducible, so that the order of merges does not matter (Murtagh, 1983).
     """
-    labels, sizes = np.arange(n), np.ones(n, np.int64)
+    n = len(sizes.totals())
+    labels = np.arange(n)
     for kept, gone in _rounds_of(n, together):
         labels = _merge(labels, sizes, marks, kept, gone)
     edges = edges.relabel(labels)
@@ -118,9 +162,9 @@ def _rounds_of(n: int, together: tuple[Rows, Rows]) -> Iterator[tuple[Rows, Rows
         step *= 2
 
 
-def _merge(labels: Rows, sizes: Rows, marks: Sequence[Marks], kept: Rows, gone: Rows) -> Rows:
+def _merge(labels: Rows, sizes: Sizes, marks: Sequence[Marks], kept: Rows, gone: Rows) -> Rows:
     """Labels after gone[i] became part of kept[i], for clusters; sizes and marks follow in place."""
-    sizes[kept] += sizes[gone]
+    sizes.merge(kept, gone)
     for mark in marks:
         mark.merge(kept, gone)
     becomes = np.arange(len(labels))
@@ -129,17 +173,17 @@ def _merge(labels: Rows, sizes: Rows, marks: Sequence[Marks], kept: Rows, gone: 
 
 
 def _reciprocal_neighbours(
-    edges: Edges, sizes: Rows, marks: Sequence[Marks], unseen_weight: float
+    edges: Edges, sizes: Sizes, marks: Sequence[Marks], unseen_weight: float
 ) -> tuple[Rows, Rows]:
     """Pairs of clusters that are each other's best merge; ties go to the pair that comes first."""
-    n_pairs = sizes[edges.left] * sizes[edges.right]
+    n_pairs = np.maximum(sizes.pairs_between(edges.left, edges.right), 1)  # of decisions alone there are none
     average = (edges.weight + (n_pairs - edges.n_seen) * unseen_weight) / n_pairs
     possible = edges.is_link & ~edges.is_forbidden & (average > 0)
     for mark in marks:
         possible &= ~mark.conflict(edges.left, edges.right)
     at = np.flatnonzero(possible)
     at = at[np.argsort(-average[at], kind="stable")][::-1]  # the best last, so that it is what stays
-    best = np.full(len(sizes), -1)
+    best = np.full(len(sizes.totals()), -1)
     both = np.stack([edges.left[at], edges.right[at]], axis=1).ravel()
     best[both] = np.repeat(at, 2)
     chosen = np.unique(best[best >= 0])

@@ -272,12 +272,10 @@ class AutoLinker:
         )
         if labels is None:
             return AutoLinked(source, linked)
-        learned = self._learn(source, linked, labels, decisions)
+        learned = self._learn(source, linked, labels)
         return replace(learned, labels_warning=tell_broken_chains(labels, given.names[0]))
 
-    def _learn(
-        self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table, decisions: pa.Table
-    ) -> AutoLinked:
+    def _learn(self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table) -> AutoLinked:
         """Weights and probabilities by the labels, as far as they win over those without."""
         from terag_pipelines.linking.supervision import (  # slow to import
             WeighedPairs,
@@ -293,7 +291,7 @@ class AutoLinker:
             linked = reweigh_pairs(linked, supervision.match_weights, supervision.model)
         calibration = self._calibrate(linked.scores.scores, telling)
         if supervision.is_learned or calibration.fitted:
-            linked = calibrate_links(linked, calibration.fitted, decisions)
+            linked = calibrate_links(linked, calibration.fitted)
         return AutoLinked(source, linked, calibration, _judge(linked.members, labels), supervision)
 
     def _calibrate(self, scores: pa.Table, labels: pa.Table) -> Calibration:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
+from terag_pipelines.linking.agglomeration import Edges, Marks, Sizes, agglomerate
 from terag_pipelines.linking.components import label_components
-from terag_pipelines.linking.copies import NO_COPIES, Copies
+from terag_pipelines.linking.copies import NO_COPIES, Copies, follow_decisions
 from terag_pipelines.linking.encoding import encode_sorted, plain_texts, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierEntities
@@ -29,9 +29,11 @@ class ClusterParams:
     """How suspicious components are taken apart.
 
     Weights are bits, clipped to `max_weight` either way so that no single agreement overrules everything;
-    a pair inside a component that was never compared counts `unseen_weight`.
+    a pair inside a component that was never compared counts `unseen_weight`. Where records were compared only
+    with those of one data set, `across` names it: pairs on one side are no evidence.
     """
 
+    across: str | None = None
     unseen_weight: float = -3.0
     max_weight: float = 12.0
     least_density: float = 0.6
@@ -63,10 +65,12 @@ class ResolvedEntities:
 
 @dataclass(frozen=True)
 class Identities:
-    """What must not differ within an entity, codes by row, -1 where unknown; and who is known in part."""
+    """What must not differ within an entity, codes by row, -1 where unknown; who is known in part; and, where
+    only pairs across two sides were compared, which rows are on the first."""
 
     unique: tuple[Rows, ...]  # in the order of UNIQUE_IDENTITIES
     is_partial: Mask
+    is_first_side: Mask | None = None
 
 
 def resolve_entities(
@@ -92,9 +96,9 @@ def resolve_entities(
     """
     ordered = sort_records(records)
     scored = _rows_of_tables(ordered, links, pair_scores)
-    identities = identities_of(ordered)
-    copies = encode_sorted(ordered).copies
-    labels, report = cluster_rows(ordered, identities, scored, params, decisions, copies)
+    identities, decided = identities_of(ordered, params.across), rows_of_decisions(ordered, decisions)
+    copies, apart = follow_decisions(encode_sorted(ordered).copies, scored, decided)
+    labels, report = cluster_rows(ordered, identities, apart, params, decided, copies)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
     named = name_entities(ordered, labels, earlier, links_held, decisions)
     members = tabulate_members(ordered, labels, named.ids, links_held)
@@ -106,24 +110,20 @@ def cluster_rows(
     identities: Identities,
     scored: ScoredRows,
     params: ClusterParams,
-    decisions: pa.Table | None = None,
+    decided: DecidedRows,
     copies: Copies = NO_COPIES,
 ) -> tuple[Rows, ClusterReport]:
     """The number of the entity of each row of sorted records, and what was done to find it.
 
-    Copies follow those that they say the same as, but where people decided on them.
+    Copies follow those that they say the same as; none of them was decided on by itself (follow_decisions).
     """
-    decided = rows_of_decisions(ordered, decisions)
-    copies = copies.without(np.concatenate([*decided.together, *decided.apart]))
-    copies = copies.replace_seconds(decided.apart)
     if (follows := copies.follows(ordered.num_rows)) is not None:
         scored = scored.select(~(follows[scored.left] | follows[scored.right]))
     banned = scored.is_link & forbidden_links(identities, scored)
     allowed = scored.is_link & ~banned
-    components = _label_components(ordered.num_rows, scored, allowed, decided)
+    components = label_components(scored.left[allowed], scored.right[allowed], ordered.num_rows)
     suspicious = _suspicious(components, scored, allowed, identities, params)
-    for left, right in (decided.together, decided.apart):
-        suspicious[components[left[components[left] == components[right]]]] = True
+    components, suspicious = _join_decided(components, suspicious, decided)
     labels = _refine(components, suspicious, (scored, allowed), identities, decided, params)
     labels = copies.spread(labels)
     _check_decisions(ordered, labels, decided)
@@ -137,11 +137,18 @@ def cluster_rows(
     return labels, report
 
 
-def identities_of(ordered: pa.Table) -> Identities:
-    """The identities of sorted records."""
+def identities_of(ordered: pa.Table, across: str | None = None) -> Identities:
+    """The identities of sorted records; `across` is the dataset that was linked with the others, if one was.
+
+    The side of the first record is the first one, whichever dataset is named.
+    """
     partial = ordered["is_partial"].fill_null(False).to_numpy().astype(bool)
     of_unit = ordered.append_column("unit", unit_of_organisation(ordered))
-    return Identities(tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES), partial)
+    unique = tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES)
+    if across is None:
+        return Identities(unique, partial)
+    inside = np.asarray(pc.equal(ordered["dataset"], across), np.bool_)
+    return Identities(unique, partial, inside == inside[:1])
 
 
 def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:
@@ -198,11 +205,18 @@ def rows_of_decisions(ordered: pa.Table, decisions: pa.Table | None) -> DecidedR
     return DecidedRows((left[together], right[together]), (left[apart], right[apart]))
 
 
-def _label_components(n: int, scored: ScoredRows, allowed: Mask, decided: DecidedRows) -> Rows:
-    """The number of the connected component of each row."""
-    left = np.concatenate([scored.left[allowed], decided.together[0]])
-    right = np.concatenate([scored.right[allowed], decided.together[1]])
-    return label_components(left, right, n)
+def _join_decided(components: Rows, suspicious: Mask, decided: DecidedRows) -> tuple[Rows, Mask]:
+    """Components of links and of what people decided to be one, and which are suspicious: also those that a
+    decision made, or in which one parts two. A decision that says what links say makes nothing suspicious."""
+    left, right = (components[side] for side in decided.together)
+    joined = label_components(left, right, len(suspicious))
+    at = np.zeros(int(joined.max(initial=-1)) + 1, bool)
+    at[joined[suspicious]] = True
+    at[joined[left[left != right]]] = True
+    components = joined[components]
+    one, other = (components[side] for side in decided.apart)
+    at[one[one == other]] = True
+    return components, at
 
 
 def _suspicious(
@@ -210,10 +224,11 @@ def _suspicious(
 ) -> Mask:
     """Components of three or more with few links, evidence against a pair, or conflicting identities."""
     n = int(components.max(initial=-1)) + 1
-    sizes = np.bincount(components, minlength=n)
+    counts = Sizes.of(components, n, identities.is_first_side)
+    sizes = counts.totals()
     within = components[scored.left]
     links = np.bincount(within[allowed], minlength=n)
-    sparse = links < params.least_density * sizes * (sizes - 1) / 2
+    sparse = links < params.least_density * counts.pairs_within()
     negative = (scored.weight < 0) & (within == components[scored.right])
     against = np.bincount(within[negative], minlength=n) > 0
     conflicting, same_number = np.zeros(n, bool), np.zeros(n, bool)
@@ -251,8 +266,11 @@ def _refine(
     place[rows] = np.arange(len(rows))
     edges = _edges_within(components, place, pairs, decided, params)
     marks = [Marks(codes[rows]) for codes in identities.unique]
-    together = place[decided.together[0]], place[decided.together[1]]
-    clusters = agglomerate(len(rows), edges, marks, together, params.unseen_weight)
+    at = place[decided.together[0]] >= 0
+    together = place[decided.together[0][at]], place[decided.together[1][at]]
+    is_first_side = None if identities.is_first_side is None else identities.is_first_side[rows]
+    sizes = Sizes.of(np.arange(len(rows)), len(rows), is_first_side)
+    clusters = agglomerate(sizes, edges, marks, together, params.unseen_weight)
     labels = components.copy()
     labels[rows] = int(components.max()) + 1 + clusters
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)
