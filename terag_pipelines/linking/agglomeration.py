@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.scored_rows import Floats, Mask, Rows
@@ -85,40 +86,37 @@ class Marks:
 
 
 class Sizes:
-    """How many members clusters have; with sides, how many on each of the two.
+    """How many members clusters have, from clusters of one on.
 
-    Where there are sides, two members of one side could not be compared: their pair is none.
+    Members of one code in `equals` (-1 for none) say the same but could not be compared: their pair is none.
     """
 
-    def __init__(self, counts: Rows, are_sides: bool) -> None:
-        self._counts, self._are_sides = counts, are_sides
+    def __init__(self, n: int, equals: Rows | None = None) -> None:
+        self._counts = np.ones(n, np.int64)
+        rows = np.flatnonzero(equals >= 0) if equals is not None else np.zeros(0, np.int64)
+        codes = np.unique(equals[rows], return_inverse=True)[1] if equals is not None else rows
+        shape = (n, int(codes.max(initial=-1)) + 1)
+        self._equals = csr_array((np.ones(len(rows), np.int64), (rows, codes)), shape=shape)
 
-    @classmethod
-    def of(cls, labels: Rows, n: int, is_first_side: Mask | None = None) -> Sizes:
-        """Of n clusters, by the cluster of each member."""
-        if is_first_side is None:
-            return cls(np.bincount(labels, minlength=n)[None, :], False)
-        sides = (is_first_side, ~is_first_side)
-        return cls(np.stack([np.bincount(labels[side], minlength=n) for side in sides]), True)
-
-    def totals(self) -> Rows:
-        """The members of each cluster."""
-        return np.asarray(self._counts.sum(axis=0))
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def pairs_between(self, left: Rows, right: Rows) -> Rows:
         """The pairs of a member of left[i] with one of right[i] that could be compared."""
-        one, other = self._counts[:, left], self._counts[:, right]
-        return np.asarray((one * (other[::-1] if self._are_sides else other)).sum(axis=0))
-
-    def pairs_within(self) -> Rows:
-        """The pairs of members of each cluster that could be compared."""
-        if self._are_sides:
-            return np.asarray(self._counts.prod(axis=0))
-        return np.asarray(self._counts[0] * (self._counts[0] - 1) // 2)
+        pairs = self._counts[left] * self._counts[right]
+        if self._equals.nnz:
+            pairs -= self._equals[left].multiply(self._equals[right]).sum(axis=1)
+        return np.asarray(pairs)
 
     def merge(self, kept: Rows, gone: Rows) -> None:
         """Cluster kept[i] takes over the members of gone[i]; no cluster is in both."""
-        self._counts[:, kept] += self._counts[:, gone]
+        self._counts[kept] += self._counts[gone]
+        if self._equals.nnz:
+            becomes = np.arange(len(self))
+            becomes[gone] = kept
+            ones = np.ones(len(self), np.int64)
+            moves = csr_array((ones, (becomes, np.arange(len(self)))), shape=(len(self), len(self)))
+            self._equals = csr_array(moves @ self._equals)
 
 
 def agglomerate(
@@ -137,16 +135,15 @@ def agglomerate(
     Pairs in `together` are merged first, whatever speaks against it. Reciprocal nearest neighbours are merged
     in rounds: average linkage is reducible, so that the order of merges does not matter (Murtagh, 1983).
     """
-    n = len(sizes.totals())
-    labels = np.arange(n)
-    for kept, gone in _rounds_of(n, together):
+    labels = np.arange(len(sizes))
+    for kept, gone in _rounds_of(len(sizes), together):
         labels = _merge(labels, sizes, marks, kept, gone)
     edges = edges.relabel(labels)
     while True:
         kept, gone = _reciprocal_neighbours(edges, sizes, marks, unseen_weight)
         if len(kept) == 0:
             return labels
-        merged = _merge(np.arange(n), sizes, marks, kept, gone)
+        merged = _merge(np.arange(len(sizes)), sizes, marks, kept, gone)
         labels, edges = merged[labels], edges.relabel(merged)
 
 
@@ -176,14 +173,14 @@ def _reciprocal_neighbours(
     edges: Edges, sizes: Sizes, marks: Sequence[Marks], unseen_weight: float
 ) -> tuple[Rows, Rows]:
     """Pairs of clusters that are each other's best merge; ties go to the pair that comes first."""
-    n_pairs = np.maximum(sizes.pairs_between(edges.left, edges.right), 1)  # of decisions alone there are none
+    n_pairs = np.maximum(sizes.pairs_between(edges.left, edges.right), 1)  # none between equals kept apart
     average = (edges.weight + (n_pairs - edges.n_seen) * unseen_weight) / n_pairs
     possible = edges.is_link & ~edges.is_forbidden & (average > 0)
     for mark in marks:
         possible &= ~mark.conflict(edges.left, edges.right)
     at = np.flatnonzero(possible)
     at = at[np.argsort(-average[at], kind="stable")][::-1]  # the best last, so that it is what stays
-    best = np.full(len(sizes.totals()), -1)
+    best = np.full(len(sizes), -1)
     both = np.stack([edges.left[at], edges.right[at]], axis=1).ravel()
     best[both] = np.repeat(at, 2)
     chosen = np.unique(best[best >= 0])

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
@@ -43,6 +45,11 @@ def keep_best_matches(
     is_link[at[assign_best(first, second, weights)]] = True
     is_link |= allowed & (one == other)
     return replace(scored, is_link=is_link)
+
+
+def sides_of(ordered: pa.Table, across: str) -> Mask:
+    """Which of sorted records are of the dataset that is linked with the others."""
+    return np.asarray(pc.equal(ordered["dataset"], across), np.bool_)
 
 
 def assign_best(left: Rows, right: Rows, weights: Floats) -> Mask:

@@ -30,7 +30,8 @@ class ClusterParams:
 
     Weights are bits, clipped to `max_weight` either way so that no single agreement overrules everything;
     a pair inside a component that was never compared counts `unseen_weight`. Where records were compared only
-    with those of one data set, `across` names it: pairs on one side are no evidence.
+    with those of one data set, `across` names it: two of one side that say the same in all were not compared
+    either, which is no evidence; two that do not are mostly two, and count as unseen.
     """
 
     across: str | None = None
@@ -66,11 +67,11 @@ class ResolvedEntities:
 @dataclass(frozen=True)
 class Identities:
     """What must not differ within an entity, codes by row, -1 where unknown; who is known in part; and, where
-    only pairs across two sides were compared, which rows are on the first."""
+    only pairs across two sides were compared, rows of one side that say the same, by one code."""
 
     unique: tuple[Rows, ...]  # in the order of UNIQUE_IDENTITIES
     is_partial: Mask
-    is_first_side: Mask | None = None
+    equals: Rows | None = None
 
 
 def resolve_entities(
@@ -96,8 +97,9 @@ def resolve_entities(
     """
     ordered = sort_records(records)
     scored = _rows_of_tables(ordered, links, pair_scores)
-    identities, decided = identities_of(ordered, params.across), rows_of_decisions(ordered, decisions)
-    copies, apart = follow_decisions(encode_sorted(ordered).copies, scored, decided)
+    encoded, decided = encode_sorted(ordered), rows_of_decisions(ordered, decisions)
+    identities = identities_of(ordered, None if params.across is None else encoded.label_equals())
+    copies, apart = follow_decisions(encoded.copies, scored, decided)
     labels, report = cluster_rows(ordered, identities, apart, params, decided, copies)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
     named = name_entities(ordered, labels, earlier, links_held, decisions)
@@ -137,18 +139,11 @@ def cluster_rows(
     return labels, report
 
 
-def identities_of(ordered: pa.Table, across: str | None = None) -> Identities:
-    """The identities of sorted records; `across` is the dataset that was linked with the others, if one was.
-
-    The side of the first record is the first one, whichever dataset is named.
-    """
+def identities_of(ordered: pa.Table, equals: Rows | None = None) -> Identities:
+    """The identities of sorted records."""
     partial = ordered["is_partial"].fill_null(False).to_numpy().astype(bool)
     of_unit = ordered.append_column("unit", unit_of_organisation(ordered))
-    unique = tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES)
-    if across is None:
-        return Identities(unique, partial)
-    inside = np.asarray(pc.equal(ordered["dataset"], across), np.bool_)
-    return Identities(unique, partial, inside == inside[:1])
+    return Identities(tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES), partial, equals)
 
 
 def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:
@@ -224,11 +219,10 @@ def _suspicious(
 ) -> Mask:
     """Components of three or more with few links, evidence against a pair, or conflicting identities."""
     n = int(components.max(initial=-1)) + 1
-    counts = Sizes.of(components, n, identities.is_first_side)
-    sizes = counts.totals()
+    sizes = np.bincount(components, minlength=n)
     within = components[scored.left]
     links = np.bincount(within[allowed], minlength=n)
-    sparse = links < params.least_density * counts.pairs_within()
+    sparse = links < params.least_density * sizes * (sizes - 1) / 2
     negative = (scored.weight < 0) & (within == components[scored.right])
     against = np.bincount(within[negative], minlength=n) > 0
     conflicting, same_number = np.zeros(n, bool), np.zeros(n, bool)
@@ -268,8 +262,7 @@ def _refine(
     marks = [Marks(codes[rows]) for codes in identities.unique]
     at = place[decided.together[0]] >= 0
     together = place[decided.together[0][at]], place[decided.together[1][at]]
-    is_first_side = None if identities.is_first_side is None else identities.is_first_side[rows]
-    sizes = Sizes.of(np.arange(len(rows)), len(rows), is_first_side)
+    sizes = Sizes(len(rows), None if identities.equals is None else identities.equals[rows])
     clusters = agglomerate(sizes, edges, marks, together, params.unseen_weight)
     labels = components.copy()
     labels[rows] = int(components.max()) + 1 + clusters

@@ -162,26 +162,34 @@ def find_copies(columns: Sequence[Codes], kinds: Sequence[Codes], few: int = FEW
 
     Codes below zero are missing; rows that have nothing but their kinds are no copies of each other.
     """
-    if not columns:
-        return NO_COPIES
-    says_something = np.logical_or.reduce([(codes >= 0).any(axis=1) for codes in columns])
-    columns = [*columns, *kinds]
-    blocks = _alike(columns, np.flatnonzero(says_something), few)
+    blocks = _alike(columns, kinds, few)
     n_followers = blocks.sizes - 2
     if len(n_followers) == 0:
         return NO_COPIES
     first, second = (np.repeat(blocks.rows[blocks.starts + place], n_followers) for place in (0, 1))
     place = np.arange(len(blocks.rows)) - np.repeat(blocks.starts, blocks.sizes)
-    found = Copies(blocks.rows[place > 1], first, second).select(_are_equal(columns, blocks)[place > 1])
+    equal = _are_equal([*columns, *kinds], blocks)
+    found = Copies(blocks.rows[place > 1], first, second).select(equal[place > 1])
     order = np.argsort(found.follower)
     return Copies(found.follower[order], found.first[order], found.second[order])
 
 
-def _alike(columns: Sequence[Codes], rows: Rows, few: int) -> Blocks:
-    """Blocks of more than `few` of the rows, of which the codes have one hash."""
+def find_equals(columns: Sequence[Codes], kinds: Sequence[Codes]) -> tuple[Rows, Rows]:
+    """The rows that equal others, and for each the first that it equals, which may be itself."""
+    blocks = _alike(columns, kinds, 1)
+    first = np.repeat(blocks.rows[blocks.starts], blocks.sizes)
+    equal = _are_equal([*columns, *kinds], blocks)
+    return blocks.rows[equal], first[equal]
+
+
+def _alike(columns: Sequence[Codes], kinds: Sequence[Codes], few: int) -> Blocks:
+    """Blocks of more than `few` rows that have anything but kinds, of which all codes have one hash."""
+    if not columns:
+        return Blocks(_NONE, _NONE, _NONE)
     n = len(columns[0])
+    rows = np.flatnonzero(np.logical_or.reduce([(codes >= 0).any(axis=1) for codes in columns]))
     hashes = np.zeros(n, np.uint64)
-    for codes in columns:
+    for codes in (*columns, *kinds):
         for slot in range(codes.shape[1]):
             mix_codes(hashes, np.ascontiguousarray(codes[:, slot]))
     blocks = group_hashes(rows, hashes[rows], n)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.best_matches import keep_best_matches
+from terag_pipelines.linking.best_matches import keep_best_matches, sides_of
 from terag_pipelines.linking.blocking import (
     BlockingParams,
     CandidatePairs,
@@ -232,15 +232,13 @@ def _resolve(
 ) -> tuple[ScoredRows, Rows, ClusterReport]:
     """The scored pairs with what of them is a link, and the entity of each row."""
     ordered, params = weighed.coded, weighed.params
-    identities, decided = (
-        identities_of(ordered, weighed.across),
-        rows_of_decisions(ordered, weighed.decisions),
-    )
+    equals = None if weighed.across is None else weighed.encoded.label_equals()
+    identities, decided = identities_of(ordered, equals), rows_of_decisions(ordered, weighed.decisions)
     rows = _as_rows(weighed.index, weighed.scored, calibrator, params.links)
     copies, apart = follow_decisions(weighed.encoded.copies, rows, decided)
-    if identities.is_first_side is not None and params.links.one_to_one:
+    if params.links.one_to_one and weighed.across is not None:
         allowed = apart.is_link & ~forbidden_links(identities, apart)
-        apart = keep_best_matches(apart, allowed, identities.is_first_side, decided)
+        apart = keep_best_matches(apart, allowed, sides_of(ordered, weighed.across), decided)
     labels, report = cluster_rows(ordered, identities, apart, params.clusters, decided, copies)
     return apart.select(np.arange(len(apart.left)) < len(rows.left)), labels, report
 
