@@ -370,6 +370,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "largest_entity": linked.resolved.report.largest_entity,
         "threshold_probability": linked.threshold_probability,
         "one_to_one": linked.linked.params.links.one_to_one,
+        "left_over": asdict(linked.linked.left_over),
         "is_calibrated": bool(linked.calibration and linked.calibration.fitted),
         "calibration": calibration,
         "learned_from_labels": linked.supervision.as_json() if linked.supervision else None,
@@ -429,6 +430,8 @@ def _warnings(linked: AutoLinked) -> list[str]:
     n_rejected = sum(count.n_rejected for count in linked.source.counts.values())
     if n_rejected:
         told.append(f"{n_rejected} rows could not be used at all and have no entity: see the quarantine")
+    if left_over := linked.linked.left_over.told:
+        told.append(left_over)
     if linked.labels_warning:
         told.append(linked.labels_warning)
     if linked.calibration and linked.calibration.fitted is None:

@@ -31,10 +31,12 @@ class ClusterParams:
     Weights are bits, clipped to `max_weight` either way so that no single agreement overrules everything;
     a pair inside a component that was never compared counts `unseen_weight`. Where records were compared only
     with those of one data set, `across` names it: two of one side that say the same in all were not compared
-    either, which is no evidence; two that do not are mostly two, and count as unseen.
+    either, which is no evidence; two that do not are mostly two, and count as unseen. With `one_to_one`
+    a copy that stands for itself has not the link of the one that it says the same as.
     """
 
     across: str | None = None
+    one_to_one: bool = False
     unseen_weight: float = -3.0
     max_weight: float = 12.0
     least_density: float = 0.6
@@ -96,11 +98,10 @@ def resolve_entities(
     Raises: LinkingError where a link names a record that is not there, or decisions contradict each other.
     """
     ordered = sort_records(records)
-    scored = _rows_of_tables(ordered, links, pair_scores)
+    scored = rows_of_tables(ordered, links, pair_scores)
     encoded, decided = encode_sorted(ordered), rows_of_decisions(ordered, decisions)
     identities = identities_of(ordered, None if params.across is None else encoded.label_equals())
-    copies, apart = follow_decisions(encoded.copies, scored, decided)
-    labels, report = cluster_rows(ordered, identities, apart, params, decided, copies)
+    labels, report = cluster_rows(ordered, identities, scored, params, decided, encoded.copies)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
     named = name_entities(ordered, labels, earlier, links_held, decisions)
     members = tabulate_members(ordered, labels, named.ids, links_held)
@@ -117,8 +118,9 @@ def cluster_rows(
 ) -> tuple[Rows, ClusterReport]:
     """The number of the entity of each row of sorted records, and what was done to find it.
 
-    Copies follow those that they say the same as; none of them was decided on by itself (follow_decisions).
+    Copies follow those that they say the same as, but where people decided on them.
     """
+    copies, scored = follow_decisions(copies, scored, decided, inherits_links=not params.one_to_one)
     if (follows := copies.follows(ordered.num_rows)) is not None:
         scored = scored.select(~(follows[scored.left] | follows[scored.right]))
     banned = scored.is_link & forbidden_links(identities, scored)
@@ -167,7 +169,11 @@ def _positions(records: pa.Table, ids: pa.ChunkedArray) -> Rows:
     return np.asarray(found.to_numpy(), dtype=np.int64)
 
 
-def _rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -> ScoredRows:
+def rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -> ScoredRows:
+    """PAIR_SCORES as pairs of rows of sorted records, with which of them are LINKS.
+
+    Raises: LinkingError where a pair names a record that is not there.
+    """
     left, right = (_positions(ordered, pair_scores[side]) for side in ("left_id", "right_id"))
     linked = [_positions(ordered, links[side]) for side in ("left_id", "right_id")]
     if min(side.min(initial=0) for side in (left, right, *linked)) < 0:

@@ -9,7 +9,7 @@ What was found of the first holds of every copy: one on which people decided has
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -144,13 +144,17 @@ class Heirs:
         return order[at[found]], self.heir[one[found]], self.heir[other[found]]
 
 
-def follow_decisions(copies: Copies, scored: ScoredRows, decided: DecidedRows) -> tuple[Copies, ScoredRows]:
+def follow_decisions(
+    copies: Copies, scored: ScoredRows, decided: DecidedRows, inherits_links: bool = True
+) -> tuple[Copies, ScoredRows]:
     """The copies that follow in spite of what people decided, and the scored pairs, behind which are those of
-    copies that stand for themselves without having been compared."""
+    copies that stand for themselves without having been compared; of links, if these are inherited too."""
     if not (len(copies) and decided.are_any):
         return copies, scored
     following, heirs = copies.stand_apart(decided)
-    return following, heirs.inherit(scored, following)
+    found = heirs.inherit(scored, following)
+    is_link = found.is_link & (inherits_links | (np.arange(len(found.left)) < len(scored.left)))
+    return following, replace(found, is_link=is_link)
 
 
 _NONE = np.zeros(0, np.int64)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.best_matches import keep_best_matches, sides_of
+from terag_pipelines.linking.best_matches import LeftOver, assign_matches, check_two_sources
 from terag_pipelines.linking.blocking import (
     BlockingParams,
     CandidatePairs,
@@ -29,7 +29,6 @@ from terag_pipelines.linking.clusters import (
     identities_of,
     rows_of_decisions,
 )
-from terag_pipelines.linking.copies import follow_decisions
 from terag_pipelines.linking.encoding import EncodedRecords, encode_sorted, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierRun, compare_or_reuse
@@ -60,7 +59,8 @@ class LinkingParams:
     def link_across(self, dataset: str) -> LinkingParams:
         """The same, but only pairs of a record of this dataset with one of another are compared."""
         blocking = replace(self.blocking, across_datasets=True)
-        return replace(self, blocking=blocking, clusters=replace(self.clusters, across=dataset))
+        clusters = replace(self.clusters, across=dataset, one_to_one=self.links.one_to_one)
+        return replace(self, blocking=blocking, clusters=clusters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,7 @@ class LinkedRecords(WeighedRecords):
     rows: ScoredRows
     labels: np.ndarray[tuple[int], np.dtype[np.int64]]
     cluster_report: ClusterReport
+    left_over: LeftOver  # of links one to one
     calibrator: Calibrator | None
     truth: pa.Table | None
     earlier: EarlierRun | None
@@ -186,6 +187,8 @@ def link_records(
     across = params.clusters.across
     if params.links.one_to_one and across is None:
         raise LinkingError("only two sources that are linked with each other can be linked one to one")
+    if params.links.one_to_one:
+        check_two_sources(records)
     ordered = sort_records(records)
     encoded = encode_sorted(ordered)
     index = index_pairs(encoded, params.blocking)
@@ -201,12 +204,9 @@ def link_records(
         params=params,
         decisions=decisions,
     )
-    rows, entities, report = _resolve(weighed, calibrator)
     return LinkedRecords(
         **vars(weighed),
-        rows=rows,
-        labels=entities,
-        cluster_report=report,
+        **vars(_resolve(weighed, calibrator)),
         calibrator=calibrator,
         truth=labels if labels is not None and labels.num_rows else None,
         earlier=earlier,
@@ -223,24 +223,30 @@ def reweigh_pairs(linked: LinkedRecords, match_weights: Floats, label_model: pa.
 def calibrate_links(linked: LinkedRecords, calibrator: Calibrator | None) -> LinkedRecords:
     """The same scored pairs, decided on by their (calibrated) probabilities and clustered anew; the decisions
     that the records were linked with hold."""
-    rows, entities, report = _resolve(linked, calibrator)
-    return replace(linked, rows=rows, labels=entities, cluster_report=report, calibrator=calibrator)
+    return replace(linked, **vars(_resolve(linked, calibrator)), calibrator=calibrator)
 
 
-def _resolve(
-    weighed: WeighedRecords, calibrator: Calibrator | None
-) -> tuple[ScoredRows, Rows, ClusterReport]:
-    """The scored pairs with what of them is a link, and the entity of each row."""
+@dataclass(frozen=True)
+class ResolvedRows:
+    """What of the scored pairs is a link, the entity of each row, and what one to one left over."""
+
+    rows: ScoredRows
+    labels: Rows
+    cluster_report: ClusterReport
+    left_over: LeftOver
+
+
+def _resolve(weighed: WeighedRecords, calibrator: Calibrator | None) -> ResolvedRows:
+    """Links and entities by the (calibrated) probabilities and by what people decided."""
     ordered, params = weighed.coded, weighed.params
     equals = None if weighed.across is None else weighed.encoded.label_equals()
     identities, decided = identities_of(ordered, equals), rows_of_decisions(ordered, weighed.decisions)
     rows = _as_rows(weighed.index, weighed.scored, calibrator, params.links)
-    copies, apart = follow_decisions(weighed.encoded.copies, rows, decided)
+    copies, left_over = weighed.encoded.copies, LeftOver()
     if params.links.one_to_one and weighed.across is not None:
-        allowed = apart.is_link & ~forbidden_links(identities, apart)
-        apart = keep_best_matches(apart, allowed, sides_of(ordered, weighed.across), decided)
-    labels, report = cluster_rows(ordered, identities, apart, params.clusters, decided, copies)
-    return apart.select(np.arange(len(apart.left)) < len(rows.left)), labels, report
+        rows, left_over = assign_matches(ordered, rows, identities, weighed.across, decided, copies)
+    labels, report = cluster_rows(ordered, identities, rows, params.clusters, decided, copies)
+    return ResolvedRows(rows, labels, report, left_over)
 
 
 def _pairs_across(index: PairIndex, is_inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> PairIndex:
