@@ -10,18 +10,22 @@ from terag_pipelines.calibration.fit import Calibration, fit_calibrator
 from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.calibration.pictures import draw_reliability
 from terag_pipelines.linking.decisions import add_decided_labels, settle_decisions
+from terag_pipelines.linking.encoding import encode_records
 from terag_pipelines.linking.links import labelled_scores as labelled_pair_scores
+from terag_pipelines.linking.supervision import leave_out_copies
 from terag_pipelines.rings.detection import labelled_scores as labelled_ring_scores
 
 
 @dg.asset(**CALIBRATION)
 def link_calibrators(
-    pair_scores: pa.Table, labels: pa.Table, pair_decisions: pa.Table
+    entity_records: pa.Table, pair_scores: pa.Table, labels: pa.Table, pair_decisions: pa.Table
 ) -> dg.Output[pa.Table]:
-    """Corrects match probabilities by the pairs that analysts have decided: in the source, and in review."""
+    """Corrects match probabilities by the pairs that analysts have decided: in the source, and in review.
+    Labels of many copies of one record count once."""
     known = add_decided_labels(labels, settle_decisions(pair_decisions).table, pair_scores)
+    telling = leave_out_copies(known, encode_records(entity_records))
     return _calibrated(
-        "links", fit_calibrator("links", *labelled_pair_scores(pair_scores, known, "training"))
+        "links", fit_calibrator("links", *labelled_pair_scores(pair_scores, telling, "training"))
     )
 
 

@@ -13,10 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import breadth_first_order
 
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import DecisionClashError, DecisionError, NotFoundError
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_ENTRIES
 from terag_pipelines.linking.ports import Pair, ReviewEntry, ReviewLog
 
@@ -163,7 +164,7 @@ def find_clashes(decisions: pa.Table) -> tuple[Clash, ...]:
     ids = decided_records(must)
     one, other = (_positions(must, side, ids) for side in PAIR_COLUMNS)
     graph = coo_matrix((np.ones(must.num_rows, np.int8), (one, other)), shape=(len(ids), len(ids))).tocsr()
-    groups = np.append(connected_components(graph, directed=False)[1], -1)
+    groups = np.append(label_components(one, other, len(ids)), -1)
     left, right = (_positions(cannot, side, ids) for side in PAIR_COLUMNS)
     tied = np.flatnonzero((left >= 0) & (right >= 0) & (groups[left] == groups[right])).tolist()
     chains = [_chain(graph, ids, int(left[i]), int(right[i])) for i in tied]

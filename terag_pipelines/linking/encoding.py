@@ -17,7 +17,7 @@ from terag_pipelines.entities.joined_texts import as_joined
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.copies import Copies, find_copies
+from terag_pipelines.linking.copies import Copies, find_copies, find_equals
 from terag_pipelines.linking.variants import GENERATION
 from terag_pipelines.side_by_side import run_side_by_side
 
@@ -187,16 +187,30 @@ class EncodedRecords:
     @cached_property
     def copies(self) -> Copies:
         """Records that say the same as many others of their data set, and follow two of these."""
+        found = find_copies(*self._copied())
+        for name in JOINED_OF:
+            if len(found):
+                found = found.select(self._say_the_same(name, found.follower, found.first))
+        return found
+
+    def label_equals(self) -> Rows:
+        """For each record that says the same as others of its data set the first of them; else -1."""
+        rows, first = find_equals(*self._copied())
+        for name in JOINED_OF:
+            same = self._say_the_same(name, rows, first)
+            rows, first = rows[same], first[same]
+        labels = np.full(len(self), -1)
+        labels[rows] = first
+        return labels
+
+    def _copied(self) -> tuple[list[Codes], list[Codes]]:
+        """All that copies have in common: what they say, and of what kind they are."""
         self.columns.build(_NAME_PARTS, *((name,) for name in _OWN_FIELDS))
         columns = [self.columns[name].codes for name in COPIED_FIELDS if name in self.columns]
         columns += [self._where_parts_lack(name) for name in JOINED_OF]
         times = [self.columns[name].first for name in VALIDITY_FIELDS if name in self.columns]
         kinds: list[npt.NDArray[Any]] = [self.datasets, self.party_types, self.is_partial, *times]
-        found = find_copies(columns, [codes.astype(np.int32)[:, None] for codes in kinds])
-        for name in JOINED_OF:
-            if len(found):
-                found = found.select(self._say_the_same(name, found.follower, found.first))
-        return found
+        return columns, [codes.astype(np.int32)[:, None] for codes in kinds]
 
     def _where_parts_lack(self, name: str) -> Codes:
         """A column that is joined of others, where all of these are missing."""
