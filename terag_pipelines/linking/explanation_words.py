@@ -130,6 +130,8 @@ FORBIDDEN: Mapping[str, str] = MappingProxyType(
         "bin": "they have two different valid BINs",
         "party_type": "one is a person, the other an organisation",
         "unit": "one is a head office, the other a branch",
+        "named_unit": "one is named as a branch, the other as the company itself",
+        "branch_town": "they are branches in two different towns",
         "partial": "one is a partial record (a name and an account), joined by identifiers and contacts only",
     }
 )
