@@ -17,11 +17,11 @@ from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_me
 from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER, NAMESAKES
 from terag_pipelines.linking.lineage import name_entities
-from terag_pipelines.linking.roles import unit_of_organisation
+from terag_pipelines.linking.roles import UNITS, units_of
 from terag_pipelines.linking.scored_rows import DecidedRows, Mask, Rows, ScoredRows
 
 UNIQUE_NUMBERS = ("iin", "bin")
-UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", "unit")  # two different ones never share an entity
+UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", *UNITS)  # two different ones never share an entity
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def resolve_entities(
     Connected components of the links; those with contradicting evidence, conflicting identities or few
     links are merged anew, best evidence first (average linkage). Few links are no reason where all members
     hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
-    valid IINs or BINs never share an entity, nor do a head office and its branch, and a partial record joins
-    one only by an identifier or a contact; parent and child of one name at one address are not brought
-    together by records without birth date. But what people decided (PAIR_DECISIONS) holds exactly; decisions
-    about records that are not among these have no effect. Entities keep the ids that they had in the earlier
-    run.
+    valid IINs or BINs never share an entity, nor do a head office and its branch or branches in two towns,
+    and a partial record joins one only by an identifier or a contact; parent and child of one name at one
+    address are not brought together by records without birth date. But what people decided (PAIR_DECISIONS)
+    holds exactly; decisions about records that are not among these have no effect. Entities keep the ids that
+    they had in the earlier run.
 
     Raises: LinkingError where a link names a record that is not there, or decisions contradict each other.
     """
@@ -144,8 +144,10 @@ def cluster_rows(
 def identities_of(ordered: pa.Table, equals: Rows | None = None) -> Identities:
     """The identities of sorted records."""
     partial = ordered["is_partial"].fill_null(False).to_numpy().astype(bool)
-    of_unit = ordered.append_column("unit", unit_of_organisation(ordered))
-    return Identities(tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES), partial, equals)
+    known = ordered.select([*UNIQUE_NUMBERS, "party_type"])
+    for name, units in units_of(ordered).items():
+        known = known.append_column(name, units)
+    return Identities(tuple(_codes(known, column) for column in UNIQUE_IDENTITIES), partial, equals)
 
 
 def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:

@@ -19,6 +19,7 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
         "names_alone": "names alone",
         "one_word": "one word",
         "namesakes": "namesakes",
+        "chance": "shared by chance",
         "organisation_name": "organisation",
     }
 )
@@ -132,9 +133,10 @@ JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
         "names_alone": "they agree in part, and nothing else is known",
         "one_word": "a name of one word is all that is known of both",
         "namesakes": "several of this name live at this address, and no birth date tells which",
+        "chance": "nothing else agrees, and chance gives as many records one name or birth date",
     }
 )
-"""What fields tell together, by the parts of adjustments.JOINT."""
+"""What fields tell together, by the parts of adjustments.JOINT; and chance.CHANCE."""
 NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
 FORBIDDEN: Mapping[str, str] = MappingProxyType(
     {
@@ -142,6 +144,8 @@ FORBIDDEN: Mapping[str, str] = MappingProxyType(
         "bin": "they have two different valid BINs",
         "party_type": "one is a person, the other an organisation",
         "unit": "one is a head office, the other a branch",
+        "named_unit": "one is named as a branch, the other as the company itself",
+        "branch_town": "they are branches in two different towns",
         "partial": "one is a partial record (a name and an account), joined by identifiers and contacts only",
     }
 )

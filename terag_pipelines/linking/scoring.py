@@ -6,6 +6,7 @@ partitions, and weighing is a pure function again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
+from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.chance import ChanceParams, lower_by_chance
 from terag_pipelines.linking.comparison import ORGANISATION, PERSON, FuzzyMatcher, compare_pairs
 from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords, encode_records
 from terag_pipelines.linking.evidence import (
@@ -24,7 +26,7 @@ from terag_pipelines.linking.evidence import (
     FittedEvidence,
     fit_evidence,
 )
-from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS
+from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
 from terag_pipelines.linking.patterns import (
     ComparedPairs,
@@ -142,12 +144,30 @@ class EvidenceScorer:
             mask = compared.is_organisation == (model.party_type == ORGANISATION)
             at = slice(None) if mask.all() else np.flatnonzero(mask)
             levels = compared.select(mask).known_levels()
-            total = np.full(int(mask.sum()), model.prior_weight)
-            for name in model.fields:
-                if name in levels:
-                    total += model.level_weights(name)[levels[name]]
-            weights[at] = total + adjust_weights(records, left[at], right[at], levels, self.adjustments)
+            weights[at] = self._weigh_party(model, records, (left[at], right[at]), levels)
         return weights
+
+    def _weigh_party(
+        self, model: FittedEvidence, records: EncodedRecords, pairs: tuple[Codes, Codes], levels: Compared
+    ) -> Floats:
+        total = np.full(len(pairs[0]), model.prior_weight)
+        for name in model.fields:
+            if name in levels:
+                total += model.level_weights(name)[levels[name]]
+        parts = adjustment_parts(records, *pairs, levels, self.adjustments)
+        total += sum(parts.values()) + np.zeros(len(total))
+        if model.is_stand_in:
+            params = ChanceParams(self.adjustments.usual_holders, model.match_share)
+            total += lower_by_chance(
+                records, pairs, levels, _bits_by_field(model, levels, parts), total, params
+            )
+        return total
+
+
+def _bits_by_field(model: FittedEvidence, levels: Compared, parts: Mapping[str, Floats]) -> dict[str, Floats]:
+    """What each field adds to the match weights, its adjustment with it."""
+    known = [name for name in model.fields if name in levels]
+    return {name: model.level_weights(name)[levels[name]] + parts.get(name, 0.0) for name in known}
 
 
 def fit_scorer(records: EncodedRecords, compared: ComparedPairs, params: ScoringParams) -> EvidenceScorer:
