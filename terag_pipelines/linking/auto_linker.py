@@ -32,6 +32,7 @@ from terag_pipelines.linking.given_pairs import (
     judge_pairs,
     read_decisions,
     read_labels,
+    refuse_disagreement,
     tell_broken_chains,
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
@@ -260,20 +261,23 @@ class AutoLinker:
         """
         known = KnownRecords(source.records, *(across or ()))
         labels = None if given.labels is None else read_labels(given.labels, known, given.names[0])
-        if labels is not None and labels.num_rows == 0:
+        if labels is not None and labels.table.num_rows == 0:
             raise LinkingError(f"{given.names[0]}: holds no labels")
         decisions = read_decisions(known, given.must, given.cannot, given.names[1:])
+        if labels is not None:
+            refuse_disagreement(labels, decisions, given.names[0])
+            source = replace(source, quarantine=pa.concat_tables([source.quarantine, labels.quarantine]))
         linked = link_records(
             source.records,
             params=self.params.linking,
-            decisions=decisions,
+            decisions=decisions.table,
             across=across and across[0],
             earlier=earlier,
         )
         if labels is None:
             return AutoLinked(source, linked)
-        learned = self._learn(source, linked, labels)
-        return replace(learned, labels_warning=tell_broken_chains(labels, given.names[0]))
+        learned = self._learn(source, linked, labels.table)
+        return replace(learned, labels_warning=tell_broken_chains(labels.table, given.names[0]))
 
     def _learn(self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table) -> AutoLinked:
         """Weights and probabilities by the labels, as far as they win over those without."""

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import breadth_first_order
 
+from terag_pipelines.entities.label_conflicts import FACT, find_contradictions
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import DecisionClashError, DecisionError, NotFoundError
 from terag_pipelines.linking.components import label_components
@@ -227,15 +228,36 @@ def add_decided_labels(labels: pa.Table, decisions: pa.Table, pair_scores: pa.Ta
     scores = pl.DataFrame(pl.from_arrow(pair_scores.select([*PAIR_COLUMNS, "pattern"])))
     ruled = scores.filter(pl.col("pattern").str.contains(TWO_NUMBERS))
     decided = pl.DataFrame(pl.from_arrow(decisions)).join(ruled, on=PAIR_COLUMNS, how="anti")
-    own = decided.select(
+    own = label_decisions(decided)
+    return LABELS.conform(
+        pa.concat_tables([_without_decided(labels, decisions), own.to_arrow().cast(LABELS.schema)])
+    )
+
+
+def tell_overruled(labels: pa.Table, decisions: pa.Table) -> str | None:
+    """How many pairs of LABELS of use "training" say what PAIR_DECISIONS deny; None where none does.
+
+    Labels of entities count as well: they say of two records whether they are one.
+    """
+    known = pl.DataFrame(pl.from_arrow(labels)).filter(pl.col("use") == "training").select(FACT)
+    decided = label_decisions(pl.DataFrame(pl.from_arrow(decisions))).select(FACT).cast(known.schema)
+    found = find_contradictions(pl.concat([known, decided]).with_row_index("row"))
+    overruled = found.filter(pl.col("row") >= len(known))["row"].to_list()
+    if not overruled:
+        return None
+    first = decided.row(overruled[0] - len(known), named=True)
+    told = f"of {len(overruled):,} pairs labels say otherwise than reviews, which count"
+    return f"{told}; first {first['subject_id']} and {first['object_id']}"
+
+
+def label_decisions(decided: pl.DataFrame) -> pl.DataFrame:
+    """Decided pairs (left_id, right_id, is_match) as labels of use "training"."""
+    return decided.select(
         label_kind=pl.lit("pair"),
         subject_id="left_id",
         object_id="right_id",
         value=pl.when("is_match").then(pl.lit("1")).otherwise(pl.lit("0")),
         use=pl.lit("training"),
-    )
-    return LABELS.conform(
-        pa.concat_tables([_without_decided(labels, decisions), own.to_arrow().cast(LABELS.schema)])
     )
 
 
