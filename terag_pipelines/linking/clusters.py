@@ -260,10 +260,16 @@ def _refine(
     decided: DecidedRows,
     params: ClusterParams,
 ) -> Rows:
-    """Labels of clusters, without gaps: components, but suspicious ones taken apart."""
+    """Labels of clusters, without gaps: components, but suspicious ones taken apart.
+
+    Of equal merges the first counts: rows that a decision parts from others come last, so that who says the
+    same as them stays with those of whom nobody decided.
+    """
     rows = np.flatnonzero(suspicious[components])
     if len(rows) == 0:
         return components
+    is_parted = np.isin(rows, np.concatenate(decided.apart))
+    rows = np.concatenate([rows[~is_parted], rows[is_parted]])
     place = np.full(len(components), -1)
     place[rows] = np.arange(len(rows))
     edges = _edges_within(components, place, pairs, decided, params)
