@@ -22,7 +22,7 @@ from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.chance import CHANCE, ChanceParams, lower_by_chance
+from terag_pipelines.linking.chance import CHANCE, StandIn, chance_part
 from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, ClusterParams, identities_of
 from terag_pipelines.linking.comparison import ORGANISATION, PERSON, compare_pairs
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sort_records
@@ -395,26 +395,14 @@ def _compare_party(
     }
     parts = adjustment_parts(batch.encoded, left, right, levels, batch.params.adjustments)
     bits = {name: np.broadcast_to(part, len(places)) for name, part in parts.items()}
-    if not batch.models[party_type].is_learned:
-        bits[CHANCE] = _chance_part(batch, party_type, (left, right), levels, bits)
+    model = batch.models[party_type]
+    if not model.is_learned:
+        usual = batch.params.adjustments.usual_holders
+        evidence = StandIn(model.prior_weight, model.weights, model.match_share, usual)
+        bits[CHANCE] = chance_part(batch.encoded, (left, right), levels, bits, evidence)
     found = {name: apart_in_time(batch.encoded, kind, left, right) for name, kind in DATED_FIELDS.items()}
     apart = {name: mask for name, mask in found.items() if mask is not None}
-    return ComparedRows(party_type, batch.models[party_type], places, left, right, levels, bits, apart)
-
-
-def _chance_part(
-    batch: LinkedBatch,
-    party_type: str,
-    pairs: tuple[Codes, Codes],
-    levels: Compared,
-    parts: Mapping[str, Floats],
-) -> Floats:
-    model = batch.models[party_type]
-    bits = {name: model.weights[name][found] + parts.get(name, 0.0) for name, found in levels.items()}
-    joint = [part for name, part in parts.items() if name not in levels]
-    total = model.prior_weight + sum(bits.values()) + sum(joint) + np.zeros(len(pairs[0]))
-    params = ChanceParams(batch.params.adjustments.usual_holders, model.match_share)
-    return lower_by_chance(batch.encoded, pairs, levels, bits, total, params)
+    return ComparedRows(party_type, model, places, left, right, levels, bits, apart)
 
 
 def _waterfall(

@@ -23,16 +23,11 @@ UNITS = ("unit", "named_unit", "branch_town")
 def units_of(records: pa.Table) -> dict[str, pa.Array]:
     """By each of UNITS, what is known of each of ENTITY_RECORDS; null where nothing is."""
     unit = unit_of_organisation(records)
-    if not pc.any(pc.equal(plain_texts(records["party_type"]), "organisation"), min_count=0).as_py():
-        return dict.fromkeys(UNITS, unit) | {
-            "named_unit": _nothing(records),
-            "branch_town": _nothing(records),
-        }
-    return {
-        "unit": unit,
-        "named_unit": _named_units(records, unit),
-        "branch_town": _branch_towns(records, unit),
-    }
+    if pc.any(pc.equal(plain_texts(records["party_type"]), "organisation"), min_count=0).as_py():
+        named, town = _named_units(records, unit), _branch_towns(records, unit)
+    else:  # what costs more is not looked for
+        named = town = pa.nulls(records.num_rows, pa.string())
+    return dict(zip(UNITS, (unit, named, town), strict=True))
 
 
 def unit_of_organisation(records: pa.Table) -> pa.Array:
@@ -56,12 +51,8 @@ def _are_named_branches(records: pa.Table) -> pa.Array:
     return pc.fill_null(pc.equal(plain_texts(records["legal_form"]), BRANCH_FORM), False)
 
 
-def _nothing(records: pa.Table) -> pa.Array:
-    return pa.nulls(records.num_rows, pa.string())
-
-
 def _named_units(records: pa.Table, unit: pa.Array) -> pa.Array:
-    """ "branch" or "company" as the name of an organisation says, null where its BIN says otherwise.
+    """As the name of an organisation says, "branch" or "company"; null where its BIN says otherwise.
 
     What is named without a word of a branch is the company itself, though its BIN be not known.
     """

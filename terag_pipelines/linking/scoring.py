@@ -6,7 +6,6 @@ partitions, and weighing is a pure function again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.chance import ChanceParams, lower_by_chance
+from terag_pipelines.linking.chance import StandIn, chance_part
 from terag_pipelines.linking.comparison import ORGANISATION, PERSON, FuzzyMatcher, compare_pairs
 from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords, encode_records
 from terag_pipelines.linking.evidence import (
@@ -157,17 +156,11 @@ class EvidenceScorer:
         parts = adjustment_parts(records, *pairs, levels, self.adjustments)
         total += sum(parts.values()) + np.zeros(len(total))
         if model.is_stand_in:
-            params = ChanceParams(self.adjustments.usual_holders, model.match_share)
-            total += lower_by_chance(
-                records, pairs, levels, _bits_by_field(model, levels, parts), total, params
-            )
+            by_level = {name: model.level_weights(name) for name in model.fields}
+            usual = self.adjustments.usual_holders
+            evidence = StandIn(model.prior_weight, by_level, model.match_share, usual)
+            total += chance_part(records, pairs, levels, parts, evidence)
         return total
-
-
-def _bits_by_field(model: FittedEvidence, levels: Compared, parts: Mapping[str, Floats]) -> dict[str, Floats]:
-    """What each field adds to the match weights, its adjustment with it."""
-    known = [name for name in model.fields if name in levels]
-    return {name: model.level_weights(name)[levels[name]] + parts.get(name, 0.0) for name in known}
 
 
 def fit_scorer(records: EncodedRecords, compared: ComparedPairs, params: ScoringParams) -> EvidenceScorer:
