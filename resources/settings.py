@@ -161,6 +161,11 @@ class Settings(BaseSettings):
         return self.home / "stores"
 
     @property
+    def graph_loads_folder(self) -> Path:
+        """Where the manifests of the graph's loads are kept."""
+        return self.home / "graph-loads"
+
+    @property
     def lake_folder(self) -> Path:
         """The Parquet tables, batch by batch."""
         return self.home / "lake"

@@ -9,6 +9,7 @@ import uvicorn
 from neo4j import Driver
 
 from resources.embedded import EmbeddedStores
+from resources.graph_manifests import FolderManifests
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_keys import MongoKeys
@@ -46,9 +47,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     with connect_graph(settings, addresses, SERVING) as driver, InvoicePrinter() as printer:
         _warm_up(driver, settings)
         yield Ports(
-            graph=Neo4jGraph(
-                driver, settings.neo4j_database, QueryObserver(), answer_timeout_s=SERVING.answer_s
-            ),
+            graph=_graph(driver, settings),
             tables=PromotedTables(ParquetLake(settings.lake_folder)),
             keys=MongoKeys(database),
             invoices=BillingCore(MongoBilling(database)),
@@ -61,4 +60,11 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
 
 def _warm_up(driver: Driver, settings: Settings) -> None:
     """Has the server plan the longest query before the first caller waits for it."""
-    Neo4jGraph(driver, settings.neo4j_database, QueryObserver()).find_entity("nobody")
+    _graph(driver, settings).find_entity("nobody")
+
+
+def _graph(driver: Driver, settings: Settings) -> Neo4jGraph:
+    manifests = FolderManifests(settings.graph_loads_folder)
+    return Neo4jGraph(
+        driver, settings.neo4j_database, QueryObserver(), manifests, answer_timeout_s=SERVING.answer_s
+    )

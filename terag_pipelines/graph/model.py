@@ -14,12 +14,14 @@ from terag_pipelines.tables import TableSchema
 TEXT = pa.string()
 INSTANT = pa.timestamp("us", tz="UTC")
 POINTER_LABEL = "LoadPointer"
-"""Bookkeeping nodes: `promoted` (what readers follow), `turn` (loaders queue on it), `loaded:<batch>`."""
+"""Bookkeeping nodes: `promoted` (what readers follow), `turn` and `token` (of loaders), `load:<number>`."""
+OPEN_END = 1 << 62
+"""`valid_to` of rows that no load has ended."""
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A label, the column that identifies a node within a batch, and all columns stored, in order."""
+    """A label, the column that identifies a node within a load, and all columns stored, in order."""
 
     label: str
     id_column: str
@@ -39,6 +41,11 @@ class EdgeSpec:
     end: NodeSpec
     identity: tuple[str, ...]
     schema: pa.Schema
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell one relationship of the type from another."""
+        return ("start_id", "end_id", *self.identity)
 
 
 def _edge(
