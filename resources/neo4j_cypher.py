@@ -65,7 +65,8 @@ PROMOTE = (
     + """
 WITH lock MATCH (l:LoadPointer {name: 'load:' + $load}) WHERE l.is_whole AND l.batch_id = $batch_id
 MERGE (p:LoadPointer {name: 'promoted'})
-SET p.load = l.load, p.batch_id = l.batch_id
+WITH l, p OPTIONAL MATCH (before:LoadPointer {name: 'load:' + p.load}) WHERE before <> l
+SET before.left_at = datetime(), l.left_at = null, p.load = l.load, p.batch_id = l.batch_id
 RETURN p.load AS load
 """
 )
@@ -74,7 +75,7 @@ FORGET_BEGUN = (
     _IN_TURN
     + """
 OPTIONAL MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:' AND NOT l.is_whole
-DELETE l RETURN count(*) AS n
+DELETE l RETURN DISTINCT s.token AS token
 """
 )
 """Loads that never became whole."""
@@ -85,10 +86,12 @@ WITH lock OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
 WITH coalesce(p.load, 0) AS promoted
 MATCH (l:LoadPointer)
 WHERE l.name STARTS WITH 'load:' AND NOT l.batch_id IN $keep AND l.load <> promoted
+  AND coalesce(l.left_at < datetime() - duration({seconds: $window_s}), true)
 DELETE l RETURN count(*) AS n
 """
 )
-"""All loads but the promoted one and those of $keep: none of them can be promoted from then on."""
+"""All loads but the promoted one, those of $keep, and those that a query begun before may still be reading:
+none of them can be promoted from then on."""
 
 OPEN_TRIAL = "UNWIND $rows AS name MERGE (t:LoadPointer {name: 'trial:' + name}) SET t.index = name"
 CLOSE_TRIAL = "UNWIND $rows AS name MATCH (t:LoadPointer {name: 'trial:' + name}) DELETE t"
@@ -208,6 +211,24 @@ def write_edges(spec: EdgeSpec, *, are_new: bool) -> str:
     return _between_ends(spec) + f"MERGE (a)-[r:{spec.type} {{{_listed(identity)}}}]->(b) SET r += {{{rest}}}"
 
 
+def read_nodes(spec: NodeSpec) -> str:
+    """The nodes with the keys of $rows, each as a list in the order of `write_nodes`."""
+    values = _stored("n", [pa.field("key", pa.string()), *spec.schema])
+    return f"UNWIND $rows AS row MATCH (n:{spec.label} {{key: row[0]}}) RETURN {values} AS row"
+
+
+def read_edges(spec: EdgeSpec) -> str:
+    """The relationships of $rows (keys of both ends, then the plan's columns), in the order of `write_edges`."""
+    columns = list(spec.schema)[2:]
+    of_row = {field.name: f"row[{i}]" for i, field in enumerate(columns, start=2)}
+    identity = _listed({name: of_row[name] for name in spec.identity})
+    return (
+        f"UNWIND $rows AS row MATCH (a:{spec.start.label} {{key: row[0]}})"
+        f"-[r:{spec.type} {{{identity}}}]->(b:{spec.end.label} {{key: row[1]}}) "
+        f"WHERE r.valid_to = {OPEN_END} RETURN [a.key, b.key] + {_stored('r', columns)} AS row"
+    )
+
+
 def end_nodes(spec: NodeSpec) -> str:
     """Ends the nodes with the keys of $rows at load $load."""
     return f"{_IN_TURN}UNWIND $rows AS row MATCH (n:{spec.label} {{key: row[0]}}) SET n.valid_to = $load"
@@ -297,8 +318,17 @@ def _listed(value_of: dict[str, str]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in value_of.items())
 
 
+def _stored(element: str, columns: list[pa.Field]) -> str:
+    columns = [*columns, pa.field("row_hash", pa.int64())]
+    return "[" + ", ".join(f"{element}.{field.name}{_millis(field)}" for field in columns) + "]"
+
+
 def _value(i: int, field: pa.Field) -> str:
     """Instants travel as epoch milliseconds: the driver packs integers ten times faster than times."""
     if not pa.types.is_timestamp(field.type):
         return f"row[{i}]"
     return f"CASE WHEN row[{i}] IS NOT NULL THEN datetime.fromEpochMillis(row[{i}]) END"
+
+
+def _millis(field: pa.Field) -> str:
+    return ".epochMillis" if pa.types.is_timestamp(field.type) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +57,7 @@ class Neo4jGraph:
         self._sessions = GraphSessions(driver, database, observer, answer_timeout_s)
         self._loads = Neo4jLoads(self._sessions, on_chunk)
         self._manifests = manifests
+        self._window_s = math.ceil(answer_timeout_s)
         self.observed = observer
         self.index_lab = Neo4jIndexLab(self._sessions)
 
@@ -102,11 +104,12 @@ class Neo4jGraph:
     def remove_other_batches(self, *keep: str) -> int:
         """Forgets all loads but those of `keep` and the promoted one, and removes rows that none of them has.
 
-        Gives the number of rows removed.
+        A load that readers have left within the longest time of an answer stays until the next removal: one of
+        them may still be reading it. Gives the number of rows removed.
         """
         self._loads.ensure_schema()
         with self._loads.turn() as writer:
-            self._sessions.command(cypher.FORGET_OLD, keep=sorted(keep))
+            self._sessions.command(cypher.FORGET_OLD, keep=sorted(keep), window_s=self._window_s)
             kept = [state.load for state in self.loads()]
             self._manifests.keep_only(self._loads.state().store_id, kept)
             return writer.keep_only(max(kept, default=0), kept)
@@ -166,7 +169,7 @@ class Neo4jGraph:
         for whole in (False, True):
             change, is_resumed = self._begin(writer, plan, whole=whole)
             outcome = writer.apply(change, is_resumed=is_resumed)
-            wrong = self._loads.differences(plan, change.number)
+            wrong = self._loads.differences(plan, change.number) or self._loads.altered(plan, change.manifest)
             if not wrong:
                 writer.finish(change.number)
                 return _report(plan, change.number, change, outcome)

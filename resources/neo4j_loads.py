@@ -16,7 +16,7 @@ from resources import neo4j_cypher as cypher
 from resources.neo4j_sessions import GraphSessions, WriteOutcome
 from resources.stores import graph_errors
 from terag_pipelines.errors import StoreError
-from terag_pipelines.graph.changes import GraphChange
+from terag_pipelines.graph.changes import GraphChange, LoadManifest, sample_content
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.model import EDGES, NODES, ContentSum
 from terag_pipelines.graph.ports import LoadState
@@ -25,6 +25,8 @@ CHUNK_ROWS = 5_000
 NODE_WRITERS = 2
 """Nodes only: parallel relationship writers deadlock, as the store chains them through neighbours."""
 TURN_TIMEOUT_S = 3_600.0
+SAMPLED_ROWS = 200
+"""Of each label and type: what is compared of a load value by value, beside the sums of all row hashes."""
 
 OnChunk = Callable[[str, int], None]
 
@@ -86,6 +88,17 @@ class Neo4jLoads:
         """Labels and types whose stored count or hash sum in a load is not the plan's."""
         stored = self.sums(load)
         return sorted(name for name, total in plan.sums().items() if stored[name] != total)
+
+    def altered(self, plan: LoadPlan, manifest: LoadManifest) -> list[str]:
+        """Labels and types of the newest load of which a sampled row has other values than the plan's."""
+        sample = sample_content(plan, manifest, SAMPLED_ROWS)
+        queries = {spec.label: cypher.read_nodes(spec) for spec in NODES}
+        queries |= {spec.type: cypher.read_edges(spec) for spec in EDGES}
+        return sorted(name for name, rows in sample.items() if not self._holds(queries[name], _rows(rows)))
+
+    def _holds(self, query: str, rows: list[tuple[Any, ...]]) -> bool:
+        found = self._sessions.read(query, is_sampled=False, rows=rows)
+        return {tuple(row["row"]) for row in found} == set(rows)
 
     def _sum(self, query: str, load: int) -> ContentSum:
         row = self._sessions.read(query, is_sampled=False, load=load)[0]

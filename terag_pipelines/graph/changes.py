@@ -77,6 +77,24 @@ def find_change(plan: LoadPlan, base: LoadManifest | None, number: int) -> Graph
     )
 
 
+def sample_content(plan: LoadPlan, manifest: LoadManifest, n_rows: int) -> dict[str, pa.Table]:
+    """Up to `n_rows` rows of each label and type of a load with all that is stored of them, by least row hash.
+
+    Nodes: key, then the plan's columns; relationships: start_key, end_key, then the columns behind the ends.
+    """
+    keys = {spec: _frame(manifest.nodes[spec.label]) for spec in NODES}
+    sample = {}
+    for spec in NODES:
+        rows = _least(plan.nodes[spec.label], n_rows).join(keys[spec], on=[spec.id_column, "row_hash"])
+        key = _key(spec.id_column, pl.col("valid_from")).alias("key")
+        sample[spec.label] = rows.select(key, *plan.nodes[spec.label].column_names).to_arrow()
+    for spec in EDGES:
+        rows = _least(plan.edges[spec.type], n_rows)
+        keyed = _with_keys(rows, spec, keys[spec.start], keys[spec.end])
+        sample[spec.type] = keyed.select("start_key", "end_key", *rows.columns[2:]).to_arrow()
+    return sample
+
+
 def with_interval(table: pa.Table, number: int) -> pa.Table:
     """Rows that came with load `number` and have not ended: with valid_from and valid_to, int64, behind."""
     for name, value in (("valid_from", number), ("valid_to", OPEN_END)):
@@ -153,6 +171,10 @@ def _with_keys(edges: pl.DataFrame, spec: EdgeSpec, starts: pl.DataFrame, ends: 
         )
         edges = edges.join(of_node, on=f"{side}_id", how="left", maintain_order="left")
     return edges
+
+
+def _least(table: pa.Table, n_rows: int) -> pl.DataFrame:
+    return _frame(table).bottom_k(n_rows, by="row_hash")
 
 
 def _key(id_column: str, valid_from: pl.Expr) -> pl.Expr:

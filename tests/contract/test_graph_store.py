@@ -211,6 +211,33 @@ def test_rows_that_drifted_in_the_store_are_written_anew(graph, graph_driver):
     assert graph.digest("two") == changed.digest()
 
 
+def test_a_value_altered_behind_an_unchanged_hash_is_written_anew(graph, graph_driver):
+    graph.load(plan_of("one", 60))
+    graph_driver.execute_query("MATCH (a:Account {account_id: 'acc000003'}) SET a.bank = 'ELSEWHERE'")
+    graph_driver.execute_query(
+        "MATCH ()-[t:TRANSFERRED]->() WITH t LIMIT 1 SET t.amount_minor = t.amount_minor + 1"
+    )
+    graph.load(build_load_plan("two", changed_tables(60)))
+    graph.promote("two")
+    assert graph.accounts_at("ELSEWHERE") == ()
+    amounts, _, _ = graph_driver.execute_query(
+        "MATCH ()-[t:TRANSFERRED]->() WHERE t.valid_to > 1000 RETURN sum(t.amount_minor) AS total"
+    )
+    expected = build_load_plan("two", changed_tables(60)).edges["TRANSFERRED"]["amount_minor"]
+    assert amounts[0]["total"] == sum(expected.to_pylist())
+
+
+def test_a_load_that_readers_have_just_left_stays_for_those_who_still_read_it(graph, graph_driver):
+    for seed, batch in enumerate(("old", "new")):
+        graph.load(plan_of(batch, 20, seed=seed))
+        graph.promote(batch)
+    assert graph.remove_other_batches() == 0
+    assert graph.digest("old") == plan_of("old", 20, seed=0).digest()
+    graph_driver.execute_query("MATCH (l:LoadPointer) SET l.left_at = l.left_at - duration({minutes: 10})")
+    assert graph.remove_other_batches() > 0
+    assert graph.counts("old")["Entity"] == 0
+
+
 def test_a_load_that_another_one_replaces_leaves_nothing(graph, graph_driver, tmp_path):
     first = plan_of("one", 100)
     graph.load(first)
