@@ -104,8 +104,8 @@ class Neo4jGraph:
     def remove_other_batches(self, *keep: str) -> int:
         """Forgets all loads but those of `keep` and the promoted one, and removes rows that none of them has.
 
-        A load that readers have left within the longest time of an answer stays until the next removal: one of
-        them may still be reading it. Gives the number of rows removed.
+        A load that readers left a moment ago, within the longest time of an answer, stays until the next
+        removal: one of them may still be reading it. Gives the number of rows removed.
         """
         self._loads.ensure_schema()
         with self._loads.turn() as writer:

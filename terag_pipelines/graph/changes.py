@@ -78,20 +78,22 @@ def find_change(plan: LoadPlan, base: LoadManifest | None, number: int) -> Graph
 
 
 def sample_content(plan: LoadPlan, manifest: LoadManifest, n_rows: int) -> dict[str, pa.Table]:
-    """Up to `n_rows` rows of each label and type of a load with all that is stored of them, by least row hash.
+    """Up to `n_rows` rows of each label and type of a load with all that is stored of them: the least hashes.
 
     Nodes: key, then the plan's columns; relationships: start_key, end_key, then the columns behind the ends.
     """
     keys = {spec: _frame(manifest.nodes[spec.label]) for spec in NODES}
     sample = {}
     for spec in NODES:
-        rows = _least(plan.nodes[spec.label], n_rows).join(keys[spec], on=[spec.id_column, "row_hash"])
-        key = _key(spec.id_column, pl.col("valid_from")).alias("key")
-        sample[spec.label] = rows.select(key, *plan.nodes[spec.label].column_names).to_arrow()
-    for spec in EDGES:
-        rows = _least(plan.edges[spec.type], n_rows)
-        keyed = _with_keys(rows, spec, keys[spec.start], keys[spec.end])
-        sample[spec.type] = keyed.select("start_key", "end_key", *rows.columns[2:]).to_arrow()
+        rows = _least(plan.nodes[spec.label], n_rows)
+        keyed = rows.join(keys[spec], on=[spec.id_column, "row_hash"]).select(
+            _key(spec.id_column, pl.col("valid_from")).alias("key"), *rows.columns
+        )
+        sample[spec.label] = keyed.to_arrow()
+    for kind in EDGES:
+        rows = _least(plan.edges[kind.type], n_rows)
+        keyed = _with_keys(rows, kind, keys[kind.start], keys[kind.end])
+        sample[kind.type] = keyed.select("start_key", "end_key", *rows.columns[2:]).to_arrow()
     return sample
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from terag_pipelines.tuning.ports import AUTO_PREFIX, IndexSpec, PlanOperator, PlanProfile
 
-NOT_INDEXED = frozenset({"key", "row_hash", "valid_from", "valid_to"})
+NOT_INDEXED = frozenset({"batch_id", "key", "row_hash", "valid_from", "valid_to"})
 """Bookkeeping of the loader: nearly all rows share an interval, and keys have a constraint."""
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
