@@ -218,7 +218,7 @@ def read_nodes(spec: NodeSpec) -> str:
 
 
 def read_edges(spec: EdgeSpec) -> str:
-    """The relationships of $rows (keys of both ends, then the plan's columns), each as a list in that order."""
+    """The relationships of $rows (keys of both ends, then the plan's columns), each a list in that order."""
     columns = list(spec.schema)[2:]
     of_row = {field.name: f"row[{i}]" for i, field in enumerate(columns, start=2)}
     identity = _listed({name: of_row[name] for name in spec.identity})
