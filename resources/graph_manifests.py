@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from resources.result_folders import MARK, write_result_folder
 from terag_pipelines.graph.changes import LoadManifest
-from terag_pipelines.graph.load_plan import sum_rows
 from terag_pipelines.graph.model import EDGES, NODES
 
 
@@ -32,12 +31,11 @@ class FolderManifests:
         except (OSError, ValueError, pa.ArrowException):
             return None
         manifest = LoadManifest(nodes, edges)
-        return manifest if _sums(manifest.tables()) == noted else None
+        return manifest if _noted(manifest) == noted else None
 
     def write(self, store_id: str, load: int, manifest: LoadManifest) -> None:
         """Keeps the manifest, whole or not at all."""
-        tables = manifest.tables()
-        write_result_folder(self._of(store_id, load), tables, {MARK: json.dumps(_sums(tables))})
+        write_result_folder(self._of(store_id, load), manifest.tables(), {MARK: json.dumps(_noted(manifest))})
 
     def keep_only(self, store_id: str, loads: Collection[int]) -> None:
         """Removes the manifests of the store's other loads."""
@@ -50,6 +48,5 @@ class FolderManifests:
         return self._folder / store_id / f"load-{load}"
 
 
-def _sums(tables: Mapping[str, pa.Table]) -> dict[str, list[int]]:
-    totals = {name: sum_rows(table) for name, table in tables.items()}
-    return {name: [total.n_rows, total.row_hash_sum] for name, total in totals.items()}
+def _noted(manifest: LoadManifest) -> dict[str, list[int]]:
+    return {name: [total.n_rows, total.row_hash_sum] for name, total in manifest.sums().items()}

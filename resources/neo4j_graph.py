@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
-from typing import Any
 
 from neo4j import Driver
 
 from resources import neo4j_cypher as cypher
-from resources.neo4j_indexes import Neo4jIndexLab
 from resources.neo4j_loads import LoadWriter, Neo4jLoads, OnChunk
+from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import ANSWER_TIMEOUT_S, GraphSessions, WriteOutcome
 from resources.query_observer import QueryObserver
 from terag_pipelines.errors import StoreError
 from terag_pipelines.graph.changes import GraphChange, find_change
 from terag_pipelines.graph.load_plan import LoadPlan
-from terag_pipelines.graph.model import ContentSum, digest_of
-from terag_pipelines.graph.ports import (
-    AccountView,
-    EntityHit,
-    EntityView,
-    LinkView,
-    LoadReport,
-    LoadState,
-    ManifestShelf,
-    RecordView,
-    RelatedEntity,
-    SharedIdentifier,
-    TransferView,
-)
-
-VIEW_LIMIT = 200
+from terag_pipelines.graph.model import ContentSum, differing, digest_of
+from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
 
 
 def _ignore_chunk(name: str, n_rows: int) -> None:
     """The default of `on_chunk`: nobody watches."""
 
 
-class Neo4jGraph:
+class Neo4jGraph(Neo4jQueries):
     """GraphStore and TunableStore over the official driver, which the caller opens and closes.
 
     `on_chunk(label or type, n_rows)` is called after each committed chunk, from several threads;
@@ -54,14 +38,10 @@ class Neo4jGraph:
         on_chunk: OnChunk = _ignore_chunk,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        self._sessions = GraphSessions(driver, database, observer, answer_timeout_s)
+        super().__init__(GraphSessions(lambda: driver, database, observer, answer_timeout_s))
         self._loads = Neo4jLoads(self._sessions, on_chunk)
         self._manifests = manifests
         self._window_s = math.ceil(answer_timeout_s)
-        self.observed = observer
-        self.index_lab = Neo4jIndexLab(self._sessions)
-
-    # --- writing
 
     def load(self, plan: LoadPlan) -> LoadReport:
         """Writes what the plan changes of the newest load; loaders of one store take turns.
@@ -83,19 +63,26 @@ class Neo4jGraph:
         if not promoted:
             raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
 
-    def roll_back(self) -> str:
-        """Makes the whole load before the promoted one what readers see. Raises: StoreError where none is."""
+    def batch_before(self) -> str | None:
+        """The batch of the whole load before the promoted one."""
         promoted = self._loads.state().promoted
-        earlier = [state for state in self.loads() if state.is_whole and state.load < promoted]
-        if not earlier:
-            raise StoreError("the graph has no load before the one that readers see")
-        self.promote(earlier[-1].batch_id)
-        return earlier[-1].batch_id
+        earlier = [state.batch_id for state in self.loads() if state.is_whole and state.load < promoted]
+        return earlier[-1] if earlier else None
 
-    def promoted_batch(self) -> str | None:
-        """The batch that readers see."""
-        rows = self._sessions.read(cypher.PROMOTED, is_sampled=False)
-        return str(rows[0]["batch_id"]) if rows else None
+    def servers(self) -> tuple[ServerState, ...]:
+        """The one server, against the manifest of the load that its readers see."""
+        return (self.server_state("primary"),)
+
+    def server_state(self, role: str) -> ServerState:
+        """The server in a role, against the manifest of the load that its readers see."""
+        held = next((state for state in self.loads() if state.is_promoted), None)
+        if held is None:
+            return ServerState(role)
+        manifest = self._manifests.read(self._loads.state().store_id, held.load)
+        stored = self._loads.sums(held.load)
+        n_rows = sum(total.n_rows for total in stored.values())
+        drift = None if manifest is None else tuple(differing(manifest.sums(), stored))
+        return ServerState(role, True, held.load, held.batch_id, held.finished_at, n_rows, drift)
 
     def loads(self) -> tuple[LoadState, ...]:
         """The loads that the store knows, oldest first."""
@@ -122,33 +109,6 @@ class Neo4jGraph:
         """`LoadPlan.digest` of what is stored, computed in the server from the stored row hashes."""
         return digest_of(self._sums(batch_id))
 
-    # --- reading
-
-    def find_entity(self, entity_id: str) -> EntityView | None:
-        """An entity of the promoted batch with all that hangs on it, in one query: one batch, never two."""
-        rows = self._sessions.read(cypher.FIND_ENTITY, entity_id=entity_id, limit=VIEW_LIMIT)
-        return _entity_view(rows[0].data()) if rows else None
-
-    def find_by_name(self, prefix: str, limit: int = 50) -> tuple[EntityHit, ...]:
-        """Entities whose display name starts with `prefix` (case counts), by name."""
-        rows = self._sessions.read(cypher.FIND_BY_NAME, prefix=prefix, limit=limit)
-        return tuple(EntityHit(*row.values()) for row in rows)
-
-    def accounts_at(self, bank: str, limit: int = 50) -> tuple[AccountView, ...]:
-        """Accounts held at a bank, by id."""
-        rows = self._sessions.read(cypher.ACCOUNTS_AT, bank=bank, limit=limit)
-        return tuple(AccountView(*row.values()) for row in rows)
-
-    def transfers_above(self, bank: str, amount_minor: int, limit: int = 50) -> tuple[TransferView, ...]:
-        """Flows out of a bank's accounts that sum to `amount_minor` or more, largest first."""
-        rows = self._sessions.read(cypher.TRANSFERS_ABOVE, bank=bank, amount_minor=amount_minor, limit=limit)
-        return tuple(_transfer_view(*row.values()) for row in rows)
-
-    def entities_near(self, entity_id: str, limit: int = 200) -> tuple[EntityHit, ...]:
-        """Entities up to two shared identifiers away, by id."""
-        rows = self._sessions.read(cypher.ENTITIES_NEAR, entity_id=entity_id, limit=limit)
-        return tuple(EntityHit(*row.values()) for row in rows)
-
     # --- how a load is written
 
     def _sums(self, batch_id: str) -> dict[str, ContentSum]:
@@ -162,18 +122,25 @@ class Neo4jGraph:
             for state in self.loads()
             if state.is_whole and (state.batch_id, state.digest) == (plan.batch_id, plan.digest())
         ]
-        return next((load for load in reversed(found) if not self._loads.differences(plan, load)), None)
+        return next(
+            (load for load in reversed(found) if not differing(plan.sums(), self._loads.sums(load))), None
+        )
 
     def _write_until_whole(self, writer: LoadWriter, plan: LoadPlan) -> LoadReport:
         """By differences first; where the store then holds something else, everything is written anew."""
         for whole in (False, True):
             change, is_resumed = self._begin(writer, plan, whole=whole)
             outcome = writer.apply(change, is_resumed=is_resumed)
-            wrong = self._loads.differences(plan, change.number) or self._loads.altered(plan, change.manifest)
+            wrong = self._wrong(plan, change)
             if not wrong:
                 writer.finish(change.number)
                 return _report(plan, change.number, change, outcome)
         raise StoreError(f"batch {plan.batch_id} differs from its plan in {', '.join(wrong)}")
+
+    def _wrong(self, plan: LoadPlan, change: GraphChange) -> list[str]:
+        """Labels and types that do not hold what the plan says: by sums, and by values of some rows."""
+        by_sums = differing(plan.sums(), self._loads.sums(change.number))
+        return by_sums or self._loads.altered(plan, change.manifest)
 
     def _begin(self, writer: LoadWriter, plan: LoadPlan, *, whole: bool) -> tuple[GraphChange, bool]:
         """The change to write, and whether an earlier loader began with it; what others began is undone."""
@@ -204,26 +171,3 @@ def _report(plan: LoadPlan, load: int, change: GraphChange | None, outcome: Writ
         sum(table.num_rows for table in ended),
         outcome.n_retries,
     )
-
-
-# --- how rows become views
-
-
-def _entity_view(row: dict[str, Any]) -> EntityView:
-    identifiers = [SharedIdentifier(name, kind, tuple(others)) for name, kind, others in row["identifiers"]]
-    return EntityView(
-        **row["entity"],
-        records=tuple(RecordView(*values) for values in row["records"]),
-        links=tuple(LinkView(*values) for values in row["links"]),
-        identifiers=tuple(identifiers),
-        accounts=tuple(AccountView(*values) for values in row["accounts"]),
-        related=tuple(RelatedEntity(*values) for values in row["related"]),
-    )
-
-
-def _transfer_view(*values: Any) -> TransferView:
-    return TransferView(*values[:-2], *map(_native, values[-2:]))
-
-
-def _native(instant: Any) -> datetime | None:
-    return None if instant is None else instant.to_native()

@@ -84,11 +84,6 @@ class Neo4jLoads:
         queries += [(spec.type, cypher.sum_edges(spec)) for spec in EDGES]
         return {name: self._sum(query, load) for name, query in queries}
 
-    def differences(self, plan: LoadPlan, load: int) -> list[str]:
-        """Labels and types whose stored count or hash sum in a load is not the plan's."""
-        stored = self.sums(load)
-        return sorted(name for name, total in plan.sums().items() if stored[name] != total)
-
     def altered(self, plan: LoadPlan, manifest: LoadManifest) -> list[str]:
         """Labels and types of the newest load of which a sampled row has other values than the plan's."""
         sample = sample_content(plan, manifest, SAMPLED_ROWS)

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.graph.load_plan import LoadPlan
-from terag_pipelines.graph.model import EDGES, NODES, OPEN_END, EdgeSpec, NodeSpec
+from terag_pipelines.graph.load_plan import LoadPlan, sum_rows
+from terag_pipelines.graph.model import EDGES, NODES, OPEN_END, ContentSum, EdgeSpec, NodeSpec
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class LoadManifest:
     def tables(self) -> dict[str, pa.Table]:
         """All of them by label or type."""
         return {**self.nodes, **self.edges}
+
+    def sums(self) -> dict[str, ContentSum]:
+        """Count and hash sum by label and type."""
+        return {name: sum_rows(table) for name, table in self.tables().items()}
 
 
 @dataclass(frozen=True)

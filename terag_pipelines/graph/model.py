@@ -133,3 +133,8 @@ def digest_of(sums: Mapping[str, ContentSum]) -> str:
     """SHA-256 over counts and hash sums by label and type: the same for the same content in any order."""
     content = {name: [total.n_rows, total.row_hash_sum] for name, total in sums.items()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def differing(expected: Mapping[str, ContentSum], stored: Mapping[str, ContentSum]) -> list[str]:
+    """Labels and types whose stored count or hash sum is not the expected one, sorted."""
+    return sorted(name for name, total in expected.items() if stored[name] != total)

@@ -42,6 +42,24 @@ class LoadState:
 
 
 @dataclass(frozen=True)
+class ServerState:
+    """A server of the graph and the load that it shows.
+
+    `role`: primary, which readers are sent to, or backup. `drift`: labels and types whose rows are not those
+    of the load's manifest; None without a manifest. What is not known, of a server without an answer or
+    without a load, is None.
+    """
+
+    role: str
+    is_reachable: bool = True
+    load: int | None = None
+    batch_id: str | None = None
+    finished_at: datetime | None = None
+    n_rows: int | None = None
+    drift: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class EntityHit:
     """An entity in a list of answers."""
 
@@ -160,11 +178,11 @@ class GraphStore(Protocol):
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
 
-    def roll_back(self) -> str:
-        """Makes the load before the promoted one what readers see, and gives its batch.
+    def batch_before(self) -> str | None:
+        """The batch that readers saw before the promoted one, where it may be promoted again."""
 
-        Raises: StoreError where there is none.
-        """
+    def servers(self) -> tuple[ServerState, ...]:
+        """Each server of the graph, against the manifest of the load that its readers see."""
 
     def promoted_batch(self) -> str | None:
         """The batch that readers see."""

@@ -22,6 +22,7 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.graph.changes import find_change
 from terag_pipelines.graph.load_plan import build_load_plan
+from terag_pipelines.graph.ports import ServerState
 from terag_pipelines.tuning.advice import auto_index
 from tests.conftest import RunningPair
 from tests.contract.graphs import (
@@ -184,12 +185,24 @@ def test_a_load_can_be_rolled_back_and_taken_up_again(graph):
         graph.load(build_load_plan(batch, tables))
         graph.promote(batch)
     assert [hit.entity_id for hit in graph.find_by_name("Renamed")] == ["ent_000007"]
-    assert graph.roll_back() == "one"
-    assert graph.promoted_batch() == "one"
+    assert graph.batch_before() == "one"
+    graph.promote("one")
     assert graph.find_by_name("Renamed") == ()
     assert graph.load(build_load_plan("two", changed_tables(50))).was_complete
-    with pytest.raises(StoreError, match="no load before"):
-        graph.roll_back()
+    assert graph.batch_before() is None
+
+
+def test_each_server_is_compared_with_the_manifest_of_its_load(graph, graph_driver, tmp_path):
+    assert graph.servers() == (ServerState("primary"),)
+    graph.load(plan_of("one", 60))
+    graph.promote("one")
+    (server,) = graph.servers()
+    assert (server.load, server.batch_id, server.drift) == (1, "one", ())
+    assert server.n_rows == sum(plan_of("one", 60).counts().values())
+    graph_driver.execute_query("MATCH (a:Account {account_id: 'acc000003'}) SET a.row_hash = 1")
+    assert graph.servers()[0].drift == ("Account",)
+    shutil.rmtree(tmp_path / "manifests")
+    assert graph.servers()[0].drift is None
 
 
 def test_without_a_manifest_everything_is_written_anew(graph, tmp_path):
@@ -270,7 +283,7 @@ def test_a_batch_forgotten_while_it_is_promoted_is_not_promoted(graph, monkeypat
     for seed, batch in enumerate(("old", "new")):
         graph.load(plan_of(batch, 10, seed=seed))
     graph.promote("old")
-    remover = graph_of(graph._sessions._driver, tmp_path)
+    remover = graph_of(graph._sessions._choose_driver(), tmp_path)
     command = graph._sessions.command
 
     def command_late(query, **parameters):
@@ -288,7 +301,7 @@ def test_a_batch_promoted_while_others_are_removed_is_whole_or_not_promoted(grap
     for seed, batch in enumerate(("old", "new")):
         graph.load(plan_of(batch, 10, seed=seed))
     graph.promote("old")
-    remover = graph_of(graph._sessions._driver, tmp_path)
+    remover = graph_of(graph._sessions._choose_driver(), tmp_path)
     command = remover._sessions.command
 
     def command_and_be_late(query, **parameters):
