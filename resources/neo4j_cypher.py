@@ -250,7 +250,7 @@ def _between_ends(spec: EdgeSpec) -> str:
     )
 
 
-# Whole labels and types, in the server's own transactions. A relationship is found from its start.
+# Whole labels and types, in the server's own transactions.
 
 
 def end_all(pattern: Pattern) -> str:

@@ -144,13 +144,13 @@ class Neo4jGraph(Neo4jQueries):
 
     def _begin(self, writer: LoadWriter, plan: LoadPlan, *, whole: bool) -> tuple[GraphChange, bool]:
         """The change to write, and whether an earlier loader began with it; what others began is undone."""
-        state, loads = self._loads.state(), [one for one in self.loads() if one.is_whole]
-        begun = [one for one in self.loads() if not one.is_whole]
-        newest = max((one.load for one in loads), default=0)
+        state, known = self._loads.state(), self.loads()
+        whole_ones, begun = ([one for one in known if one.is_whole is is_whole] for is_whole in (True, False))
+        newest = max((one.load for one in whole_ones), default=0)
         is_resumed = not whole and [one.digest for one in begun] == [plan.digest()]
         number = begun[0].load if is_resumed else state.last + 1
         if begun and not is_resumed:
-            writer.undo_begun(newest, [one.load for one in loads])
+            writer.undo_begun(newest, [one.load for one in whole_ones])
         base = None if whole or not newest else self._manifests.read(state.store_id, newest)
         change = find_change(plan, base, number)
         writer.begin(number, plan)
