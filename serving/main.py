@@ -20,7 +20,7 @@ from resources.promoted_tables import PromotedTables
 from resources.query_observer import QueryObserver
 from resources.secrets import api_key_pepper
 from resources.settings import Settings, load_settings
-from resources.stores import SERVING, connect_documents, connect_graph
+from resources.stores import BATCH, SERVING, Patience, connect_documents, connect_graph
 from serving.app import create_app
 from serving.ports import Ports
 from terag_pipelines.billing.core import BillingCore
@@ -47,7 +47,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     with connect_graph(settings, addresses, SERVING) as driver, InvoicePrinter() as printer:
         _warm_up(driver, settings)
         yield Ports(
-            graph=_graph(driver, settings),
+            graph=_graph(driver, settings, SERVING),
             tables=PromotedTables(ParquetLake(settings.lake_folder)),
             keys=MongoKeys(database),
             invoices=BillingCore(MongoBilling(database)),
@@ -59,12 +59,15 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
 
 
 def _warm_up(driver: Driver, settings: Settings) -> None:
-    """Has the server plan the longest query before the first caller waits for it."""
-    _graph(driver, settings).find_entity("nobody")
+    """Has the server plan the longest query before the first caller waits for it.
+
+    A server that has just started may need longer for that than a caller waits for an answer.
+    """
+    _graph(driver, settings, BATCH).find_entity("nobody")
 
 
-def _graph(driver: Driver, settings: Settings) -> Neo4jGraph:
+def _graph(driver: Driver, settings: Settings, patience: Patience) -> Neo4jGraph:
     manifests = FolderManifests(settings.graph_loads_folder)
     return Neo4jGraph(
-        driver, settings.neo4j_database, QueryObserver(), manifests, answer_timeout_s=SERVING.answer_s
+        driver, settings.neo4j_database, QueryObserver(), manifests, answer_timeout_s=patience.answer_s
     )
