@@ -6,9 +6,10 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.groups import LINKING, out
-from assets.metadata import drawing, picture, rows_as_markdown, score, table_as_markdown
+from assets.metadata import described, drawing, picture, rows_as_markdown, score, table_as_markdown
 from resources.bindings import SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
+from terag_pipelines.linking.best_matches import keep_best_links
 from terag_pipelines.linking.blocking import BlockingReport, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.decisions import add_decided_labels, hold_decisions, settle_decisions
@@ -30,7 +31,7 @@ def candidate_pairs(
     entity_records: pa.Table, labels: pa.Table, source: SourceResource
 ) -> dg.Output[pa.Table]:
     """Pairs of records worth comparing, with the blocking rules that found each."""
-    found = find_candidate_pairs(entity_records, read_linking(source.open().manifest().linking).blocking)
+    found = find_candidate_pairs(entity_records, read_linking(source.open().manifest()).blocking)
     metadata: dict[str, Any] = {
         "rules": rows_as_markdown(found.report.rungs),
         "skipped": ", ".join(f"{rule} ({why})" for rule, why in found.report.skipped) or "none",
@@ -74,11 +75,22 @@ def scored_pairs(
 
 
 @dg.asset(**LINKING)
-def links(pair_scores: pa.Table, link_calibrators: pa.Table, source: SourceResource) -> dg.Output[pa.Table]:
-    """Pairs held to be the same person or company, each with its probability."""
-    params = read_linking(source.open().manifest().linking).links
-    decided = decide_links(pair_scores, load_calibrator(link_calibrators, "links"), params)
-    return dg.Output(decided, metadata={"picture": picture(draw_weights(pair_scores, decided))})
+def links(
+    entity_records: pa.Table,
+    pair_scores: pa.Table,
+    link_calibrators: pa.Table,
+    pair_decisions: pa.Table,
+    source: SourceResource,
+) -> dg.Output[pa.Table]:
+    """Pairs held to be the same person or company, each with its probability; one to one where the manifest
+    says so of its two files."""
+    params, metadata = read_linking(source.open().manifest()), {}
+    decided = decide_links(pair_scores, load_calibrator(link_calibrators, "links"), params.links)
+    if params.links.one_to_one:
+        held = hold_decisions(pair_decisions, entity_records).table
+        best = keep_best_links(entity_records, decided, pair_scores, str(params.clusters.across), held)
+        decided, metadata = best.table, described(note=best.left_over.told)
+    return dg.Output(decided, metadata=metadata | {"picture": picture(draw_weights(pair_scores, decided))})
 
 
 @dg.multi_asset(
@@ -102,7 +114,8 @@ def resolved_entities(
     """Groups linked records into entities as people decided; ids stay from batch to batch."""
     held = hold_decisions(pair_decisions, entity_records)
     earlier = source.registry().earlier()
-    resolved = resolve_entities(entity_records, links, pair_scores, decisions=held.table, earlier=earlier)
+    params = read_linking(source.open().manifest()).clusters
+    resolved = resolve_entities(entity_records, links, pair_scores, params, held.table, earlier)
     quality = pairwise_quality(resolved.members, labels)
     metadata = told_quality(quality) | {
         "clusters": rows_as_markdown([resolved.report]),

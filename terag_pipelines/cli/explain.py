@@ -137,12 +137,10 @@ def _waterfall(pair: WeighedPair) -> Table:
     for title in ("what", pair.left_id, pair.right_id, "how far it agrees"):
         table.add_column(_printable(title), overflow="fold")
     table.add_column("bits", justify="right", no_wrap=True)
-    table.add_row("prior", "", "", pair.prior_sentence.partition(": ")[2], say_bits(pair.prior_weight))
+    table.add_row("prior", "", "", pair.prior_account, say_bits(pair.prior_weight))
     for part in (*pair.known, *pair.at_other_times):
         sides = ("\n".join(map(_printable, side)) for side in (part.left, part.right))
-        table.add_row(
-            title_field(part.field), *sides, part.sentence.partition(": ")[2], say_bits(part.weight)
-        )
+        table.add_row(title_field(part.field), *sides, part.account, say_bits(part.weight))
     if pair.unexplained_weight:
         table.add_row("not explained", "", "", "", say_bits(pair.unexplained_weight))
     table.add_row("together", "", "", "", say_bits(pair.match_weight), style="bold")
@@ -160,10 +158,12 @@ def _print_entity(told: EntityExplanation, out: Console) -> None:
         indent = "  " * min(edge.depth, MAX_INDENT)
         _say(out, f"{indent}{edge.child_id} to {edge.parent_id} {say_weight(edge.weight)}")
         _say(out, f"{indent}  {reasons_line(edge.pair, N_REASONS)}")
+    if told.weakest:
+        _say(out, "What would split it:")
     for weak in told.weakest:
         _say(out, weak.sentence)
-    if told.cut:
-        _say(out, told.cut.sentence)
+    for sentence in [*([told.cut.sentence] if told.cut else []), *told.pillar_sentences]:
+        _say(out, sentence)
 
 
 def _print_record(told: RecordExplanation, out: Console) -> None:

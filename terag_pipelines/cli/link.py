@@ -154,7 +154,9 @@ def _check(request: LinkRequest) -> None:
     if (request.left is None) != (request.right is None):
         raise ConfigurationError("--left and --right go together")
     if request.one_to_one and request.left is None:
-        raise ConfigurationError("--one-to-one goes with --left and --right")
+        raise ConfigurationError(
+            "--one-to-one goes with --left and --right; of a folder its manifest says so, linking.one_to_one"
+        )
     if request.partial and request.previous is None:
         raise ConfigurationError("--partial goes with --previous")
     if (request.left is None) == (not request.sources):
@@ -169,9 +171,9 @@ def _check(request: LinkRequest) -> None:
 def _linking_params(request: LinkRequest) -> LinkingParams:
     """What the manifest says where there is one; --threshold goes before it."""
     folder = _source_folder(request)
-    params = LinkingParams() if folder is None else read_linking(SourceFolder(folder).manifest().linking)
+    params = LinkingParams() if folder is None else read_linking(SourceFolder(folder).manifest())
     threshold = params.links.threshold_probability if request.threshold is None else request.threshold
-    return replace(params, links=LinkParams(threshold, request.one_to_one))
+    return replace(params, links=LinkParams(threshold, request.one_to_one or params.links.one_to_one))
 
 
 def _source_folder(request: LinkRequest) -> Path | None:
@@ -195,12 +197,11 @@ def _read_manifest(folder: Path) -> SourceRecords:
     """The records of a source folder's party files; its other files are not read."""
     source = SourceFolder(folder)
     manifest = source.manifest()
-    parties = tuple(spec for spec in manifest.files if spec.holds in PARTY_HOLDS)
-    if not parties:
+    if not manifest.parties:
         raise ManifestError(
             f"{folder / MANIFEST_NAME}: no file holds {', '.join(PARTY_HOLDS)}: nothing to link"
         )
-    tables = ingest(replace(manifest, files=parties), lambda spec: source.read(manifest, spec))
+    tables = ingest(replace(manifest, files=manifest.parties), lambda spec: source.read(manifest, spec))
     return SourceRecords(
         tables.tables[ENTITY_RECORDS.name], tables.tables[QUARANTINED_ROWS.name], tables.file_counts
     )

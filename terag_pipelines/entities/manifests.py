@@ -146,6 +146,11 @@ class Manifest:
     linking: Mapping[str, Any] | None = None
     twin: Mapping[str, Any] | None = None
 
+    @property
+    def parties(self) -> tuple[FileSpec, ...]:
+        """The files that hold people or organisations."""
+        return tuple(spec for spec in self.files if spec.holds in PARTY_HOLDS)
+
 
 def parse_manifest(text: str, where: str) -> Manifest:
     """The manifest written in YAML in `text`; `where` names it in errors.

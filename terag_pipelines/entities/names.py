@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from terag_pipelines.entities.branches import is_owner, name_branch, part_at_branch
 from terag_pipelines.entities.transliteration import name_key, token_key
 
 _RUSSIAN_PATRONYMIC = re.compile(
@@ -191,20 +192,39 @@ _WEAK_FORMS = frozenset(
 )
 
 
+_PLAIN_FORMS = frozenset(word for word in _FORM_OF if " " not in word) - _WEAK_FORMS
+BRANCH_FORM = "branch"
+
+
 def split_organisation_name(text: str) -> tuple[str | None, str | None]:
     """The Latin key of an organisation without its legal form, and the form's code (None if it has none).
 
-    A name that is nothing but a legal form keeps it as its key.
+    A name that is nothing but a legal form keeps it as its key. A name that says it is a branch has the form
+    "branch", and the key the company's words and the town's one name.
     """
     tokens = (
         token_key(text.replace(".", "") if "." in text and _is_dotted(text) else text)
         .replace("/", " ")
         .split()
     )
+    parts = part_at_branch(tokens, _PLAIN_FORMS) or ()
+    if left := [token for part in parts for token in _without_forms(part)]:
+        return name_branch(left), BRANCH_FORM
     rest, form = _without_edge_form(tokens)
     again, second = _without_edge_form(rest)
     key = " ".join(again or rest or tokens)
     return key or None, form or second
+
+
+def _without_forms(tokens: list[str]) -> list[str]:
+    """Without legal forms at the edges, and without those inside that are no word of a name."""
+    rest, _ = _without_edge_form(tokens)
+    again, _ = _without_edge_form(rest)
+    return [
+        token
+        for at, token in enumerate(again)
+        if token not in (_FORM_OF if is_owner(again, at) else _PLAIN_FORMS)
+    ]
 
 
 def _is_dotted(text: str) -> bool:

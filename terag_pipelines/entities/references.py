@@ -80,6 +80,8 @@ def normalise_labels(rows: MappedRows, known: KnownIds) -> pa.Table:
         known.leave_out_unknown(rows, subject, "subject", *kinds)
     if rows.spec.label == "pair":
         known.leave_out_unknown(rows, target, "object", "records")
+        itself = np.asarray(pc.fill_null(pc.equal(subject, target), False), np.bool_)
+        rows.ledger.leave_out(itself, "object", "is the subject itself")
     if rows.spec.label in ("pair", "fraud"):
         value = _outcomes(rows, value)
     target = one_array(pc.fill_null(target, ""))

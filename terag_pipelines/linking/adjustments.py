@@ -65,14 +65,6 @@ class AdjustmentParams:
     one_word_weight: float = -8.0
 
 
-def adjust_weights(
-    records: EncodedRecords, left: Codes, right: Codes, compared: Compared, params: AdjustmentParams
-) -> Floats:
-    """What each pair's match weight gains or loses beyond its levels, in bits, shape (n_pairs,)."""
-    parts = adjustment_parts(records, left, right, compared, params)
-    return np.asarray(sum(parts.values()) + np.zeros(len(left)))
-
-
 def adjustment_parts(
     records: EncodedRecords, left: Codes, right: Codes, compared: Compared, params: AdjustmentParams
 ) -> dict[str, Floats]:

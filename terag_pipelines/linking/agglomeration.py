@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.scored_rows import Floats, Mask, Rows
@@ -84,25 +85,65 @@ class Marks:
         return self._sets[cluster] if code == SEVERAL else frozenset({code} - {UNKNOWN})
 
 
+class Sizes:
+    """How many members clusters have, from clusters of one on.
+
+    Members of one code in `equals` (-1 for none) say the same but could not be compared: their pair is none.
+    """
+
+    def __init__(self, n: int, equals: Rows | None = None) -> None:
+        self._counts = np.ones(n, np.int64)
+        rows = np.flatnonzero(equals >= 0) if equals is not None else np.zeros(0, np.int64)
+        codes = np.unique(equals[rows], return_inverse=True)[1] if equals is not None else rows
+        shape = (n, int(codes.max(initial=-1)) + 1)
+        self._equals = csr_array((np.ones(len(rows), np.int64), (rows, codes)), shape=shape)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def pairs_between(self, left: Rows, right: Rows) -> Rows:
+        """The pairs of a member of left[i] with one of right[i] that could be compared."""
+        pairs = self._counts[left] * self._counts[right]
+        if self._equals.nnz:
+            pairs -= self._equals[left].multiply(self._equals[right]).sum(axis=1)
+        return np.asarray(pairs)
+
+    def merge(self, kept: Rows, gone: Rows) -> None:
+        """Cluster kept[i] takes over the members of gone[i]; no cluster is in both."""
+        self._counts[kept] += self._counts[gone]
+        if self._equals.nnz:
+            becomes = np.arange(len(self))
+            becomes[gone] = kept
+            ones = np.ones(len(self), np.int64)
+            moves = csr_array((ones, (becomes, np.arange(len(self)))), shape=(len(self), len(self)))
+            self._equals = csr_array(moves @ self._equals)
+
+
 def agglomerate(
-    n: int, edges: Edges, marks: Sequence[Marks], together: tuple[Rows, Rows], unseen_weight: float
+    sizes: Sizes,
+    edges: Edges,
+    marks: Sequence[Marks],
+    together: tuple[Rows, Rows],
+    unseen_weight: float,
 ) -> Rows:
-    """The cluster of each of n members, named by its first member, by average linkage over match weights.
+    """The cluster of each member, named by its first member, by average linkage over match weights; `sizes`
+    are those of clusters of one.
 
     Two clusters merge where a link joins them, the average weight between their members is above 0 (a pair
-    never compared counts `unseen_weight`), none of their members are forbidden to meet and no mark conflicts.
+    that was not compared but could be counts `unseen_weight`; one that could not counts nothing), none of
+    their members are forbidden to meet and no mark conflicts.
     Pairs in `together` are merged first, whatever speaks against it. Reciprocal nearest neighbours are merged
     in rounds: average linkage is reducible, so that the order of merges does not matter (Murtagh, 1983).
     """
-    labels, sizes = np.arange(n), np.ones(n, np.int64)
-    for kept, gone in _rounds_of(n, together):
+    labels = np.arange(len(sizes))
+    for kept, gone in _rounds_of(len(sizes), together):
         labels = _merge(labels, sizes, marks, kept, gone)
     edges = edges.relabel(labels)
     while True:
         kept, gone = _reciprocal_neighbours(edges, sizes, marks, unseen_weight)
         if len(kept) == 0:
             return labels
-        merged = _merge(np.arange(n), sizes, marks, kept, gone)
+        merged = _merge(np.arange(len(sizes)), sizes, marks, kept, gone)
         labels, edges = merged[labels], edges.relabel(merged)
 
 
@@ -118,9 +159,9 @@ def _rounds_of(n: int, together: tuple[Rows, Rows]) -> Iterator[tuple[Rows, Rows
         step *= 2
 
 
-def _merge(labels: Rows, sizes: Rows, marks: Sequence[Marks], kept: Rows, gone: Rows) -> Rows:
+def _merge(labels: Rows, sizes: Sizes, marks: Sequence[Marks], kept: Rows, gone: Rows) -> Rows:
     """Labels after gone[i] became part of kept[i], for clusters; sizes and marks follow in place."""
-    sizes[kept] += sizes[gone]
+    sizes.merge(kept, gone)
     for mark in marks:
         mark.merge(kept, gone)
     becomes = np.arange(len(labels))
@@ -129,10 +170,10 @@ def _merge(labels: Rows, sizes: Rows, marks: Sequence[Marks], kept: Rows, gone: 
 
 
 def _reciprocal_neighbours(
-    edges: Edges, sizes: Rows, marks: Sequence[Marks], unseen_weight: float
+    edges: Edges, sizes: Sizes, marks: Sequence[Marks], unseen_weight: float
 ) -> tuple[Rows, Rows]:
     """Pairs of clusters that are each other's best merge; ties go to the pair that comes first."""
-    n_pairs = sizes[edges.left] * sizes[edges.right]
+    n_pairs = np.maximum(sizes.pairs_between(edges.left, edges.right), 1)  # none between equals kept apart
     average = (edges.weight + (n_pairs - edges.n_seen) * unseen_weight) / n_pairs
     possible = edges.is_link & ~edges.is_forbidden & (average > 0)
     for mark in marks:

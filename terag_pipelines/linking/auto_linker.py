@@ -32,6 +32,7 @@ from terag_pipelines.linking.given_pairs import (
     judge_pairs,
     read_decisions,
     read_labels,
+    refuse_disagreement,
     tell_broken_chains,
 )
 from terag_pipelines.linking.known_pairs import EarlierRun
@@ -260,24 +261,25 @@ class AutoLinker:
         """
         known = KnownRecords(source.records, *(across or ()))
         labels = None if given.labels is None else read_labels(given.labels, known, given.names[0])
-        if labels is not None and labels.num_rows == 0:
+        if labels is not None and labels.table.num_rows == 0:
             raise LinkingError(f"{given.names[0]}: holds no labels")
         decisions = read_decisions(known, given.must, given.cannot, given.names[1:])
+        if labels is not None:
+            refuse_disagreement(labels, decisions, given.names[0])
+            source = replace(source, quarantine=pa.concat_tables([source.quarantine, labels.quarantine]))
         linked = link_records(
             source.records,
             params=self.params.linking,
-            decisions=decisions,
+            decisions=decisions.table,
             across=across and across[0],
             earlier=earlier,
         )
         if labels is None:
             return AutoLinked(source, linked)
-        learned = self._learn(source, linked, labels, decisions)
-        return replace(learned, labels_warning=tell_broken_chains(labels, given.names[0]))
+        learned = self._learn(source, linked, labels.table)
+        return replace(learned, labels_warning=tell_broken_chains(labels.table, given.names[0]))
 
-    def _learn(
-        self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table, decisions: pa.Table
-    ) -> AutoLinked:
+    def _learn(self, source: SourceRecords, linked: LinkedRecords, labels: pa.Table) -> AutoLinked:
         """Weights and probabilities by the labels, as far as they win over those without."""
         from terag_pipelines.linking.supervision import (  # slow to import
             WeighedPairs,
@@ -293,7 +295,7 @@ class AutoLinker:
             linked = reweigh_pairs(linked, supervision.match_weights, supervision.model)
         calibration = self._calibrate(linked.scores.scores, telling)
         if supervision.is_learned or calibration.fitted:
-            linked = calibrate_links(linked, calibration.fitted, decisions)
+            linked = calibrate_links(linked, calibration.fitted)
         return AutoLinked(source, linked, calibration, _judge(linked.members, labels), supervision)
 
     def _calibrate(self, scores: pa.Table, labels: pa.Table) -> Calibration:
@@ -372,6 +374,7 @@ def summarise(linked: AutoLinked) -> dict[str, Any]:
         "largest_entity": linked.resolved.report.largest_entity,
         "threshold_probability": linked.threshold_probability,
         "one_to_one": linked.linked.params.links.one_to_one,
+        "left_over": asdict(linked.linked.left_over),
         "is_calibrated": bool(linked.calibration and linked.calibration.fitted),
         "calibration": calibration,
         "learned_from_labels": linked.supervision.as_json() if linked.supervision else None,
@@ -431,6 +434,8 @@ def _warnings(linked: AutoLinked) -> list[str]:
     n_rejected = sum(count.n_rejected for count in linked.source.counts.values())
     if n_rejected:
         told.append(f"{n_rejected} rows could not be used at all and have no entity: see the quarantine")
+    if left_over := linked.linked.left_over.told:
+        told.append(left_over)
     if linked.labels_warning:
         told.append(linked.labels_warning)
     if linked.calibration and linked.calibration.fitted is None:

@@ -9,19 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
+from terag_pipelines.linking.agglomeration import Edges, Marks, Sizes, agglomerate
 from terag_pipelines.linking.components import label_components
-from terag_pipelines.linking.copies import NO_COPIES, Copies
+from terag_pipelines.linking.copies import NO_COPIES, Copies, follow_decisions
 from terag_pipelines.linking.encoding import encode_sorted, plain_texts, sort_records
 from terag_pipelines.linking.entity_tables import tabulate_entities, tabulate_members
 from terag_pipelines.linking.known_pairs import EarlierEntities
 from terag_pipelines.linking.levels import AGREED_IDENTIFIER, NAMESAKES
 from terag_pipelines.linking.lineage import name_entities
-from terag_pipelines.linking.roles import unit_of_organisation
+from terag_pipelines.linking.roles import UNITS, units_of
 from terag_pipelines.linking.scored_rows import DecidedRows, Mask, Rows, ScoredRows
 
 UNIQUE_NUMBERS = ("iin", "bin")
-UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", "unit")  # two different ones never share an entity
+UNIQUE_IDENTITIES = (*UNIQUE_NUMBERS, "party_type", *UNITS)  # two different ones never share an entity
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,14 @@ class ClusterParams:
     """How suspicious components are taken apart.
 
     Weights are bits, clipped to `max_weight` either way so that no single agreement overrules everything;
-    a pair inside a component that was never compared counts `unseen_weight`.
+    a pair inside a component that was never compared counts `unseen_weight`. Where records were compared only
+    with those of one data set, `across` names it: two of one side that say the same in all were not compared
+    either, which is no evidence; two that do not are mostly two, and count as unseen. With `one_to_one`
+    a copy that stands for itself has not the link of the one that it says the same as.
     """
 
+    across: str | None = None
+    one_to_one: bool = False
     unseen_weight: float = -3.0
     max_weight: float = 12.0
     least_density: float = 0.6
@@ -63,10 +68,12 @@ class ResolvedEntities:
 
 @dataclass(frozen=True)
 class Identities:
-    """What must not differ within an entity, codes by row, -1 where unknown; and who is known in part."""
+    """What must not differ within an entity, codes by row, -1 where unknown; who is known in part; and, where
+    only pairs across two sides were compared, rows of one side that say the same, by one code."""
 
     unique: tuple[Rows, ...]  # in the order of UNIQUE_IDENTITIES
     is_partial: Mask
+    equals: Rows | None = None
 
 
 def resolve_entities(
@@ -82,19 +89,19 @@ def resolve_entities(
     Connected components of the links; those with contradicting evidence, conflicting identities or few
     links are merged anew, best evidence first (average linkage). Few links are no reason where all members
     hold the same IIN or BIN: of a party with very many records not all pairs are compared. Two different
-    valid IINs or BINs never share an entity, nor do a head office and its branch, and a partial record joins
-    one only by an identifier or a contact; parent and child of one name at one address are not brought
-    together by records without birth date. But what people decided (PAIR_DECISIONS) holds exactly; decisions
-    about records that are not among these have no effect. Entities keep the ids that they had in the earlier
-    run.
+    valid IINs or BINs never share an entity, nor do a head office and its branch or branches in two towns,
+    and a partial record joins one only by an identifier or a contact; parent and child of one name at one
+    address are not brought together by records without birth date. But what people decided (PAIR_DECISIONS)
+    holds exactly; decisions about records that are not among these have no effect. Entities keep the ids that
+    they had in the earlier run.
 
     Raises: LinkingError where a link names a record that is not there, or decisions contradict each other.
     """
     ordered = sort_records(records)
-    scored = _rows_of_tables(ordered, links, pair_scores)
-    identities = identities_of(ordered)
-    copies = encode_sorted(ordered).copies
-    labels, report = cluster_rows(ordered, identities, scored, params, decisions, copies)
+    scored = rows_of_tables(ordered, links, pair_scores)
+    encoded, decided = encode_sorted(ordered), rows_of_decisions(ordered, decisions)
+    identities = identities_of(ordered, None if params.across is None else encoded.label_equals())
+    labels, report = cluster_rows(ordered, identities, scored, params, decided, encoded.copies)
     links_held = scored.select(scored.is_link & ~forbidden_links(identities, scored))
     named = name_entities(ordered, labels, earlier, links_held, decisions)
     members = tabulate_members(ordered, labels, named.ids, links_held)
@@ -106,24 +113,21 @@ def cluster_rows(
     identities: Identities,
     scored: ScoredRows,
     params: ClusterParams,
-    decisions: pa.Table | None = None,
+    decided: DecidedRows,
     copies: Copies = NO_COPIES,
 ) -> tuple[Rows, ClusterReport]:
     """The number of the entity of each row of sorted records, and what was done to find it.
 
     Copies follow those that they say the same as, but where people decided on them.
     """
-    decided = rows_of_decisions(ordered, decisions)
-    copies = copies.without(np.concatenate([*decided.together, *decided.apart]))
-    copies = copies.replace_seconds(decided.apart)
+    copies, scored = follow_decisions(copies, scored, decided, inherits_links=not params.one_to_one)
     if (follows := copies.follows(ordered.num_rows)) is not None:
         scored = scored.select(~(follows[scored.left] | follows[scored.right]))
     banned = scored.is_link & forbidden_links(identities, scored)
     allowed = scored.is_link & ~banned
-    components = _label_components(ordered.num_rows, scored, allowed, decided)
+    components = label_components(scored.left[allowed], scored.right[allowed], ordered.num_rows)
     suspicious = _suspicious(components, scored, allowed, identities, params)
-    for left, right in (decided.together, decided.apart):
-        suspicious[components[left[components[left] == components[right]]]] = True
+    components, suspicious = _join_decided(components, suspicious, decided)
     labels = _refine(components, suspicious, (scored, allowed), identities, decided, params)
     labels = copies.spread(labels)
     _check_decisions(ordered, labels, decided)
@@ -137,11 +141,13 @@ def cluster_rows(
     return labels, report
 
 
-def identities_of(ordered: pa.Table) -> Identities:
+def identities_of(ordered: pa.Table, equals: Rows | None = None) -> Identities:
     """The identities of sorted records."""
     partial = ordered["is_partial"].fill_null(False).to_numpy().astype(bool)
-    of_unit = ordered.append_column("unit", unit_of_organisation(ordered))
-    return Identities(tuple(_codes(of_unit, column) for column in UNIQUE_IDENTITIES), partial)
+    known = ordered.select([*UNIQUE_NUMBERS, "party_type"])
+    for name, units in units_of(ordered).items():
+        known = known.append_column(name, units)
+    return Identities(tuple(_codes(known, column) for column in UNIQUE_IDENTITIES), partial, equals)
 
 
 def forbidden_links(identities: Identities, scored: ScoredRows) -> Mask:
@@ -165,7 +171,11 @@ def _positions(records: pa.Table, ids: pa.ChunkedArray) -> Rows:
     return np.asarray(found.to_numpy(), dtype=np.int64)
 
 
-def _rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -> ScoredRows:
+def rows_of_tables(ordered: pa.Table, links: pa.Table, pair_scores: pa.Table) -> ScoredRows:
+    """PAIR_SCORES as pairs of rows of sorted records, with which of them are LINKS.
+
+    Raises: LinkingError where a pair names a record that is not there.
+    """
     left, right = (_positions(ordered, pair_scores[side]) for side in ("left_id", "right_id"))
     linked = [_positions(ordered, links[side]) for side in ("left_id", "right_id")]
     if min(side.min(initial=0) for side in (left, right, *linked)) < 0:
@@ -198,11 +208,18 @@ def rows_of_decisions(ordered: pa.Table, decisions: pa.Table | None) -> DecidedR
     return DecidedRows((left[together], right[together]), (left[apart], right[apart]))
 
 
-def _label_components(n: int, scored: ScoredRows, allowed: Mask, decided: DecidedRows) -> Rows:
-    """The number of the connected component of each row."""
-    left = np.concatenate([scored.left[allowed], decided.together[0]])
-    right = np.concatenate([scored.right[allowed], decided.together[1]])
-    return label_components(left, right, n)
+def _join_decided(components: Rows, suspicious: Mask, decided: DecidedRows) -> tuple[Rows, Mask]:
+    """Components of links and of what people decided to be one, and which are suspicious: also those that a
+    decision made, or in which one parts two. A decision that says what links say makes nothing suspicious."""
+    left, right = (components[side] for side in decided.together)
+    joined = label_components(left, right, len(suspicious))
+    at = np.zeros(int(joined.max(initial=-1)) + 1, bool)
+    at[joined[suspicious]] = True
+    at[joined[left[left != right]]] = True
+    components = joined[components]
+    one, other = (components[side] for side in decided.apart)
+    at[one[one == other]] = True
+    return components, at
 
 
 def _suspicious(
@@ -243,16 +260,24 @@ def _refine(
     decided: DecidedRows,
     params: ClusterParams,
 ) -> Rows:
-    """Labels of clusters, without gaps: components, but suspicious ones taken apart."""
+    """Labels of clusters, without gaps: components, but suspicious ones taken apart.
+
+    Of equal merges the first counts: rows that a decision parts from others come last, so that who says the
+    same as them stays with those of whom nobody decided.
+    """
     rows = np.flatnonzero(suspicious[components])
     if len(rows) == 0:
         return components
+    is_parted = np.isin(rows, np.concatenate(decided.apart))
+    rows = np.concatenate([rows[~is_parted], rows[is_parted]])
     place = np.full(len(components), -1)
     place[rows] = np.arange(len(rows))
     edges = _edges_within(components, place, pairs, decided, params)
     marks = [Marks(codes[rows]) for codes in identities.unique]
-    together = place[decided.together[0]], place[decided.together[1]]
-    clusters = agglomerate(len(rows), edges, marks, together, params.unseen_weight)
+    at = place[decided.together[0]] >= 0
+    together = place[decided.together[0][at]], place[decided.together[1][at]]
+    sizes = Sizes(len(rows), None if identities.equals is None else identities.equals[rows])
+    clusters = agglomerate(sizes, edges, marks, together, params.unseen_weight)
     labels = components.copy()
     labels[rows] = int(components.max()) + 1 + clusters
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.int64)

@@ -13,10 +13,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import breadth_first_order
 
+from terag_pipelines.entities.label_conflicts import FACT, find_contradictions
 from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import DecisionClashError, DecisionError, NotFoundError
+from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_ENTRIES
 from terag_pipelines.linking.ports import Pair, ReviewEntry, ReviewLog
 
@@ -163,7 +165,7 @@ def find_clashes(decisions: pa.Table) -> tuple[Clash, ...]:
     ids = decided_records(must)
     one, other = (_positions(must, side, ids) for side in PAIR_COLUMNS)
     graph = coo_matrix((np.ones(must.num_rows, np.int8), (one, other)), shape=(len(ids), len(ids))).tocsr()
-    groups = np.append(connected_components(graph, directed=False)[1], -1)
+    groups = np.append(label_components(one, other, len(ids)), -1)
     left, right = (_positions(cannot, side, ids) for side in PAIR_COLUMNS)
     tied = np.flatnonzero((left >= 0) & (right >= 0) & (groups[left] == groups[right])).tolist()
     chains = [_chain(graph, ids, int(left[i]), int(right[i])) for i in tied]
@@ -226,15 +228,36 @@ def add_decided_labels(labels: pa.Table, decisions: pa.Table, pair_scores: pa.Ta
     scores = pl.DataFrame(pl.from_arrow(pair_scores.select([*PAIR_COLUMNS, "pattern"])))
     ruled = scores.filter(pl.col("pattern").str.contains(TWO_NUMBERS))
     decided = pl.DataFrame(pl.from_arrow(decisions)).join(ruled, on=PAIR_COLUMNS, how="anti")
-    own = decided.select(
+    own = label_decisions(decided)
+    return LABELS.conform(
+        pa.concat_tables([_without_decided(labels, decisions), own.to_arrow().cast(LABELS.schema)])
+    )
+
+
+def tell_overruled(labels: pa.Table, decisions: pa.Table) -> str | None:
+    """How many pairs of LABELS of use "training" say what PAIR_DECISIONS deny; None where none does.
+
+    Labels of entities count as well: they say of two records whether they are one.
+    """
+    known = pl.DataFrame(pl.from_arrow(labels)).filter(pl.col("use") == "training").select(FACT)
+    decided = label_decisions(pl.DataFrame(pl.from_arrow(decisions))).select(FACT).cast(known.schema)
+    found = find_contradictions(pl.concat([known, decided]).with_row_index("row"))
+    overruled = found.filter(pl.col("row") >= len(known))["row"].to_list()
+    if not overruled:
+        return None
+    first = decided.row(overruled[0] - len(known), named=True)
+    told = f"of {len(overruled):,} pairs labels say otherwise than reviews, which count"
+    return f"{told}; first {first['subject_id']} and {first['object_id']}"
+
+
+def label_decisions(decided: pl.DataFrame) -> pl.DataFrame:
+    """Decided pairs (left_id, right_id, is_match) as labels of use "training"."""
+    return decided.select(
         label_kind=pl.lit("pair"),
         subject_id="left_id",
         object_id="right_id",
         value=pl.when("is_match").then(pl.lit("1")).otherwise(pl.lit("0")),
         use=pl.lit("training"),
-    )
-    return LABELS.conform(
-        pa.concat_tables([_without_decided(labels, decisions), own.to_arrow().cast(LABELS.schema)])
     )
 
 

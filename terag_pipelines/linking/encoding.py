@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from terag_pipelines.entities.joined_texts import as_joined
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.entities.names import BRANCH_FORM
 from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.copies import Copies, find_copies
+from terag_pipelines.linking.copies import Copies, find_copies, find_equals
 from terag_pipelines.linking.variants import GENERATION
 from terag_pipelines.side_by_side import run_side_by_side
 
@@ -187,16 +188,30 @@ class EncodedRecords:
     @cached_property
     def copies(self) -> Copies:
         """Records that say the same as many others of their data set, and follow two of these."""
-        self.columns.build(_NAME_PARTS, *((name,) for name in _OWN_FIELDS))
-        columns = [self.columns[name].codes for name in COPIED_FIELDS if name in self.columns]
-        columns += [self._where_parts_lack(name) for name in JOINED_OF]
-        times = [self.columns[name].first for name in VALIDITY_FIELDS if name in self.columns]
-        kinds: list[npt.NDArray[Any]] = [self.datasets, self.party_types, self.is_partial, *times]
-        found = find_copies(columns, [codes.astype(np.int32)[:, None] for codes in kinds])
+        found = find_copies(*self._copied())
         for name in JOINED_OF:
             if len(found):
                 found = found.select(self._say_the_same(name, found.follower, found.first))
         return found
+
+    def label_equals(self) -> Rows:
+        """For each record that says the same as others of its data set the first of them; else -1."""
+        rows, first = find_equals(*self._copied())
+        for name in JOINED_OF:
+            same = self._say_the_same(name, rows, first)
+            rows, first = rows[same], first[same]
+        labels = np.full(len(self), -1)
+        labels[rows] = first
+        return labels
+
+    def _copied(self) -> tuple[list[Codes], list[Codes]]:
+        """All that copies have in common: what they say, and of what kind they are."""
+        self.columns.build(_NAME_PARTS, *((name,) for name in _OWN_FIELDS))
+        columns = [self.columns[name].codes for name in COPIED_FIELDS if name in self.columns]
+        columns += [self._where_parts_lack(name) for name in JOINED_OF]
+        times = [self.columns[name].first for name in (*VALIDITY_FIELDS, "branch") if name in self.columns]
+        kinds: list[npt.NDArray[Any]] = [self.datasets, self.party_types, self.is_partial, *times]
+        return columns, [codes.astype(np.int32)[:, None] for codes in kinds]
 
     def _where_parts_lack(self, name: str) -> Codes:
         """A column that is joined of others, where all of these are missing."""
@@ -282,6 +297,7 @@ def _columns_of(records: pa.Table) -> Columns:
     builders["birth_date"] = _whole_only(lambda: _dates_as_digits(_encode_single(records["birth_date"])))
     builders["generation"] = _whole_only(names.generations)
     builders |= {name: _whole_only(partial(_encode_rare, records[name])) for name in VALIDITY_FIELDS}
+    builders["branch"] = _whole_only(lambda: _encode_rare(_branch_forms(records["legal_form"])))
     columns = Columns(builders)
 
     def any_name(rows: Rows | None) -> Column:
@@ -290,6 +306,14 @@ def _columns_of(records: pa.Table) -> Columns:
 
     builders["any_name"] = any_name
     return columns
+
+
+def _branch_forms(forms: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """The legal form where it says that an organisation is a branch: a branch is no copy of its head."""
+    if forms.null_count == len(forms):
+        return forms
+    plain = plain_texts(forms)
+    return pc.if_else(pc.equal(plain, BRANCH_FORM), plain, pa.scalar(None, plain.type))
 
 
 def _encode_rows(
@@ -385,7 +409,7 @@ def _encode_single(column: pa.ChunkedArray | pa.Array) -> Column:
     return Column(codes.reshape(-1, 1), values if (codes >= 0).any() else values[:0])
 
 
-def _encode_rare(column: pa.ChunkedArray) -> Column:
+def _encode_rare(column: pa.ChunkedArray | pa.Array) -> Column:
     """The same for a field that most sources lack, at no cost where they do."""
     return EMPTY if column.null_count == len(column) else _encode_single(column)
 

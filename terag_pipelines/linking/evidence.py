@@ -102,6 +102,11 @@ class FittedEvidence:
         """log2 of the odds that a candidate pair is a match before any field is looked at."""
         return float(np.log2(self.match_share / (1 - self.match_share)))
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether m and u are the defaults, for EM identified nothing."""
+        return bool(self.diagnostics.fallback)
+
     def level_weights(self, field: str) -> Floats:
         """Match weight by level number; 0 for level 0, missing."""
         at = self.fields.index(field)

@@ -6,6 +6,7 @@ term frequencies and the like add. Any two records can be explained, also those 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -21,28 +22,32 @@ from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.block_rules import LADDERS
 from terag_pipelines.linking.blocks import Codes
-from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, identities_of
+from terag_pipelines.linking.chance import CHANCE, StandIn, chance_part
+from terag_pipelines.linking.clusters import UNIQUE_IDENTITIES, ClusterParams, identities_of
 from terag_pipelines.linking.comparison import ORGANISATION, PERSON, compare_pairs
 from terag_pipelines.linking.encoding import EncodedRecords, encode_records, sort_records
 from terag_pipelines.linking.evidence import EvidenceParams
 from terag_pipelines.linking.explanation_values import shown_values
 from terag_pipelines.linking.explanation_words import (
-    AT_OTHER_TIMES,
     BY_IIN,
     FORBIDDEN,
     JOINT_PHRASES,
     NAMES,
+    TIDIED,
     TRANSLITERATED,
+    Silence,
+    find_silence,
     say_adjustment,
     say_level,
-    say_missing,
     say_share,
+    say_silence,
     say_weight,
     title_field,
 )
 from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, IDENTIFYING, Compared
 from terag_pipelines.linking.links import Calibrator, LinkParams, link_probabilities
 from terag_pipelines.linking.model import LABELS_FIELD
+from terag_pipelines.linking.patterns import describe_patterns
 from terag_pipelines.linking.scoring import weights_to_probabilities
 from terag_pipelines.linking.validity import DATED_FIELDS, apart_in_time
 
@@ -56,15 +61,19 @@ class ExplanationParams:
     """The threshold and adjustments that the batch was linked with, and how much is told.
 
     `n_candidates` of a record are told, `n_reasons` of each; `n_weakest` links of an entity. A minimum cut is
-    looked for in entities of at most `max_cut_members` records: its time grows with their cube.
+    looked for in entities of at most `max_cut_members` records: its time grows with their cube. A record is a
+    candidate only where fields that agree weigh `least_agreement` bits together: more than the sex can tell.
+    `clusters` are what the entities were resolved with; what would split one is tried with them.
     """
 
     links: LinkParams = field(default_factory=LinkParams)
     adjustments: AdjustmentParams = field(default_factory=AdjustmentParams)
+    clusters: ClusterParams = field(default_factory=ClusterParams)
     n_candidates: int = 5
     n_reasons: int = 3
     n_weakest: int = 3
     max_cut_members: int = 60
+    least_agreement: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -192,8 +201,9 @@ class PartyModel:
 class FieldEvidence:
     """One step of the waterfall: what was compared, how far it agrees, and what that weighs, in bits.
 
-    `level` is "" and every figure neutral where a side is missing. m and u are shares among matches and among
-    candidate pairs that do not match; None for what is no comparison of a field.
+    `told` says in words how far it agrees, without any value. `level` is "" and every figure neutral where
+    the field says nothing, and then `silence` is why. m and u are shares among matches and among candidate
+    pairs that do not match; None for what is no comparison of a field.
     """
 
     field: str
@@ -204,16 +214,35 @@ class FieldEvidence:
     u_probability: float | None
     level_weight: float
     adjustment: float
-    sentence: str
+    told: str
+    silence: Silence | None = None
 
     @property
     def weight(self) -> float:
         """What the field adds to the match weight, in bits."""
         return self.level_weight + self.adjustment
 
+    @property
+    def account(self) -> str:
+        """How far it agrees, how often that happens, and what it weighs."""
+        if self.silence is not None:
+            return self.told
+        if self.m_probability is None or self.u_probability is None:
+            return f"{self.told}: {say_weight(self.weight)}"
+        shares = f"{say_share(self.m_probability)} of matches, {say_share(self.u_probability)} of non-matches"
+        told = f"{self.told}; {shares}: {say_weight(self.level_weight)}"
+        adjusted = say_adjustment(self.field, self.adjustment)
+        return f"{told}; {adjusted}" if adjusted else told
+
+    @property
+    def sentence(self) -> str:
+        """The account, with the field that it is of."""
+        return f"{title_field(self.field)}: {self.account}"
+
     def as_json(self) -> dict[str, Any]:
         """The step for machines."""
-        return asdict(self) | {"title": title_field(self.field), "weight": self.weight}
+        said = {"title": title_field(self.field), "weight": self.weight, "sentence": self.sentence}
+        return asdict(self) | said
 
 
 @dataclass(frozen=True)
@@ -248,7 +277,7 @@ class WeighedPair:
     @property
     def at_other_times(self) -> tuple[FieldEvidence, ...]:
         """Of the missing those that both have, but had at different times."""
-        return tuple(part for part in self.missing if part.sentence.endswith(tuple(AT_OTHER_TIMES.values())))
+        return tuple(part for part in self.missing if part.silence is Silence.OTHER_TIMES)
 
     def reasons(self, is_for: bool, n: int) -> tuple[FieldEvidence, ...]:
         """The evidence that speaks most for the pair, or against it, strongest first."""
@@ -256,10 +285,16 @@ class WeighedPair:
         return tuple(sorted(found, key=lambda part: -abs(part.weight))[:n])
 
     @property
-    def prior_sentence(self) -> str:
-        """What is held before any field is looked at."""
+    def prior_account(self) -> str:
+        """What is held before any field is looked at, and what that weighs."""
         share = say_share(self.prior_probability)
-        return f"before any field: {share} of candidate pairs are matches: {say_weight(self.prior_weight)}"
+        pairs = "the pairs learned from are matches" if self.is_learned else "pairs are taken to be matches"
+        return f"{share} of {pairs}: {say_weight(self.prior_weight)}"
+
+    @property
+    def prior_sentence(self) -> str:
+        """The account of the prior, and that it comes first."""
+        return f"before any field: {self.prior_account}"
 
     def as_json(self) -> dict[str, Any]:
         """The waterfall for machines."""
@@ -296,7 +331,7 @@ def weigh_anew(batch: LinkedBatch, pairs: Sequence[Pair]) -> list[WeighedPair]:
     for compared in compare_anew(batch, left, right):
         for at, place in enumerate(compared.places.tolist()):
             row, sides = stored.get(ordered[place]), [records[name] for name in ordered[place]]
-            weighed[place] = _waterfall(sides, compared, at, None if row is None else row["match_weight"])
+            weighed[place] = _waterfall(sides, compared, at, row)
     return [weighed[place] for place in range(len(pairs))]
 
 
@@ -325,6 +360,19 @@ class ComparedRows:
             total += bits
         return total
 
+    def agreement(self) -> Floats:
+        """What the fields that agree weigh together, in bits; those that differ are left out."""
+        total = np.zeros(len(self.places))
+        for name, levels in self.levels.items():
+            bits = self.model.weights[name][levels] + self.adjustments.get(name, 0.0)
+            total += np.where(levels > 0, np.maximum(bits, 0.0), 0.0)
+        return total
+
+    def pattern(self, at: int) -> str:
+        """The levels of one pair as PAIR_SCORES has them."""
+        levels = np.array([[int(found[at]) for found in self.levels.values()]], np.int8)
+        return describe_patterns(tuple(self.levels), levels)[0]
+
 
 def compare_anew(batch: LinkedBatch, left: Codes, right: Codes) -> list[ComparedRows]:
     """Pairs of rows compared anew, those of persons and of organisations apart."""
@@ -347,14 +395,24 @@ def _compare_party(
     }
     parts = adjustment_parts(batch.encoded, left, right, levels, batch.params.adjustments)
     bits = {name: np.broadcast_to(part, len(places)) for name, part in parts.items()}
+    model = batch.models[party_type]
+    if not model.is_learned:
+        usual = batch.params.adjustments.usual_holders
+        evidence = StandIn(model.prior_weight, model.weights, model.match_share, usual)
+        bits[CHANCE] = chance_part(batch.encoded, (left, right), levels, bits, evidence)
     found = {name: apart_in_time(batch.encoded, kind, left, right) for name, kind in DATED_FIELDS.items()}
     apart = {name: mask for name, mask in found.items() if mask is not None}
-    return ComparedRows(party_type, batch.models[party_type], places, left, right, levels, bits, apart)
+    return ComparedRows(party_type, model, places, left, right, levels, bits, apart)
 
 
 def _waterfall(
-    records: Sequence[Mapping[str, Any]], rows: ComparedRows, at: int, stored_weight: float | None
+    records: Sequence[Mapping[str, Any]], rows: ComparedRows, at: int, stored: Mapping[str, Any] | None
 ) -> WeighedPair:
+    """The waterfall of one pair; `stored` is its row of PAIR_SCORES, None for a pair that was not scored.
+
+    What labels changed is known in total only. It is named so where the pair compares today as it did when
+    it was scored: a remainder of any other cause stays unexplained.
+    """
     evidence = [_field_evidence(rows, name, at, records) for name in rows.levels]
     evidence += [
         _joint_evidence(name, float(bits[at]))
@@ -362,8 +420,8 @@ def _waterfall(
         if name not in rows.levels and bits[at]
     ]
     explained = rows.model.prior_weight + sum(part.weight for part in evidence)
-    weight = explained if stored_weight is None else stored_weight
-    if rows.model.n_labels and stored_weight is not None:
+    weight = explained if stored is None else stored["match_weight"]
+    if rows.model.n_labels and stored is not None and stored["pattern"] == rows.pattern(at):
         evidence.append(_label_evidence(rows.model.n_labels, weight - explained))
         explained = weight
     unexplained = weight - explained
@@ -389,19 +447,34 @@ def _field_evidence(
     adjustment = float(rows.adjustments[name][at]) if name in rows.adjustments else 0.0
     m, u = (float(table[name][number]) if number else None for table in (rows.model.m, rows.model.u))
     weight = float(rows.model.weights[name][number])
-    left, right = (shown_values(record, name) for record in records)
+    left, right = (_values_compared(record, name, level) for record in records)
     if level:
-        told = _sentence(name, level_as_told(name, level, left, right), (m, u, weight), adjustment)
+        told, silence = say_level(name, level_as_told(name, level, left, right)), None
     else:
         is_apart = name in rows.apart and bool(rows.apart[name][at])
         is_apart &= name != "identifiers" or bool(set(left) & set(right))  # of documents only cards are
-        told = say_missing(name, (bool(left), bool(right)), _stand_in(rows, at), is_apart)
-    sentence = f"{title_field(name)}: {told}"
-    return FieldEvidence(name, left, right, level, m, u, weight, adjustment, sentence)
+        stand_in = _stand_in(rows, at)
+        silence = find_silence(name, (bool(left), bool(right)), stand_in, is_apart)
+        told = say_silence(name, silence, stand_in)
+        if silence is Silence.KNOWN_OF_ONE:  # what was compared with nothing need not be shown
+            told = f"known of {records[0 if left else 1]['record_id']} only"
+            left, right = (), ()
+    return FieldEvidence(name, left, right, level, m, u, weight, adjustment, told, silence)
+
+
+def _values_compared(record: Mapping[str, Any], name: str, level: str) -> tuple[str, ...]:
+    """The values of a field; of a name that changed places also that of the other place."""
+    values = shown_values(record, name)
+    if name != "given_name" or level != "swapped":
+        return values
+    return (
+        *values,
+        *(f"{title_field('family_name')}: {value}" for value in shown_values(record, "family_name")),
+    )
 
 
 def level_as_told(name: str, level: str, left: Sequence[str], right: Sequence[str]) -> str:
-    """The level in words' terms: names that agree but do not look alike were transliterated.
+    """The level in words' terms: names that agree but do not look alike were transliterated or tidied.
 
     Birth dates that agree but are not the same do so by the IIN.
     """
@@ -410,7 +483,15 @@ def level_as_told(name: str, level: str, left: Sequence[str], right: Sequence[st
     if level != "exact" or name not in NAMES or not left or not right:
         return level
     alike = {value.casefold() for value in left} & {value.casefold() for value in right}
-    return level if alike else TRANSLITERATED
+    if alike:
+        return level
+    return TIDIED if _scripts_of(left) & _scripts_of(right) else TRANSLITERATED
+
+
+def _scripts_of(values: Sequence[str]) -> set[str]:
+    """The scripts of letters, by the first word of their Unicode names."""
+    letters = {letter for value in values for letter in value if letter.isalpha()}
+    return {unicodedata.name(letter, "").partition(" ")[0] for letter in letters}
 
 
 def _stand_in(rows: ComparedRows, at: int) -> str:
@@ -423,27 +504,16 @@ def _stand_in(rows: ComparedRows, at: int) -> str:
     return "given_name" if compared.get("given_name") else ""
 
 
-def _sentence(
-    name: str, level: str, figures: tuple[float | None, float | None, float], adjustment: float
-) -> str:
-    m, u, weight = figures
-    shares = f"{say_share(m or 0)} of matches, {say_share(u or 0)} of non-matches"
-    told = f"{say_level(name, level)}; {shares}: {say_weight(weight)}"
-    adjusted = say_adjustment(name, adjustment)
-    return f"{told}; {adjusted}" if adjusted else told
-
-
 def _joint_evidence(name: str, bits: float) -> FieldEvidence:
     """What fields tell together, beyond what each does by itself."""
-    told = f"{title_field(name)}: {JOINT_PHRASES[name]}"
-    return FieldEvidence(name, (), (), "different", None, None, 0.0, bits, f"{told}: {say_weight(bits)}")
+    return FieldEvidence(name, (), (), "different", None, None, 0.0, bits, JOINT_PHRASES[name])
 
 
 def _label_evidence(n_labels: int, bits: float) -> FieldEvidence:
     """What a scorer learned from labels makes of the weight that was learned without them."""
-    told = f"learned from {n_labels:,} labels"
-    sentence = f"{title_field(LABELS_FIELD)}: {told}: {say_weight(bits)}"
-    return FieldEvidence(LABELS_FIELD, (), (), told, None, None, 0.0, bits, sentence)
+    level = f"learned from {n_labels:,} labels"
+    told = f"{level}, for all fields together"
+    return FieldEvidence(LABELS_FIELD, (), (), level, None, None, 0.0, bits, told)
 
 
 def forbidden_because(left: Mapping[str, Any], right: Mapping[str, Any], evidence: WeighedPair) -> str:

@@ -8,7 +8,7 @@ strongest link between the two sides that it joins. The cheapest split is the mi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import networkx as nx
@@ -18,10 +18,18 @@ import pyarrow.compute as pc
 from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.explanation import LinkedBatch, Pair
 from terag_pipelines.linking.explanation_pairs import PairExplanation, explain_pairs
+from terag_pipelines.linking.explanation_splits import (
+    Neighbourhood,
+    Parts,
+    find_neighbourhood,
+    find_pillars,
+    name_records,
+    say_parts,
+    suppose,
+)
 from terag_pipelines.linking.explanation_values import shorten
 from terag_pipelines.linking.explanation_words import count, say_weight
 
-MAX_NAMED = 2  # records in a sentence
 LEAST_HOLD = 0.01  # bits; what a link holds at least when cuts are compared
 
 
@@ -52,14 +60,13 @@ class TreeEdge:
         return self.pair.weighed.match_weight
 
 
-def name_records(ids: Sequence[str]) -> str:
-    """The records by name where they are few, else how many."""
-    return " and ".join(ids) if len(ids) <= MAX_NAMED else count(len(ids), "record")
-
-
 @dataclass(frozen=True)
 class Weakness:
-    """A tree link among the weakest: what parts if it is wrong, and what else holds the sides together."""
+    """A tree link among the weakest: what parts if it is wrong, and what else holds the sides together.
+
+    `without` is what becomes of the entity, resolved anew, had the two never been compared; `if_apart` had a
+    person decided that they are not the same. None where that was not tried, or decisions forbid it.
+    """
 
     left_id: str
     right_id: str
@@ -68,16 +75,43 @@ class Weakness:
     n_other_links: int
     strongest_other: float | None  # bits; None for a bridge
     falls_off: tuple[str, ...]  # records of the smaller side
+    n_rest: int  # records of the other
+    without: Parts | None = None
+    if_apart: Parts | None = None
 
     @property
     def sentence(self) -> str:
         """What happens if the link is wrong."""
+        told = [f"{self.left_id} and {self.right_id} ({say_weight(self.weight)}): {self._what_else}."]
+        if self.without is not None:
+            told.append(f"Had the two not been compared, {say_parts(self.without)}.")
+        if self.if_apart is not None:
+            told.append(f"Were they decided to be different, {say_parts(self.if_apart)}.")
+        return " ".join(told)
+
+    @property
+    def _what_else(self) -> str:
         falls = name_records(self.falls_off)
-        link = f"If the link of {self.left_id} and {self.right_id} ({say_weight(self.weight)}) is wrong"
+        if self.n_rest == 1:
+            return "no other link ties the two"
         if self.strongest_other is None:
-            return f"{link}, nothing else holds {falls} to the rest."
+            return f"no other link ties {falls} to the rest"
         others = count(self.n_other_links, "weaker link")
-        return f"{link}, {falls} would hang on {others} of at most {say_weight(self.strongest_other)}."
+        verb = "ties" if self.n_other_links == 1 else "tie"
+        return f"{others} of at most {say_weight(self.strongest_other)} {verb} {falls} to the rest"
+
+
+@dataclass(frozen=True)
+class Pillar:
+    """A record without which the others are not one entity, and what they would be, resolved anew."""
+
+    record_id: str
+    parts: Parts
+
+    @property
+    def sentence(self) -> str:
+        """What the others would be."""
+        return f"Without {self.record_id}, {say_parts(self.parts)}."
 
 
 @dataclass(frozen=True)
@@ -93,7 +127,10 @@ class Cut:
         """What it takes to split the entity."""
         falls = name_records(self.falls_off)
         links = count(len(self.links), "link")
-        return f"The cheapest split takes {falls} off by breaking {links} of {self.weight:.1f} bits together."
+        told = (
+            f"If {links} of {self.weight:.1f} bits together were wrong, nothing would tie {falls} to the rest"
+        )
+        return f"{told}: no other split takes less."
 
 
 @dataclass(frozen=True)
@@ -102,6 +139,8 @@ class EntityExplanation:
 
     `tree` starts at the record with most links, parents before children. `parts` is above 1 where links alone
     do not hold the entity together. `cut` is None for entities of fewer than three records or too many.
+    `pillars` are the records without which the others would not be one; None where that was not tried: in
+    entities of fewer than three records or too many.
     """
 
     entity_id: str
@@ -113,6 +152,7 @@ class EntityExplanation:
     parts: int
     weakest: tuple[Weakness, ...]
     cut: Cut | None
+    pillars: tuple[Pillar, ...] | None = None
 
     @property
     def sentence(self) -> str:
@@ -122,12 +162,21 @@ class EntityExplanation:
             return "One record alone: nothing was linked to it."
         links = count(self.n_links, "link")
         weakest = min((edge.weight for edge in self.tree), default=0.0)
-        told = (
-            f"{count(n, 'record')} held by {links}; the weakest that is needed weighs {say_weight(weakest)}."
-        )
+        told = f"{count(n, 'record')} held by {links}"
+        told += "" if self.n_links == 1 else f"; those of {say_weight(weakest)} and more are enough"
+        told += f" of {say_weight(weakest)}." if self.n_links == 1 else "."
         if self.parts == 1:
             return told
         return f"{told} Links alone leave {self.parts} parts: a person's decision joins them."
+
+    @property
+    def pillar_sentences(self) -> tuple[str, ...]:
+        """What single records hold together; none where that was not tried."""
+        if self.pillars is None:
+            return ()
+        if not self.pillars:
+            return ("Without any one of its records, the others would stay one.",)
+        return tuple(pillar.sentence for pillar in self.pillars)
 
     def as_json(self) -> dict[str, Any]:
         """The explanation for machines; its keys are stable."""
@@ -150,6 +199,9 @@ class EntityExplanation:
             ],
             "weakest": [asdict(weak) | {"sentence": weak.sentence} for weak in self.weakest],
             "cut": None if self.cut is None else asdict(self.cut) | {"sentence": self.cut.sentence},
+            "pillars": None
+            if self.pillars is None
+            else [asdict(pillar) | {"sentence": pillar.sentence} for pillar in self.pillars],
         }
 
 
@@ -165,6 +217,7 @@ def explain_entity(batch: LinkedBatch, entity_id: str) -> EntityExplanation:
     tree = nx.maximum_spanning_tree(graph, weight="weight", algorithm="kruskal")
     rows = list(batch.records_of(ids).values())
     kinds = [row["party_type"] for row in rows if row["party_type"] != "unknown"]
+    around = find_neighbourhood(batch, ids) if len(ids) > 2 else None
     return EntityExplanation(
         entity_id=entity_id,
         party_type=kinds[0] if kinds else "unknown",
@@ -173,8 +226,11 @@ def explain_entity(batch: LinkedBatch, entity_id: str) -> EntityExplanation:
         tree=_walk(batch, tree, graph),
         other_links=tuple((a, b, w) for a, b, w in graph.edges(data="weight") if not tree.has_edge(a, b)),
         parts=nx.number_connected_components(graph),
-        weakest=_find_weakest(graph, tree, batch.params.n_weakest),
+        weakest=tuple(
+            _try_without(weak, around) for weak in _find_weakest(graph, tree, batch.params.n_weakest)
+        ),
         cut=_cheapest_cut(graph, batch.params.max_cut_members),
+        pillars=None if around is None else tuple(Pillar(*found) for found in find_pillars(around)),
     )
 
 
@@ -232,6 +288,13 @@ def _find_weakest(graph: nx.Graph, tree: nx.Graph, n: int) -> tuple[Weakness, ..
     return tuple(_weigh_hold(graph, tree, *edge) for edge in edges[:n])
 
 
+def _try_without(weak: Weakness, around: Neighbourhood | None) -> Weakness:
+    if around is None:
+        return weak
+    without, if_apart = suppose(around, weak.left_id, weak.right_id)
+    return replace(weak, without=without, if_apart=if_apart)
+
+
 def _weigh_hold(graph: nx.Graph, tree: nx.Graph, one: str, other: str, weight: float) -> Weakness:
     without = nx.restricted_view(tree, [], [(one, other)])
     side = nx.node_connected_component(without, one)
@@ -242,7 +305,8 @@ def _weigh_hold(graph: nx.Graph, tree: nx.Graph, one: str, other: str, weight: f
     falls = min(side, rest, key=lambda part: (len(part), sorted(part)))
     left, right = sorted((one, other))
     strongest = crossing[-1] if crossing else None
-    return Weakness(left, right, weight, not crossing, len(crossing), strongest, tuple(sorted(falls)))
+    n_rest = len(side) + len(rest) - len(falls)
+    return Weakness(left, right, weight, not crossing, len(crossing), strongest, tuple(sorted(falls)), n_rest)
 
 
 def _cheapest_cut(graph: nx.Graph, max_members: int) -> Cut | None:

@@ -34,7 +34,7 @@ DECISIONS = {
     "decided_same": "a person decided that they are the same",
     "decided_different": "a person decided that they are not the same",
     "forbidden": "they must not be one entity",
-    "taken_apart": "the two are linked, but clustering took them apart",
+    "taken_apart": "the two are over the threshold, but other records of their entities speak against it",
     "below_threshold": "the probability is below the threshold",
     "better_match": "a record links with one of the other side only, and other links weigh more together",
     "never_compared": "no blocking rule brought them together",
@@ -99,10 +99,11 @@ class PairExplanation:
         figures = (
             f"{say_weight(self.weighed.match_weight)}, probability {say_probability(self.link_probability)}"
         )
-        told = f"{DECISIONS[self.decision]}: {self.reason}" if self.reason else DECISIONS[self.decision]
+        told = DECISIONS[self.decision]
+        reason = f": {self.reason}" if self.reason else ""
         kind = "calibrated" if self.is_calibrated else "uncalibrated"
         threshold = f"the threshold is {self.threshold_probability:g}"
-        return f"{told[0].upper()}{told[1:]} ({figures}, {kind}; {threshold})."
+        return f"{told[0].upper()}{told[1:]} ({figures}, {kind}; {threshold}){reason}."
 
     def as_json(self) -> dict[str, Any]:
         """The explanation for machines; its keys are stable."""
@@ -219,11 +220,13 @@ def _what_others_say(batch: LinkedBatch, weighed: WeighedPair) -> str:
     pairs = [order_pair(one, other) for one in left for other in right]
     others = [pair for pair in pairs if pair != (weighed.left_id, weighed.right_id)]
     if not others:
-        return "clustering found too little between them"
+        return "the groups that they were in at first were too little alike"
     found = weigh_anew(batch, others)
     worst = min(found, key=lambda pair: (pair.match_weight, pair.left_id, pair.right_id))
     mean = float(np.mean([pair.match_weight for pair in found]))
-    told = f"the other {count(len(others), 'pair')} of their entities weigh {say_weight(mean)} on average"
+    if len(others) == 1:
+        return f"{worst.left_id} and {worst.right_id} weigh {say_weight(worst.match_weight)}"
+    told = f"the other {count(len(others), 'pair')} between them weigh {say_weight(mean)} on average"
     return f"{told}, the least {worst.left_id} and {worst.right_id} with {say_weight(worst.match_weight)}"
 
 
@@ -293,19 +296,24 @@ def say_blocking(explanation: PairExplanation) -> str:
     return f"Brought together by {count(len(explanation.rules), 'blocking rule')}: {rules}."
 
 
-def choose_examples(scores: pa.Table, links: pa.Table) -> dict[str, Pair]:
+def choose_examples(scores: pa.Table, links: pa.Table, members: pa.Table | None = None) -> dict[str, Pair]:
     """Pairs worth a look, by what they show: a sure match, a doubtful one, a near miss, a sure non-match.
 
     PAIR_SCORES and LINKS give the heaviest and lightest link, the heaviest and lightest pair that is none.
+    With ENTITY_MEMBERS a match is a link within an entity, and a miss or non-match is a pair of two entities.
     Ties go to the smaller ids.
     """
     pairs = pl.DataFrame(pl.from_arrow(scores.select(["left_id", "right_id", "match_weight"])))
     linked = pl.DataFrame(pl.from_arrow(links.select(["left_id", "right_id"])))
+    matches, others = (pairs.join(linked, on=["left_id", "right_id"], how=how) for how in ("semi", "anti"))
+    if members is not None:
+        matches = matches.filter(_are_one(matches, members))
+        others = pairs.filter(~_are_one(pairs, members))
     kinds = {
-        "A sure match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), True),
-        "A doubtful match": (pairs.join(linked, on=["left_id", "right_id"], how="semi"), False),
-        "A near miss": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), True),
-        "A sure non-match": (pairs.join(linked, on=["left_id", "right_id"], how="anti"), False),
+        "A sure match": (matches, True),
+        "A doubtful match": (matches, False),
+        "A near miss": (others, True),
+        "A sure non-match": (others, False),
     }
     found: dict[str, Pair] = {}
     for name, (rows, is_heaviest) in kinds.items():
@@ -315,3 +323,13 @@ def choose_examples(scores: pa.Table, links: pa.Table) -> dict[str, Pair]:
             if row[:2] not in found.values():
                 found[name] = (row[0], row[1])
     return found
+
+
+def _are_one(pairs: pl.DataFrame, members: pa.Table) -> pl.Series:
+    """Whether the records of each pair are in one entity."""
+    ids, entities = members["record_id"].combine_chunks(), members["entity_id"].combine_chunks()
+    left, right = (
+        entities.take(pc.index_in(pairs[side].to_arrow().cast(ids.type), value_set=ids))
+        for side in ("left_id", "right_id")
+    )
+    return pl.Series(values=pc.equal(left, right))

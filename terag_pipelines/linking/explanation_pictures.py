@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from terag_pipelines.linking.explanation import FieldEvidence, LinkedBatch, WeighedPair, weigh_anew
+from terag_pipelines.linking.explanation import LinkedBatch, WeighedPair, weigh_anew
 from terag_pipelines.linking.explanation_entities import EntityExplanation, TreeEdge
 from terag_pipelines.linking.explanation_pairs import PairExplanation, choose_examples, say_blocking
 from terag_pipelines.linking.explanation_records import RecordExplanation
 from terag_pipelines.linking.explanation_words import (
     ACROSS_SCRIPTS,
+    Silence,
+    count,
     say_bits,
-    say_level,
     say_probability,
     say_weight,
     title_field,
@@ -48,7 +49,7 @@ class Step:
 def waterfall_steps(pair: WeighedPair) -> list[Step]:
     """The bars: prior, each field that says something, and their sum; each starts where the last ended."""
     parts = [("prior", pair.prior_weight)]
-    parts += [(f"{title_field(e.field)}: {say_level(e.field, e.level)}", e.weight) for e in pair.known]
+    parts += [(f"{title_field(e.field)}: {e.told}", e.weight) for e in pair.known]
     if pair.unexplained_weight:
         parts.append(("not explained", pair.unexplained_weight))
     steps, total = [], 0.0
@@ -117,30 +118,32 @@ def waterfall_table(pair: WeighedPair) -> str:
     """The waterfall as an HTML table with the values compared, a bar for each step; missing fields below."""
     steps = waterfall_steps(pair)
     rest = [("", "", "the stored weight has this beyond what is known here")] * bool(pair.unexplained_weight)
-    told = [("", "", pair.prior_sentence.partition(": ")[2])]
-    told += [(listed(e.left), listed(e.right), e.sentence.partition(": ")[2]) for e in pair.known]
+    told = [("", "", pair.prior_account)]
+    told += [(listed(e.left), listed(e.right), e.account) for e in pair.known]
     rows = []
     for step, (left, right, sentence) in zip(steps[:-1], told + rest, strict=True):
         name = step.label.partition(": ")[0]
         weight = plain(say_bits(step.end - step.start))
-        rows.append((text(name), left, right, text(sentence), _cell(step, steps), weight))
+        told_whole = text(sentence).replace(" bits", "&nbsp;bits")
+        rows.append((text(name), left, right, told_whole, _cell(step, steps), weight))
     total = f"probability {say_probability(pair.match_probability)}"
     rows.append(
         ("together", "", "", text(total), _cell(steps[-1], steps), plain(say_bits(pair.match_weight)))
     )
     head = ("what", pair.left_id, pair.right_id, "how far it agrees", "bits", "")
-    return table(head, rows, numeric=(5,), kind="waterfall") + _missing(pair.missing) + _source(pair)
+    return table(head, rows, numeric=(5,), kind="waterfall") + _missing(pair) + _source(pair)
 
 
-def _missing(parts: Sequence[FieldEvidence]) -> str:
-    if not parts:
+def _missing(pair: WeighedPair) -> str:
+    if not pair.missing:
         return ""
     rows = [
-        (text(title_field(e.field)), listed(e.left), listed(e.right), text(e.sentence.partition(": ")[2]))
-        for e in sorted(parts, key=lambda part: not (part.left or part.right))
+        (text(title_field(e.field)), listed(e.left), listed(e.right), text(e.told))
+        for e in sorted(pair.missing, key=lambda part: part.silence is Silence.NOT_KNOWN)
     ]
-    told = table(("neither for nor against", "left", "right", "why"), rows)
-    return f"<details><summary>{len(parts)} fields say nothing here</summary>{told}</details>"
+    told = table(("neither for nor against", pair.left_id, pair.right_id, "why"), rows)
+    summary = count(len(rows), "field says nothing here", "fields say nothing here")
+    return f"<details><summary>{summary}</summary>{told}</details>"
 
 
 def _source(pair: WeighedPair) -> str:
@@ -154,7 +157,14 @@ def _source(pair: WeighedPair) -> str:
 def render_pair(explanation: PairExplanation) -> str:
     """The page of a pair. Holds personal values."""
     pair = explanation.weighed
-    return page(f"Why {pair.left_id} and {pair.right_id}", pair_section(explanation))
+    title = f"Why {pair.left_id} and {pair.right_id} {'are' if explanation.is_same_entity else 'are not'} one"
+    return page(title, pair_section(explanation), paragraph(SCALE, "quiet"))
+
+
+SCALE = (
+    "Each step is a weight in bits: one bit doubles the odds that two records are one. 0 bits are even "
+    "odds, +10 bits about a thousand to one. Matches are pairs that are one, non-matches pairs that are not."
+)
 
 
 def pair_section(explanation: PairExplanation) -> str:
@@ -174,9 +184,11 @@ def reasons_line(pair: PairExplanation, n: int) -> str:
     told = []
     for is_for, word in ((True, "For"), (False, "Against")):
         parts = pair.weighed.reasons(is_for, n)
-        names = "; ".join(f"{part.sentence.partition(';')[0]} ({say_bits(part.weight)})" for part in parts)
+        names = "; ".join(
+            f"{title_field(part.field)}: {part.told} ({say_bits(part.weight)})" for part in parts
+        )
         told += [f"{word}: {names}."] if names else []
-    if any(part.sentence.endswith(ACROSS_SCRIPTS) for part in pair.weighed.missing):
+    if any(part.silence is Silence.ACROSS_SCRIPTS for part in pair.weighed.missing):
         told.append(f"The names are {ACROSS_SCRIPTS}.")
     return " ".join(told)
 
@@ -184,7 +196,7 @@ def reasons_line(pair: PairExplanation, n: int) -> str:
 def render_entity(explanation: EntityExplanation, n_reasons: int = 3) -> str:
     """The page of an entity: its records, the tree that holds them, what would split it. Personal values."""
     weak = "".join(f"<li>{text(weakness.sentence)}</li>" for weakness in explanation.weakest)
-    cut = paragraph(explanation.cut.sentence) if explanation.cut else ""
+    held = [*([explanation.cut.sentence] if explanation.cut else []), *explanation.pillar_sentences]
     return page(
         f"Why the records of {explanation.entity_id} are one",
         paragraph(explanation.sentence, "big"),
@@ -194,8 +206,10 @@ def render_entity(explanation: EntityExplanation, n_reasons: int = 3) -> str:
         heading("The tree of its strongest links") if explanation.tree else "",
         _tree(explanation, n_reasons),
         heading("What would split it") if weak else "",
+        paragraph("The weakest links of the tree:") if weak else "",
         f"<ul>{weak}</ul>" if weak else "",
-        cut,
+        "".join(paragraph(sentence) for sentence in held),
+        paragraph(SCALE, "quiet") if explanation.tree else "",
     )
 
 
@@ -318,4 +332,6 @@ def render_record(explanation: RecordExplanation, n_reasons: int = 3) -> str:
             parts.append(heading(explanation.other_id(pair), 3))
             parts.append(paragraph(reasons_line(pair, n_reasons), "quiet"))
             parts.append(pair_section(pair))
-    return page(f"Why {record.record_id} joined what it joined", *parts)
+    parts.append(paragraph(SCALE, "quiet") if explanation.linked or explanation.nearest else "")
+    is_alone = explanation.n_entity_records == 1
+    return page(f"Why {record.record_id} {'is alone' if is_alone else 'joined what it joined'}", *parts)

@@ -23,8 +23,8 @@ CHUNK = 250_000  # rows compared at a time
 class RecordExplanation:
     """A record, the links that it has, and the records that it was not joined with though nearest to it.
 
-    `nearest` are outside its entity, by match weight, best first; those never compared were compared now,
-    against every record of the batch.
+    `nearest` are outside its entity and agree with it in something, by match weight, best first; those never
+    compared were compared now, against every record of the batch.
     """
 
     record: Member
@@ -41,7 +41,8 @@ class RecordExplanation:
         told = with_others if self.n_entity_records > 1 else "alone: it was joined with no other record"
         compared = f"blocking compared it with {count(self.n_compared, 'record')}"
         if not self.nearest:
-            return f"The record is {told}; {compared}; there is no other to compare it with."
+            none = "no other record agrees with it in anything that tells one from another"
+            return f"The record is {told}; {compared}; {none}."
         best = self.nearest[0]
         return f"The record is {told}; {compared}. Nearest outside: {self.other_id(best)}. {best.sentence}"
 
@@ -92,7 +93,7 @@ def _pairs_with(pairs: pa.Table, record_id: str) -> list[Pair]:
 def _explain_nearest(
     batch: LinkedBatch, row: int, record_id: str, own: pa.ChunkedArray
 ) -> list[PairExplanation]:
-    """The nearest records of other entities, whether blocking found them or not."""
+    """The nearest records of other entities that agree in something, whether blocking found them or not."""
     outside = np.ones(len(batch.encoded), bool)
     outside[batch.encoded.positions(own)] = False
     outside &= batch.encoded.party_types + batch.encoded.party_types[row] != 1  # a person and an organisation
@@ -103,14 +104,15 @@ def _explain_nearest(
 
 
 def _nearest_rows(batch: LinkedBatch, row: int, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    weights = np.zeros(len(rows))
+    weights, agreement = np.zeros(len(rows)), np.zeros(len(rows))
     for start in range(0, len(rows), CHUNK):
         some = rows[start : start + CHUNK]
         same = np.full(len(some), row, np.int32)
         for compared in compare_anew(batch, np.minimum(same, some), np.maximum(same, some)):
             weights[start + compared.places] = compared.weights()
-    order = np.lexsort((rows, -weights))[: batch.params.n_candidates]
-    return rows[order]
+            agreement[start + compared.places] = compared.agreement()
+    order = np.lexsort((rows, -weights))
+    return rows[order[agreement[order] > batch.params.least_agreement][: batch.params.n_candidates]]
 
 
 def _strongest_first(pairs: Sequence[PairExplanation]) -> list[PairExplanation]:

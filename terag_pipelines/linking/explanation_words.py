@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 
 FIELD_TITLES: Mapping[str, str] = MappingProxyType(
@@ -14,17 +15,17 @@ FIELD_TITLES: Mapping[str, str] = MappingProxyType(
         "identifiers": "documents",
         "names": "both names",
         "family": "one family",
-        "nameless": "no name",
+        "nameless": "no name compared",
         "names_alone": "names alone",
         "one_word": "one word",
         "namesakes": "namesakes",
+        "chance": "shared by chance",
         "organisation_name": "organisation",
     }
 )
 
-TRANSLITERATED = (
-    "exact, transliterated"  # no level of its own: what "exact" is for values that look different
-)
+TRANSLITERATED = "exact, transliterated"  # no level of its own: what "exact" is across scripts
+TIDIED = "exact, tidied"  # likewise, for values of one script that do not look the same
 BY_IIN = "exact, by the IIN"  # likewise, for a birth date that agrees with the one in an IIN only
 _SAME_OR_NOT = {"same": "the same", "different": "different"}
 _NAME = {
@@ -34,6 +35,7 @@ _NAME = {
     "swapped": "changed places with the family name",
     "initial": "one is an initial, which agrees",
     TRANSLITERATED: "the same once transliterated",
+    TIDIED: "the same but for marks and additions",
     "subset": "all words of one are among those of the other",
     "similar": "somewhat alike",
     "different": "different",
@@ -110,17 +112,31 @@ AT_OTHER_TIMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Why a field says nothing whose intervals do not meet."""
+
+
+class Silence(StrEnum):
+    """Why a field says nothing of a pair, neither for nor against."""
+
+    NOT_KNOWN = "not_known"
+    KNOWN_OF_ONE = "known_of_one"
+    OTHER_TIMES = "other_times"  # both had it, but at different times
+    TOLD_ELSEWHERE = "told_elsewhere"  # another name field speaks for this one
+    ACROSS_SCRIPTS = "across_scripts"
+    NOT_COMPARABLE = "not_comparable"
+
+
 JOINT_PHRASES: Mapping[str, str] = MappingProxyType(
     {
         "names": "both differ; two slips at once are rare",
         "family": "relatives share surname, address and contacts",
-        "nameless": "all who live at an address share it",
+        "nameless": "those who live at one address share it, and often contacts",
         "names_alone": "they agree in part, and nothing else is known",
         "one_word": "a name of one word is all that is known of both",
         "namesakes": "several of this name live at this address, and no birth date tells which",
+        "chance": "nothing else agrees, and chance gives as many records one name or birth date",
     }
 )
-"""What fields tell together, by the parts of adjustments.JOINT."""
+"""What fields tell together, by the parts of adjustments.JOINT; and chance.CHANCE."""
 NAMES = ("given_name", "family_name", "patronymic", "full_name", "organisation_name")
 FORBIDDEN: Mapping[str, str] = MappingProxyType(
     {
@@ -128,6 +144,8 @@ FORBIDDEN: Mapping[str, str] = MappingProxyType(
         "bin": "they have two different valid BINs",
         "party_type": "one is a person, the other an organisation",
         "unit": "one is a head office, the other a branch",
+        "named_unit": "one is named as a branch, the other as the company itself",
+        "branch_town": "they are branches in two different towns",
         "partial": "one is a partial record (a name and an account), joined by identifiers and contacts only",
     }
 )
@@ -176,19 +194,34 @@ def title_rule(rule: str) -> str:
     return " + ".join(KEY_TITLES.get(key, key.replace("_", " ")) for key in rule.split("+"))
 
 
-def say_missing(field: str, is_known: tuple[bool, bool], stand_in: str, is_apart: bool = False) -> str:
-    """Why a field says nothing, neither for nor against; `stand_in` is the name field that speaks for it.
+def find_silence(field: str, is_known: tuple[bool, bool], stand_in: str, is_apart: bool) -> Silence:
+    """Why a field says nothing; `stand_in` is the name field that speaks for it.
 
     `is_apart`: the intervals in which both had it do not meet.
     """
     if not all(is_known):
-        return "known of one only" if any(is_known) else "not known"
+        return Silence.KNOWN_OF_ONE if any(is_known) else Silence.NOT_KNOWN
     if is_apart:
-        return AT_OTHER_TIMES[field]
+        return Silence.OTHER_TIMES
     if field in ("given_name", "family_name", "full_name") and stand_in not in ("", field):
+        return Silence.TOLD_ELSEWHERE
+    return Silence.ACROSS_SCRIPTS if field in NAMES else Silence.NOT_COMPARABLE
+
+
+def say_silence(field: str, silence: Silence, stand_in: str) -> str:
+    """Why a field says nothing, in words."""
+    if silence is Silence.TOLD_ELSEWHERE:
         whole = field == "full_name"
         return "compared part by part" if whole else f"counted with the {title_field(stand_in)}"
-    return NOT_COMPARABLE.get(field, ACROSS_SCRIPTS if field in NAMES else "not comparable")
+    if silence is Silence.OTHER_TIMES:
+        return AT_OTHER_TIMES[field]
+    if silence is Silence.NOT_COMPARABLE:
+        return NOT_COMPARABLE.get(field, "not comparable")
+    return {
+        Silence.NOT_KNOWN: "not known",
+        Silence.KNOWN_OF_ONE: "known of one only",
+        Silence.ACROSS_SCRIPTS: ACROSS_SCRIPTS,
+    }[silence]
 
 
 def say_level(field: str, level: str) -> str:

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.entities.distinct import as_series, as_texts, one_array
-from terag_pipelines.entities.label_conflicts import find_contradictions
+from terag_pipelines.entities.label_conflicts import FACT, find_contradictions
 from terag_pipelines.entities.mapped_rows import as_text_column
-from terag_pipelines.entities.model import LABELS
+from terag_pipelines.entities.model import LABELS, QUARANTINED_ROWS
+from terag_pipelines.entities.raw_files import RawFile
 from terag_pipelines.errors import LinkingError, MissingColumnError
 from terag_pipelines.linking.components import label_components
+from terag_pipelines.linking.decisions import label_decisions
 from terag_pipelines.linking.model import PAIR_DECISIONS
 
 YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "да", "иә"))
@@ -67,19 +69,39 @@ class KnownRecords:
 _ID_COLUMNS = ("record_id", "native_id", "dataset")
 
 
-def read_labels(table: pa.Table, known: KnownRecords, where: str = "labels") -> pa.Table:
-    """LABELS out of columns left, right and is_match, or record_id and entity.
+@dataclass(frozen=True)
+class ReadLabels:
+    """LABELS, the rows of the file that they are of (FACT and `row`), and QUARANTINED_ROWS of those that say
+    nothing."""
+
+    table: pa.Table
+    stated: pl.DataFrame
+    quarantine: pa.Table
+
+
+@dataclass(frozen=True)
+class ReadDecisions:
+    """PAIR_DECISIONS, and the rows of the files that they are of: the pair, `is_match`, `file` and `row`."""
+
+    table: pa.Table
+    stated: pl.DataFrame
+
+
+def read_labels(table: pa.Table, known: KnownRecords, where: str = "labels") -> ReadLabels:
+    """LABELS out of columns left, right and is_match, or record_id and entity. A record paired with itself
+    goes into quarantine.
 
     Raises: MissingColumnError where it has neither; LinkingError where an id is no record's, is_match is
     neither yes nor no, or two rows contradict each other.
     """
     if {"left", "right", "is_match"} <= set(table.column_names):
         ends = (known.find(table, "left", where), known.find(table, "right", where))
-        return _labels("pair", *_in_order(*ends), _flags(table, where), where)
+        return _labels("pair", *_in_order(*ends), _flags(table, where), (table, where))
     if {"record_id", "entity"} <= set(table.column_names):
         values = as_texts(as_series(as_text_column(one_array(table["entity"]))).cast(pl.String))
         subjects = known.find(table, "record_id", where)
-        return _labels("entity", subjects, pa.array([""] * len(subjects), pa.string()), values, where)
+        blank = pa.array([""] * len(subjects), pa.string())
+        return _labels("entity", subjects, blank, values, (table, where))
     raise MissingColumnError(f"{where}: needs the columns left, right and is_match, or record_id and entity")
 
 
@@ -88,7 +110,7 @@ def read_decisions(
     must: pa.Table | None,
     cannot: pa.Table | None,
     names: tuple[str, str] = ("must", "cannot"),
-) -> pa.Table:
+) -> ReadDecisions:
     """PAIR_DECISIONS out of tables of columns left and right.
 
     Raises: MissingColumnError, LinkingError where an id is no record's, or one pair must and must not.
@@ -98,11 +120,33 @@ def read_decisions(
         for table, is_match, where in ((must, True, names[0]), (cannot, False, names[1]))
         if table is not None
     ]
-    frame = pl.concat([pl.DataFrame(schema=_PAIR), *parts]).unique()
+    stated = pl.concat([pl.DataFrame(schema=_PAIR | {"file": pl.String, "row": pl.UInt32}), *parts])
+    frame = stated.select(list(_PAIR)).unique(maintain_order=True)
     if clashing := int(frame.select("left_id", "right_id").is_duplicated().sum()) // 2:
         raise LinkingError(f"{names[0]} and {names[1]}: {clashing} pairs must be linked and must not")
-    return PAIR_DECISIONS.from_columns(
-        **{name: frame[name].to_arrow() for name in _PAIR}, decided_by=[GIVEN_BY] * len(frame)
+    columns = {name: frame[name].to_arrow() for name in _PAIR}
+    return ReadDecisions(PAIR_DECISIONS.from_columns(**columns, decided_by=[GIVEN_BY] * len(frame)), stated)
+
+
+def refuse_disagreement(labels: ReadLabels, decisions: ReadDecisions, where: str = "labels") -> None:
+    """Raises: LinkingError that names file and rows where a label says of a pair what a decision forbids."""
+    n = len(labels.stated)
+    decided = label_decisions(decisions.stated).select(FACT)
+    both = pl.concat([labels.stated.select(FACT), decided]).with_row_index("row")
+    found = find_contradictions(both).filter(pl.col("row") >= n)
+    if found.is_empty():
+        return
+    one = decisions.stated.row(int(found["row"][0]) - n, named=True)
+    ends = pl.lit(pl.Series([one["left_id"], one["right_id"]])).implode()
+    of_pair = pl.col("subject_id").is_in(ends) & (
+        pl.col("object_id").is_in(ends) | (pl.col("object_id") == "")
+    )
+    rows = labels.stated.filter(of_pair).unique("subject_id", keep="first", maintain_order=True)["row"]
+    told = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} and {rows[1]}"
+    more = f"; {len(found)} pairs in all" if len(found) > 1 else ""
+    raise LinkingError(
+        f"{where}, {told} and {one['file']}, row {one['row']}: contradict each other on whether two records "
+        f"match{more}"
     )
 
 
@@ -116,7 +160,8 @@ def _decided(known: KnownRecords, table: pa.Table, is_match: bool, where: str) -
     if (same := np.flatnonzero(np.asarray(pc.equal(left, right)))).size:
         raise LinkingError(f"{where}, row {same[0] + 1}: left and right are the same record")
     columns = {"left_id": as_series(left), "right_id": as_series(right)}
-    return pl.DataFrame(columns).with_columns(is_match=pl.lit(is_match))
+    told = pl.DataFrame(columns).with_columns(is_match=pl.lit(is_match), file=pl.lit(where))
+    return told.with_row_index("row", 1).select(*_PAIR, "file", "row")
 
 
 def _in_order(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -132,21 +177,34 @@ def _flags(table: pa.Table, where: str) -> pa.Array:
     return pa.array(["1" if word in YES else "0" for word in words], pa.string())
 
 
-def _labels(kind: str, subjects: pa.Array, objects: pa.Array, values: pa.Array, where: str) -> pa.Table:
-    frame = pl.DataFrame(
-        {"subject_id": as_series(subjects), "object_id": as_series(objects), "value": as_series(values)}
-    )
-    _refuse_contradictions(kind, frame, where)
-    frame = frame.drop_nulls()
-    return LABELS.from_columns(
-        label_kind=[kind] * len(frame := frame.unique(maintain_order=True)),
-        use=["training"] * len(frame),
-        **{name: frame[name].to_arrow() for name in frame.columns},
+def _labels(
+    kind: str, subjects: pa.Array, objects: pa.Array, values: pa.Array, of: tuple[pa.Table, str]
+) -> ReadLabels:
+    """Of the labels of a file's rows, in order, those that say something; `of` is the file and its name."""
+    named = {"subject_id": subjects, "object_id": objects, "value": values}
+    frame = pl.DataFrame({name: as_series(array) for name, array in named.items()})
+    itself = (frame["subject_id"] == frame["object_id"]).fill_null(False)
+    told = frame.with_columns(label_kind=pl.lit(kind), use=pl.lit("training")).with_row_index("row", 1)
+    stated = told.filter(~itself).drop_nulls()
+    _refuse_contradictions(kind, stated, of[1])
+    distinct = stated.select(FACT).unique(maintain_order=True)
+    table = LABELS.from_columns(**{name: distinct[name].to_arrow() for name in FACT})
+    return ReadLabels(table, stated, _quarantine_itself(*of, np.flatnonzero(itself.to_numpy())))
+
+
+def _quarantine_itself(table: pa.Table, where: str, places: npt.NDArray[np.int64]) -> pa.Table:
+    raw = RawFile(table, np.arange(1, table.num_rows + 1), tuple(table.column_names))
+    n = len(places)
+    return QUARANTINED_ROWS.from_columns(
+        file=[where] * n,
+        row=raw.rows[places].tolist(),
+        field=["right"] * n,
+        reason=["is the record on the left itself"] * n,
+        raw_row=list(raw.raw_rows(places)),
     )
 
 
-def _refuse_contradictions(kind: str, labels: pl.DataFrame, where: str) -> None:
-    stated = labels.with_columns(label_kind=pl.lit(kind), use=pl.lit("training")).with_row_index("row", 1)
+def _refuse_contradictions(kind: str, stated: pl.DataFrame, where: str) -> None:
     found = find_contradictions(stated)
     if found.is_empty():
         return

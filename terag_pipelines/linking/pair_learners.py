@@ -146,14 +146,28 @@ def _design(features: PairFeatures) -> csr_array:
 
 
 @dataclass(frozen=True)
+class BoostedParams:
+    """Trees small and few enough for some hundred labels."""
+
+    learning_rate: float = 0.1
+    n_trees: int = 100
+    max_leaves: int = 8
+    min_pairs_of_leaf: int = 10
+    l2_penalty: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class BoostedLearner:
     """Boosted trees in which neither a greater weight or adjustment nor a closer level can count against."""
 
     model: Any
 
     @classmethod
-    def fit(cls, features: PairFeatures, outcomes: Floats) -> BoostedLearner:
-        """Trees small and few enough for some hundred labels."""
+    def fit(
+        cls, features: PairFeatures, outcomes: Floats, params: BoostedParams = BoostedParams()
+    ) -> BoostedLearner:
+        """Gradient boosting of the log loss, all numbers and levels held monotone."""
         from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import, and rarely needed
 
         table = _table(features)
@@ -161,14 +175,14 @@ class BoostedLearner:
             0.0  # a field that no label knows: trees cannot be split by it
         )
         model = HistGradientBoostingClassifier(
-            learning_rate=0.1,
-            max_iter=100,
-            max_leaf_nodes=8,
-            min_samples_leaf=10,
-            l2_regularization=1.0,
+            learning_rate=params.learning_rate,
+            max_iter=params.n_trees,
+            max_leaf_nodes=params.max_leaves,
+            min_samples_leaf=params.min_pairs_of_leaf,
+            l2_regularization=params.l2_penalty,
             monotonic_cst=[1] * table.shape[1],
             early_stopping=False,
-            random_state=0,
+            random_state=params.seed,
         )
         with threadpool_limits(1, "openmp"):
             return cls(model.fit(table, outcomes.astype(np.int64)))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from terag_pipelines.entities.joined_texts import written_out
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.best_matches import keep_best_matches
+from terag_pipelines.linking.best_matches import LeftOver, assign_matches, check_two_sources
 from terag_pipelines.linking.blocking import (
     BlockingParams,
     CandidatePairs,
@@ -56,28 +56,45 @@ class LinkingParams:
     links: LinkParams = field(default_factory=LinkParams)
     clusters: ClusterParams = field(default_factory=ClusterParams)
 
+    def link_across(self, dataset: str) -> LinkingParams:
+        """The same, but only pairs of a record of this dataset with one of another are compared."""
+        blocking = replace(self.blocking, across_datasets=True)
+        clusters = replace(self.clusters, across=dataset, one_to_one=self.links.one_to_one)
+        return replace(self, blocking=blocking, clusters=clusters)
 
-@dataclass(frozen=True)
-class LinkedRecords:
-    """What every stage gave. Tables are made when first asked for; `labels` is the entity of each row.
 
-    The qualities are None without labels of the truth.
-    """
+@dataclass(frozen=True, kw_only=True)
+class WeighedRecords:
+    """Records, their candidate pairs with match weights, and by what is decided which pairs are links."""
 
     coded: pa.Table  # ENTITY_RECORDS, sorted; texts may be dictionaries or joined later
     encoded: EncodedRecords
     index: PairIndex
     scored: ScoredPairs
+    params: LinkingParams
+    decisions: pa.Table | None = None  # PAIR_DECISIONS that were given
+
+    @property
+    def across(self) -> str | None:
+        """The dataset that was linked with the others, where not all with all."""
+        return self.params.clusters.across
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkedRecords(WeighedRecords):
+    """What every stage gave. Tables are made when first asked for; `labels` is the entity of each row.
+
+    The qualities are None without labels of the truth.
+    """
+
     rows: ScoredRows
     labels: np.ndarray[tuple[int], np.dtype[np.int64]]
     cluster_report: ClusterReport
-    params: LinkingParams
+    left_over: LeftOver  # of links one to one
     calibrator: Calibrator | None
     truth: pa.Table | None
     earlier: EarlierRun | None
     n_reused_pairs: int
-    decisions: pa.Table | None = None  # PAIR_DECISIONS that were given
-    across: str | None = None  # the dataset that was linked with the others, where not all with all
     label_model: pa.Table | None = None  # rows of LINK_MODEL on weights that were learned from labels
 
     @cached_property
@@ -166,38 +183,35 @@ def link_records(
     Raises: LinkingError where decisions contradict each other, or links are to be one to one within one
     source.
     """
+    params = params if across is None else params.link_across(across)
+    across = params.clusters.across
     if params.links.one_to_one and across is None:
         raise LinkingError("only two sources that are linked with each other can be linked one to one")
+    if params.links.one_to_one:
+        check_two_sources(records)
     ordered = sort_records(records)
     encoded = encode_sorted(ordered)
-    index = index_pairs(encoded, _blocking_of(params, across))
+    index = index_pairs(encoded, params.blocking)
     if across is not None:
         index = _pairs_across(index, np.asarray(pc.equal(ordered["dataset"], across), np.bool_))
     reused = compare_or_reuse(encoded, ordered, index.left, index.right, earlier)
     scored = score_compared(encoded, index.left, index.right, reused.compared, params.scoring)
-    rows, labelled, report = _resolve(
-        (ordered, encoded), index, scored, calibrator, params, decisions, across
-    )
-    return LinkedRecords(
+    weighed = WeighedRecords(
         coded=ordered,
         encoded=encoded,
         index=index,
         scored=scored,
-        rows=rows,
-        labels=labelled,
-        cluster_report=report,
         params=params,
+        decisions=decisions,
+    )
+    return LinkedRecords(
+        **vars(weighed),
+        **vars(_resolve(weighed, calibrator)),
         calibrator=calibrator,
         truth=labels if labels is not None and labels.num_rows else None,
         earlier=earlier,
         n_reused_pairs=reused.n_reused,
-        decisions=decisions,
-        across=across,
     )
-
-
-def _blocking_of(params: LinkingParams, across: str | None) -> BlockingParams:
-    return params.blocking if across is None else replace(params.blocking, across_datasets=True)
 
 
 def reweigh_pairs(linked: LinkedRecords, match_weights: Floats, label_model: pa.Table) -> LinkedRecords:
@@ -206,40 +220,33 @@ def reweigh_pairs(linked: LinkedRecords, match_weights: Floats, label_model: pa.
     return replace(linked, scored=scored, label_model=label_model)
 
 
-def calibrate_links(
-    linked: LinkedRecords, calibrator: Calibrator | None, decisions: pa.Table | None = None
-) -> LinkedRecords:
-    """The same scored pairs, decided on by their (calibrated) probabilities and clustered anew."""
-    rows, labelled, report = _resolve(
-        (linked.coded, linked.encoded),
-        linked.index,
-        linked.scored,
-        calibrator,
-        linked.params,
-        decisions,
-        linked.across,
-    )
-    return replace(linked, rows=rows, labels=labelled, cluster_report=report, calibrator=calibrator)
+def calibrate_links(linked: LinkedRecords, calibrator: Calibrator | None) -> LinkedRecords:
+    """The same scored pairs, decided on by their (calibrated) probabilities and clustered anew; the decisions
+    that the records were linked with hold."""
+    return replace(linked, **vars(_resolve(linked, calibrator)), calibrator=calibrator)
 
 
-def _resolve(
-    records: tuple[pa.Table, EncodedRecords],
-    index: PairIndex,
-    scored: ScoredPairs,
-    calibrator: Calibrator | None,
-    params: LinkingParams,
-    decisions: pa.Table | None,
-    across: str | None,
-) -> tuple[ScoredRows, Rows, ClusterReport]:
-    """The scored pairs with what of them is a link, and the entity of each row."""
-    ordered, encoded = records
-    rows, identities = _as_rows(index, scored, calibrator, params.links), identities_of(ordered)
-    if params.links.one_to_one:
-        allowed = rows.is_link & ~forbidden_links(identities, rows)
-        inside = np.asarray(pc.equal(ordered["dataset"], across), np.bool_)
-        is_first_side = inside == inside[:1]  # whichever side is called left, ties are broken the same way
-        rows = keep_best_matches(rows, allowed, is_first_side, rows_of_decisions(ordered, decisions))
-    return rows, *cluster_rows(ordered, identities, rows, params.clusters, decisions, encoded.copies)
+@dataclass(frozen=True)
+class ResolvedRows:
+    """What of the scored pairs is a link, the entity of each row, and what one to one left over."""
+
+    rows: ScoredRows
+    labels: Rows
+    cluster_report: ClusterReport
+    left_over: LeftOver
+
+
+def _resolve(weighed: WeighedRecords, calibrator: Calibrator | None) -> ResolvedRows:
+    """Links and entities by the (calibrated) probabilities and by what people decided."""
+    ordered, params = weighed.coded, weighed.params
+    equals = None if weighed.across is None else weighed.encoded.label_equals()
+    identities, decided = identities_of(ordered, equals), rows_of_decisions(ordered, weighed.decisions)
+    rows = _as_rows(weighed.index, weighed.scored, calibrator, params.links)
+    copies, left_over = weighed.encoded.copies, LeftOver()
+    if params.links.one_to_one and weighed.across is not None:
+        rows, left_over = assign_matches(ordered, rows, identities, weighed.across, decided, copies)
+    labels, report = cluster_rows(ordered, identities, rows, params.clusters, decided, copies)
+    return ResolvedRows(rows, labels, report, left_over)
 
 
 def _pairs_across(index: PairIndex, is_inside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> PairIndex:

@@ -125,7 +125,10 @@ def _counts(linked: LinkedTables, records: pa.Table, params: ReportParams) -> st
         ("records", f"{records.num_rows:,}"),
         ("candidate pairs", f"{report.n_pairs:,} ({report.pairs_per_record:.1f} a record)"),
         ("links", f"{linked.links.num_rows:,}, from probability {params.threshold_probability:g} on{how}"),
-        ("probabilities", "calibrated by labels" if calibrated else "posterior of the model, uncalibrated"),
+        (
+            "probabilities",
+            "calibrated by labels" if calibrated else "as the model holds them, not calibrated by labels",
+        ),
         *([("learned from labels", params.labels_told)] if params.labels_told else []),
         ("entities", f"{clusters.n_entities:,}, the largest of {clusters.largest_entity:,} records"),
         ("groups taken apart", f"{clusters.n_refined:,} of {clusters.n_components:,} were looked into"),
@@ -239,7 +242,9 @@ def _histogram_axes(most: int) -> str:
     for bits in range(-40, 41, 10):
         x = LEFT_MARGIN + span * (bits + WIDEST_WEIGHT) / (2 * WIDEST_WEIGHT)
         anchor = "end" if bits == 40 else "middle"
-        lines.append(f'<text x="{x:.0f}" y="{base + 15}" text-anchor="{anchor}">{bits:+d}</text>')
+        lines.append(
+            f'<text x="{x:.0f}" y="{base + 15}" text-anchor="{anchor}">{f"{bits:+d}" if bits else "0"}</text>'
+        )
     middle = LEFT_MARGIN + span / 2
     lines.append(f'<text x="{middle:.0f}" y="{base + 31}" text-anchor="middle">bits, 0 is even odds</text>')
     for n in (10**power for power in range(len(str(most)))):
@@ -262,8 +267,9 @@ def _fits(diagnostics: Sequence[EvidenceDiagnostics]) -> str:
         )
         for one in diagnostics
     ]
-    head = ("model of", "pairs seen", "share of matches", "matches expected", "how the fit went")
-    return heading("What was learned") + table(head, rows, numeric=(1, 2, 3)) if rows else ""
+    head = ("model of", "pairs learned from", "share of matches", "matches expected", "how the fit went")
+    told = paragraph("Pairs learned from: those that were compared, and some drawn at random.", "quiet")
+    return heading("What was learned") + table(head, rows, numeric=(1, 2, 3)) + told if rows else ""
 
 
 def _say_fit(one: EvidenceDiagnostics) -> str:
@@ -271,7 +277,9 @@ def _say_fit(one: EvidenceDiagnostics) -> str:
         return f"EM not trusted, defaults used: {one.fallback}"
     if not one.converged:
         return f"EM stopped after {one.n_iterations} iterations, not converged"
-    never = f"; never seen: {', '.join(one.levels_never_seen)}" if one.levels_never_seen else ""
+    unseen = (level.split(":") for level in one.levels_never_seen)
+    words = "; ".join(f"{title_field(field)}: {say_level(field, level)}" for field, level in unseen)
+    never = f". Never seen, so by default: {words}" if words else ""
     return f"EM from {one.start} converged after {one.n_iterations} iterations{never}"
 
 
@@ -321,7 +329,7 @@ def _batch_of(
 
 
 def _examples(linked: LinkedTables, batch: LinkedBatch) -> str:
-    chosen = choose_examples(linked.scores.scores, linked.links)
+    chosen = choose_examples(linked.scores.scores, linked.links, batch.members)
     told = explain_pairs(batch, list(chosen.values())) if chosen else []
     parts = [heading(name, 3) + pair_section(pair) for name, pair in zip(chosen, told, strict=True)]
     return "\n".join([heading("Examples, field by field"), *parts]) if parts else ""

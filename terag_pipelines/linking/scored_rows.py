@@ -31,6 +31,13 @@ class ScoredRows:
         """The pairs under the mask."""
         return ScoredRows(*(values[mask] for values in vars(self).values()))
 
+    def followed_by(self, at: Rows, left: Rows, right: Rows) -> ScoredRows:
+        """The pairs, and behind them others: of left[i] and right[i], in all else like the pair at[i]."""
+        again = {name: values[at] for name, values in vars(self).items()} | {"left": left, "right": right}
+        return ScoredRows(
+            **{name: np.concatenate([values, again[name]]) for name, values in vars(self).items()}
+        )
+
 
 @dataclass(frozen=True)
 class DecidedRows:
@@ -38,3 +45,8 @@ class DecidedRows:
 
     together: tuple[Rows, Rows]
     apart: tuple[Rows, Rows]
+
+    @property
+    def are_any(self) -> bool:
+        """Whether people decided anything."""
+        return len(self.together[0]) + len(self.apart[0]) > 0

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.adjustments import AdjustmentParams, adjust_weights
+from terag_pipelines.linking.adjustments import AdjustmentParams, adjustment_parts
 from terag_pipelines.linking.blocks import Codes
+from terag_pipelines.linking.chance import StandIn, chance_part
 from terag_pipelines.linking.comparison import ORGANISATION, PERSON, FuzzyMatcher, compare_pairs
 from terag_pipelines.linking.encoding import PARTY_TYPES, EncodedRecords, encode_records
 from terag_pipelines.linking.evidence import (
@@ -24,7 +25,7 @@ from terag_pipelines.linking.evidence import (
     FittedEvidence,
     fit_evidence,
 )
-from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS
+from terag_pipelines.linking.levels import FIELD_BY_NAME, FIELDS, Compared
 from terag_pipelines.linking.model import LINK_MODEL, PAIR_SCORES
 from terag_pipelines.linking.patterns import (
     ComparedPairs,
@@ -142,12 +143,24 @@ class EvidenceScorer:
             mask = compared.is_organisation == (model.party_type == ORGANISATION)
             at = slice(None) if mask.all() else np.flatnonzero(mask)
             levels = compared.select(mask).known_levels()
-            total = np.full(int(mask.sum()), model.prior_weight)
-            for name in model.fields:
-                if name in levels:
-                    total += model.level_weights(name)[levels[name]]
-            weights[at] = total + adjust_weights(records, left[at], right[at], levels, self.adjustments)
+            weights[at] = self._weigh_party(model, records, (left[at], right[at]), levels)
         return weights
+
+    def _weigh_party(
+        self, model: FittedEvidence, records: EncodedRecords, pairs: tuple[Codes, Codes], levels: Compared
+    ) -> Floats:
+        total = np.full(len(pairs[0]), model.prior_weight)
+        for name in model.fields:
+            if name in levels:
+                total += model.level_weights(name)[levels[name]]
+        parts = adjustment_parts(records, *pairs, levels, self.adjustments)
+        total += sum(parts.values()) + np.zeros(len(total))
+        if model.is_stand_in:
+            by_level = {name: model.level_weights(name) for name in model.fields}
+            usual = self.adjustments.usual_holders
+            evidence = StandIn(model.prior_weight, by_level, model.match_share, usual)
+            total += chance_part(records, pairs, levels, parts, evidence)
+        return total
 
 
 def fit_scorer(records: EncodedRecords, compared: ComparedPairs, params: ScoringParams) -> EvidenceScorer:

@@ -6,19 +6,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from terag_pipelines.entities.manifests import Manifest
 from terag_pipelines.errors import LinkingError, ManifestError
 from terag_pipelines.linking.block_rules import BlockingRule, parse_rule
 from terag_pipelines.linking.pipeline import LinkingParams
 
-KNOWN_KEYS = ("blocking", "threshold")
+KNOWN_KEYS = ("blocking", "threshold", "one_to_one")
 
 
-def read_linking(content: Mapping[str, Any] | None) -> LinkingParams:
-    """Parameters out of a manifest's `linking:` mapping: pinned blocking rules, the threshold of a link.
+def read_linking(manifest: Manifest) -> LinkingParams:
+    """Parameters out of a manifest's `linking:` mapping: pinned blocking rules, the threshold of a link, and
+    whether its two files of parties are linked with each other only, one to one.
 
-    Raises: ManifestError for unknown keys, wrong types, and blocking keys that do not exist.
+    Raises: ManifestError for unknown keys, wrong types, blocking keys that do not exist, and one to one
+    between fewer or more than two files.
     """
-    given = content or {}
+    given = manifest.linking or {}
     if unknown := sorted(set(given) - set(KNOWN_KEYS)):
         raise ManifestError(f"linking: unknown {unknown}, known are {list(KNOWN_KEYS)}")
     params = LinkingParams()
@@ -28,7 +31,28 @@ def read_linking(content: Mapping[str, Any] | None) -> LinkingParams:
         params = replace(
             params, links=replace(params.links, threshold_probability=_read_share(given["threshold"]))
         )
+    if _read_flag(given, "one_to_one"):
+        one_to_one = replace(params, links=replace(params.links, one_to_one=True))
+        params = one_to_one.link_across(_first_of_two(manifest))
     return params
+
+
+def _read_flag(given: Mapping[str, Any], key: str) -> bool:
+    flag = given.get(key, False)
+    if not isinstance(flag, bool):
+        raise ManifestError(f"linking.{key}: true or false is expected")
+    return flag
+
+
+def _first_of_two(manifest: Manifest) -> str:
+    names = sorted(spec.name for spec in manifest.parties)
+    if len(names) != 2:
+        listed = ", ".join(names) or "none"
+        raise ManifestError(
+            "linking.one_to_one: is between two files of people or organisations that hold each of them "
+            f"once; the manifest has {len(names)} ({listed})"
+        )
+    return names[0]
 
 
 def _read_rules(content: Any) -> tuple[BlockingRule, ...]:

@@ -24,11 +24,12 @@ p { margin: .4rem 0; max-width: 60rem } .quiet { color: var(--quiet) } .big { fo
 table { border-collapse: collapse; width: 100% }
 th { text-align: left; font-weight: 600; color: var(--quiet); font-size: .85rem }
 td, th { padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere }
+  overflow-wrap: break-word }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;
   overflow-wrap: normal }
 table.waterfall td:first-child { white-space: nowrap; overflow-wrap: normal }
-table.waterfall td:nth-child(2), table.waterfall td:nth-child(3) { min-width: 9.5rem; max-width: 16rem }
+table.waterfall td:nth-child(2), table.waterfall td:nth-child(3) { min-width: 12rem; max-width: 16rem;
+  overflow-wrap: anywhere }
 tr.total td { font-weight: 600; border-top: 2px solid var(--ink) }
 .wide { overflow-x: auto }
 svg { display: block } svg text { fill: var(--ink); font-size: 12px; font-family: inherit }

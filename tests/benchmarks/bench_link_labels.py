@@ -85,7 +85,7 @@ def deal_entities(truth: pl.DataFrame) -> np.ndarray:
 
 def calibrated(plain: AutoLinked, labels: pa.Table) -> LinkedRecords:
     """The same weights with a calibrator that labels gave."""
-    known = read_labels(labels, KnownRecords(plain.source.records))
+    known = read_labels(labels, KnownRecords(plain.source.records)).table
     fitted = fit_calibrator("links", *labelled_scores(plain.scores.scores, known, "training")).fitted
     return plain.linked if fitted is None else calibrate_links(plain.linked, fitted)
 

@@ -507,6 +507,22 @@ def test_labels_that_contradict_each_other_are_in_quarantine_by_their_rows():
     }
 
 
+def test_a_record_labelled_with_itself_is_in_quarantine():
+    found = take_in(
+        PEOPLE,
+        LABELLED,
+        people=[{"id": "1"}, {"id": "2"}],
+        clusters=[{"who": "2", "entity": "x"}],
+        truth=[{"who": "2", "entity": "x"}],
+        pairs=[{"a": a, "b": b, "same": "1"} for a, b in (("1", "1"), ("1", "2"))],
+    )
+    assert sorted(found.tables["labels"]["object_id"].to_pylist()) == ["", "", "people:2"]
+    lost = {
+        (r["file"], r["row"], r["field"]): r["reason"] for r in found.tables["quarantined_rows"].to_pylist()
+    }
+    assert lost["pairs.csv", 1, "object"] == "is the subject itself"
+
+
 def test_a_blank_in_a_list_does_not_hide_the_value_behind_it():
     entry = """
   - {name: people, path: people.jsonl, holds: people,

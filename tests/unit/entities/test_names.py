@@ -69,7 +69,40 @@ def test_the_legal_form_comes_off(text, key, form):
     assert split_organisation_name(text) == (key, form)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Филиал ТОО «Алма»", "alma"),
+        ("ТОО «Алма», филиал", "alma"),
+        ("Филиал ТОО «Алма» в г. Алматы", "alma almati"),
+        ("Алматинский филиал ТОО «Алма»", "alma almati"),
+        ("ТОО «Алма» Карагандинский филиал", "alma karagandi"),
+        ("«Алма» ЖШС-нің Астана қаласындағы филиалы", "alma astana"),
+        ("«Алма» ЖШС Нұр-Сұлтан филиалы", "alma astana"),
+        ("«Алма» АҚ-ның Шымкенттегі өкілдігі", "alma shimkent"),
+        ("Представительство АО «Алма» в Актобе", "alma aktobe"),
+        ("Обособленное подразделение ООО «Алма»", "alma"),
+        ("Alma LLP, Almaty Branch", "alma almati"),
+        ("Almaty branch of Alma LLP", "alma almati"),
+        ("Representative office of Alma LLP in Almaty", "alma almati"),
+        ("Филиал АО «Алма» по Алматинской области", "alma almatinskoi oblasti"),
+    ],
+)
+def test_a_name_that_says_branch_gives_the_company_and_the_town(text, key):
+    assert split_organisation_name(text) == (key, "branch")
+
+
+@pytest.mark.parametrize(
+    "text", ["Olive Branch", "Olive Branch Ltd", "Long Branch Saloon", "Michelle Branch"]
+)
+def test_the_word_branch_alone_is_part_of_a_name(text):
+    key, form = split_organisation_name(text)
+    assert "branch" in key.split()
+    assert form != "branch"
+
+
 def test_people_are_not_taken_for_organisations():
+    assert not looks_like_organisation("Michelle Branch")
     assert looks_like_organisation("ТОО Ромашка")
     assert looks_like_organisation("ИП Иванов")
     assert not looks_like_organisation("Серіков Нұрлан")

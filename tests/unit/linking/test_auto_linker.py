@@ -169,6 +169,62 @@ def test_labels_that_contradict_each_other_are_named_by_file_and_rows(
         AutoLinker().link(people(), given=given)
 
 
+MUST, CANNOT = "must.csv", "cannot.csv"
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "of", "told"),
+    [
+        (
+            PAIRS,
+            [("a001", "b001", "yes"), ("b000", "a000", "yes")],
+            CANNOT,
+            "labels, row 2 and cannot.csv, row 2: ",
+        ),
+        (PAIRS, [("a000", "b000", "no")], MUST, "labels, row 1 and must.csv, row 2: "),
+        (
+            ENTITIES,
+            [("a001", "y"), ("a000", "x"), ("b000", "x")],
+            CANNOT,
+            "labels, rows 2 and 3 and cannot.csv, row 2: ",
+        ),
+        (ENTITIES, [("b000", "x"), ("a000", "y")], MUST, "labels, rows 1 and 2 and must.csv, row 2: "),
+    ],
+)
+def test_labels_that_contradict_decisions_are_named_by_files_and_rows(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]], of: str, told: str
+) -> None:
+    decided = table(("left", "right"), ("a005", "b006"), ("a000", "b000"))
+    given = GivenPairs(
+        table(columns, *rows),
+        must=decided if of == MUST else None,
+        cannot=decided if of == CANNOT else None,
+        names=("labels", MUST, CANNOT),
+    )
+    with pytest.raises(LinkingError, match=f"^{told}contradict each other on whether two records match$"):
+        AutoLinker().link(people(), given=given)
+
+
+def test_a_record_labelled_with_itself_goes_into_quarantine_and_the_rest_goes_on() -> None:
+    rows = [("a000", "b000", "yes"), ("a001", "a001", "no"), ("a002", "a002", "yes"), ("a003", "b003", "no")]
+    given = GivenPairs(table(PAIRS, *rows), names=("seen.csv", "must", "cannot"))
+    linked = AutoLinker().link(people(), given=given)
+    lost = linked.source.quarantine.to_pylist()
+    assert [(row["file"], row["row"], row["field"]) for row in lost] == [
+        ("seen.csv", 2, "right"),
+        ("seen.csv", 3, "right"),
+    ]
+    assert lost[0]["raw_row"] == '{"is_match": "no", "left": "a001", "right": "a001"}'
+    assert {"file": "seen.csv", "field": "right", "reason": "is the record on the left itself", "n": 2} in (
+        linked.summary()["lost_values"]
+    )
+    assert linked.quality is not None
+    assert linked.quality.n_labels == 2
+    assert not any("tie together" in warning for warning in linked.summary()["warnings"])
+    with pytest.raises(LinkingError, match="holds no labels"):
+        AutoLinker().link(people(), given=GivenPairs(table(PAIRS, *rows[1:3])))
+
+
 def test_labels_said_twice_are_no_contradiction_and_a_broken_chain_is_told() -> None:
     rows = [("a000", "b000", "yes"), ("b000", "a000", "1"), ("b000", "a001", "yes"), ("a000", "a001", "no")]
     linked = AutoLinker().link(people(), given=GivenPairs(table(PAIRS, *rows)))

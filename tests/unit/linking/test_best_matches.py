@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from terag_pipelines.errors import LinkingError
 from terag_pipelines.linking.auto_linker import AutoLinked, AutoLinker, AutoLinkParams, GivenPairs
 from terag_pipelines.linking.best_matches import EDGES_AT_ONCE, assign_best, keep_best_matches
+from terag_pipelines.linking.clusters import Identities
 from terag_pipelines.linking.explanation import ExplanationParams, LinkedBatch
 from terag_pipelines.linking.explanation_pairs import explain_pair
 from terag_pipelines.linking.links import LinkParams
-from terag_pipelines.linking.pipeline import LinkingParams
+from terag_pipelines.linking.pipeline import LinkingParams, link_records
 from terag_pipelines.linking.scored_rows import DecidedRows, ScoredRows
+from tests.unit.linking.records import make_records
 
 ONE_TO_ONE = AutoLinker(AutoLinkParams(linking=LinkingParams(links=LinkParams(one_to_one=True))))
 NONE = np.zeros(0, np.int64)
@@ -83,14 +85,14 @@ def rows_of(*edges: tuple[int, int, float]) -> ScoredRows:
 def test_decisions_take_the_places_of_records() -> None:
     """Rows 0 to 2 are of one side, 3 to 5 of the other."""
     scored = rows_of((0, 3, 9.0), (0, 4, 5.0), (1, 3, 5.0), (2, 5, 1.0))
-    side = np.arange(6) < 3
+    side, anybody = np.arange(6) < 3, Identities((), np.zeros(6, bool))
 
     def links(together: tuple[int, int] | None, apart: tuple[int, int] | None) -> list[int]:
         given = [
             NONE if pair is None else np.array([end]) for pair in (together, apart) for end in pair or (0, 0)
         ]
         decided = DecidedRows((given[0], given[1]), (given[2], given[3]))
-        found = keep_best_matches(scored, scored.is_link, side, decided)
+        found = keep_best_matches(scored, anybody, side, decided, np.arange(6))
         return np.flatnonzero(found.is_link).tolist()
 
     assert links(None, None) == [1, 2, 3]
@@ -149,6 +151,64 @@ def test_the_order_of_rows_does_not_matter() -> None:
     order = pa.array(np.random.default_rng(2).permutation(left.num_rows))
     one, other = ONE_TO_ONE.link_two(left, right), ONE_TO_ONE.link_two(left.take(order), right)
     assert one.members.equals(other.members)
+
+
+def pairs_of(linked: AutoLinked, swapped: bool) -> set[tuple[str, ...]]:
+    """The native ids of linked pairs, those of the first table first."""
+    name = dict(
+        zip(linked.members["record_id"].to_pylist(), linked.members["native_id"].to_pylist(), strict=True)
+    )
+    ends = ("right_id", "left_id") if swapped else ("left_id", "right_id")
+    return {tuple(name[row[end]] for end in ends) for row in linked.links.to_pylist()}
+
+
+def tied(seed: int, n: int) -> tuple[pa.Table, pa.Table]:
+    """People of whom each side has several who say the same: who is linked with whom is a matter of ties."""
+    rng = np.random.default_rng(seed)
+    names = [f"{given} Kim 1980-03-{day}" for given in ("Amina", "Bolat", "Olga") for day in range(10, 16)]
+    one, other = (rng.choice(names, size) for size in (n, n + 7))
+    return shop(*one), shop(*other)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_ties_do_not_fall_otherwise_when_the_sides_are_swapped(seed: int, named: bool) -> None:
+    one, other = tied(seed, 60)
+    if named:
+        other = other.set_column(0, "id", pa.array([f"x{n}" for n in range(other.num_rows)]))
+    there, back = ONE_TO_ONE.link_two(one, other), ONE_TO_ONE.link_two(other, one)
+    assert there.links.num_rows > 30
+    assert pairs_of(there, False) == pairs_of(back, True)
+
+
+def test_copies_that_find_no_place_are_told_with_their_number() -> None:
+    left, right = shop(*["Amina Kim 1980-03-04"] * 30), shop("Amina Kim 1980-03-04", "Olga Lee 1971-05-06")
+    population = people(5)
+    both = [with_more(*tables) for tables in zip((left, right), population, strict=True)]
+    linked = ONE_TO_ONE.link_two(*both)
+    plain = AutoLinker().link_two(left, right)
+    assert most_of_one_side(plain) == 30
+    assert plain.summary()["left_over"] == {"n_records": 0, "n_equal": 0}
+    left_over = linked.summary()["left_over"]
+    assert left_over["n_equal"] >= 29
+    [told] = [warning for warning in linked.summary()["warnings"] if warning.startswith("one to one")]
+    assert f"{left_over['n_records']:,} records that match one of the other side are linked with none" in told
+    assert f"({left_over['n_equal']:,} of them say the same as others of their own file)" in told
+    assert "are linked with none" in linked.report()
+
+
+def with_more(table: pa.Table, others: pa.Table) -> pa.Table:
+    """A table, and others under other ids."""
+    renamed = others.set_column(0, "id", pa.array([f"p{one}" for one in others["id"].to_pylist()]))
+    return pa.concat_tables([table, renamed], promote_options="default")
+
+
+def test_records_of_three_sources_are_not_linked_one_to_one() -> None:
+    records = make_records(
+        [{"dataset": name, "record_id": name, "phones": ["+77010000001"]} for name in "abc"]
+    )
+    with pytest.raises(LinkingError, match="records of 3: a, b, c"):
+        link_records(records, params=ONE_TO_ONE.params.linking, across="a")
 
 
 def test_decisions_hold_and_a_place_is_taken() -> None:

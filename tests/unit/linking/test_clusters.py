@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from terag_pipelines.errors import LinkingError
-from terag_pipelines.linking.agglomeration import Edges, Marks, agglomerate
-from terag_pipelines.linking.clusters import ResolvedEntities, resolve_entities
+from terag_pipelines.linking.agglomeration import Edges, Marks, Sizes, agglomerate
+from terag_pipelines.linking.clusters import ClusterParams, ResolvedEntities, resolve_entities
 from terag_pipelines.linking.entity_tables import name_entity
-from terag_pipelines.linking.model import LINKS, PAIR_SCORES
+from terag_pipelines.linking.model import LINKS, PAIR_DECISIONS, PAIR_SCORES
 from tests.unit.linking.records import make_links, make_records, make_scores
 
 Pair = tuple[str, str, float]
@@ -60,6 +60,32 @@ def test_a_weak_bridge_between_two_persons_does_not_join_them() -> None:
     strong = [(A, B, 12.0), (C, D, 12.0), (B, C, 3.0)]
     against = [(A, C, -9.0), (A, D, -9.0), (B, D, -9.0)]
     assert groups(resolve([{}] * 4, strong, against)) == {frozenset({A, B}), frozenset({C, D})}
+
+
+@pytest.mark.parametrize(
+    ("days", "across", "n_entities"), [((4, 4, 4), "a", 1), ((4, 5, 6), "a", 3), ((4, 4, 4), None, 3)]
+)
+def test_that_equal_records_of_one_side_were_not_compared_speaks_against_nothing(
+    days: tuple[int, ...], across: str | None, n_entities: int
+) -> None:
+    rows = [{"dataset": "a", "birth_date": date(1980, 3, day)} for day in days] + [{"dataset": "b"}]
+    links, params = [(one, D, 2.5) for one in (A, B, C)], ClusterParams(across=across)
+    found = resolve_entities(make_records(rows), make_links(*links), make_scores(*links), params)
+    assert len(groups(found)) == n_entities
+
+
+def test_to_confirm_a_link_changes_nothing_and_to_part_two_looks_at_all() -> None:
+    links, records = [(A, B, 2.5), (B, C, 2.5)], make_records([{}] * 3)
+    for right, is_match, expected in (
+        (B, True, {frozenset({A, B, C})}),
+        (C, True, {frozenset({A, B, C})}),
+        (C, False, {frozenset({A, B}), frozenset({C})}),
+    ):
+        decisions = PAIR_DECISIONS.from_columns(
+            left_id=[A], right_id=[right], is_match=[is_match], decided_by=["Anna"]
+        )
+        found = resolve_entities(records, make_links(*links), make_scores(*links), decisions=decisions)
+        assert groups(found) == expected
 
 
 def test_two_different_iins_never_share_an_entity_not_even_over_a_third_record() -> None:
@@ -168,7 +194,7 @@ def test_members_decided_to_be_one_are_one_and_hold_all_identities(
 ) -> None:
     marks = CountingMarks(np.array(codes))
     one, other = (np.array([pair[side] for pair in tied], np.int64) for side in (0, 1))
-    labels = agglomerate(20, NO_EDGES, [marks], (one, other), -3.0)
+    labels = agglomerate(Sizes(20), NO_EDGES, [marks], (one, other), -3.0)
     expected = list(range(20))
     for a, b in tied:
         low, high = sorted((expected[a], expected[b]))
@@ -188,7 +214,7 @@ def test_very_many_decisions_are_merged_in_few_rounds() -> None:
     apart = Edges(
         np.arange(n), others, np.zeros(n), np.zeros(n, np.int64), np.zeros(n, bool), np.ones(n, bool)
     )
-    labels = agglomerate(2 * n, apart, [marks], (chain, chain + 1), -3.0)
+    labels = agglomerate(Sizes(2 * n), apart, [marks], (chain, chain + 1), -3.0)
     assert not labels[:n].any()
     assert labels[n:].tolist() == others.tolist()
     assert marks.n_merges <= 15

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from terag_pipelines.linking.blocking import COPIES, find_candidate_pairs
 from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.copies import find_copies
+from terag_pipelines.linking.decisions import settle_decisions
 from terag_pipelines.linking.encoding import encode_records
 from terag_pipelines.linking.links import decide_links
 from terag_pipelines.linking.model import PAIR_DECISIONS
@@ -136,6 +137,96 @@ def test_two_copies_that_are_decided_apart_do_not_part_the_others(apart: tuple[i
     entity = entities_of(link_records(with_copies(100), decisions=decisions))
     assert entity[left] != entity[right]
     assert len({entity[f"copy:{number:05d}"] for number in range(100)}) == 2
+
+
+def decide(*pairs: tuple[str, str, bool]) -> pa.Table:
+    """PAIR_DECISIONS: left, right, and whether they are one."""
+    ordered = [(*sorted(pair[:2]), pair[2]) for pair in pairs]
+    columns = zip(*ordered, strict=True) if ordered else ((), (), ())
+    named = dict(zip(("left_id", "right_id", "is_match"), map(list, columns), strict=True))
+    return PAIR_DECISIONS.from_columns(**named, decided_by=["Anna"] * len(ordered))
+
+
+BERIK = {"given_key": "berik", "family_key": "omarov", "birth_date": date(1971, 5, 6)}
+N_COPIES = 20
+COPY = [f"a:{number:04d}" for number in range(N_COPIES)]
+
+
+def two_sources(n_copies: int = N_COPIES) -> pa.Table:
+    """Copies of Anna in a; Anna twice and Berik twice in b."""
+    left = [ANNA | {"record_id": f"a:{number:04d}", "dataset": "a"} for number in range(n_copies)]
+    right = [one | {"record_id": name, "dataset": "b"} for one, name in (
+        (ANNA, "b:0"), (ANNA | {"given_key": "ana"}, "b:1"), (BERIK, "b:2"), (BERIK, "b:3"))]  # fmt: skip
+    return pa.concat_tables([POPULATION, make_records(left + right)])
+
+
+@pytest.mark.parametrize("n_copies", [5, 8, 9, 300])
+def test_pairs_of_one_source_are_no_evidence_where_two_are_linked(n_copies: int) -> None:
+    entity = entities_of(link_records(two_sources(n_copies), across="b"))
+    assert {entity[f"a:{number:04d}"] for number in range(n_copies)} == {entity["b:0"]} == {entity["b:1"]}
+
+
+@pytest.mark.parametrize("across", ["b", None])
+@pytest.mark.parametrize(
+    "told",
+    [
+        [(COPY[0], "b:2", False)],
+        [(COPY[7], "b:2", False), (COPY[8], "b:3", False)],
+        [(COPY[0], "b:0", True)],
+        [(COPY[1], "b:1", True), (COPY[9], "b:0", True)],
+        [(name, "b:2", False) for name in COPY],
+        [(name, "b:0", True) for name in COPY],
+    ],
+)
+def test_a_decision_that_says_what_is_so_anyway_parts_nobody(
+    told: list[tuple[str, str, bool]], across: str | None
+) -> None:
+    records = two_sources()
+    plain = entities_of(link_records(records, across=across))
+    assert len({plain[name] for name in [*COPY, "b:0", "b:1"]}) == 1
+    assert entities_of(link_records(records, decisions=decide(*told), across=across)) == plain
+
+
+@pytest.mark.parametrize("parted", [[0], [1], [0, 1], [7], list(range(15)), list(range(N_COPIES))])
+def test_a_copy_that_is_kept_apart_leaves_the_others_where_they_are(parted: list[int]) -> None:
+    decisions = decide(*((COPY[number], name, False) for number in parted for name in ("b:0", "b:1")))
+    entity = entities_of(link_records(two_sources(), across="b", decisions=decisions))
+    others = {entity[name] for number, name in enumerate(COPY) if number not in parted}
+    assert others == ({entity["b:0"]} if len(parted) < N_COPIES else set())
+    assert entity["b:0"] == entity["b:1"] or len(parted) == N_COPIES
+    assert entity["b:0"] not in {entity[COPY[number]] for number in parted}
+
+
+decided_copies = st.lists(
+    st.tuples(st.sampled_from(COPY), st.sampled_from(["b:0", "b:1", "b:2", "b:3"]), st.booleans()),
+    max_size=8,
+    unique_by=lambda one: one[:2],
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(decided_copies, st.sampled_from(["b", None]))
+@example([("a:0000", "b:0", False)], "b")  # the parted one took half of those that the others belong to
+def test_whatever_people_decide_about_copies_holds_and_the_rest_stays_with_most(
+    told: list[tuple[str, str, bool]], across: str | None
+) -> None:
+    held = settle_decisions(
+        decide(*told).sort_by([("left_id", "ascending"), ("right_id", "ascending")])
+    ).table
+    entity = entities_of(link_records(two_sources(), across=across, decisions=held))
+    for row in held.to_pylist():
+        assert (entity[row["left_id"]] == entity[row["right_id"]]) is row["is_match"]
+    decided = {row["left_id"] for row in held.to_pylist()}
+    assert len({entity[name] for name in COPY if name not in decided}) == 1
+
+
+def test_very_many_decisions_about_copies_cost_little() -> None:
+    n = 30_000
+    left = [ANNA | {"record_id": f"a:{number:05d}", "dataset": "a"} for number in range(n)]
+    right = [ANNA | {"record_id": f"b:{number}", "dataset": "b"} for number in range(3)]
+    decisions = decide(*((f"a:{number:05d}", "b:0", number % 2 == 0) for number in range(n)))
+    entity = entities_of(link_records(make_records(left + right), across="b", decisions=decisions))
+    assert all((entity[f"a:{number:05d}"] == entity["b:0"]) is (number % 2 == 0) for number in range(n))
 
 
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), max_size=40))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terag_pipelines.entities.model import LABELS
 from terag_pipelines.errors import DecisionClashError, DecisionError, DecisionReusedError, NotFoundError
 from terag_pipelines.linking.decisions import (
     add_decided_labels,
@@ -18,6 +19,7 @@ from terag_pipelines.linking.decisions import (
     settle_decisions,
     standing_decisions,
     standing_entry,
+    tell_overruled,
     undo_decision,
     write_decision,
 )
@@ -194,3 +196,27 @@ def test_a_pair_of_two_numbers_teaches_the_calibrator_nothing() -> None:
         make_labels({}), decisions(("a", "b", False), ("c", "d", True), ("e", "f", True)), scores
     )
     assert labels["subject_id"].to_pylist() == ["c", "e"]
+
+
+def test_labels_that_reviews_contradict_are_told() -> None:
+    decided = PAIR_DECISIONS.from_columns(
+        left_id=["a", "a", "c"],
+        right_id=["b", "c", "d"],
+        is_match=[True, False, True],
+        decided_by=["Anna"] * 3,
+    )
+    pairs = LABELS.from_columns(
+        label_kind=["pair"] * 2,
+        subject_id=["b", "d"],
+        object_id=["a", "c"],
+        value=["0", "1"],
+        use=["training"] * 2,
+    )
+    assert (
+        tell_overruled(pairs, decided)
+        == "of 1 pairs labels say otherwise than reviews, which count; first a and b"
+    )
+    assert tell_overruled(pairs.slice(1), decided) is None
+    entities = make_labels({"a": "x", "c": "x", "b": "x"}, use="training")
+    assert str(tell_overruled(entities, decided)).endswith("first a and c")
+    assert tell_overruled(make_labels({"a": "x", "c": "x"}), decided) is None

@@ -22,6 +22,7 @@ from terag_pipelines.linking.explanation_entities import explain_entity
 from terag_pipelines.linking.explanation_pairs import explain_pair, explain_pairs
 from terag_pipelines.linking.explanation_pictures import (
     draw_waterfall,
+    reasons_line,
     render_entity,
     render_pair,
     render_record,
@@ -239,18 +240,94 @@ def test_a_link_that_clustering_undid_says_who_spoke_against_it() -> None:
     batch = _batch(records, [(ids[0], ids[1], 4.0), (ids[1], ids[2], 5.0), (ids[0], ids[2], -8.0)], [0, 1, 1])
     told = explain_pair(replace(batch, links=make_links((ids[0], ids[1], 4.0))), ids[0], ids[1])
     assert told.decision == "taken_apart"
-    assert f"{ids[0]} and {ids[2]} with -8.0 bits" in told.reason
+    assert f"{ids[0]} and {ids[2]} weigh -8.0 bits" in told.reason
 
 
 def test_the_nearest_records_of_a_lone_one_are_found_even_where_blocking_did_not(people: LinkedBatch) -> None:
-    alone = make_records([{"record_id": "x:1", "given_key": "zzz", "family_key": "yyy", "birth_date": BORN}])
-    records = pa.concat_tables([people.records, alone])
-    told = explain_record(batch_of(records), "x:1")
-    assert told.n_entity_records == 1
+    like = people.records["given_key"].drop_null()[0].as_py()
+    alone = make_records([{"record_id": "x:1", "given_key": like, "family_key": "yyy"}])
+    told = explain_record(batch_of(pa.concat_tables([people.records, alone])), "x:1")
+    assert (told.n_entity_records, told.n_compared) == (1, 0)
     assert len(told.nearest) == 5
     weights = [pair.weighed.match_weight for pair in told.nearest]
     assert weights == sorted(weights, reverse=True)
     assert not any(pair.is_same_entity for pair in told.nearest)
+
+
+def test_records_that_agree_in_nothing_are_no_candidates() -> None:
+    """Where nothing is known of both the weight is the prior: more than where some fields differ."""
+    two = {"address_key": "7 abay almaty", "street": "abay", "house": "7", "locality": "almaty"}
+    people = [{"name_key": "តារា"} | two, {"given_key": "anna", "family_key": "kim"} | two]
+    people += [
+        {"given_key": name, "family_key": f"{name}ov"} for name in ("ivan", "oleg", "petr", "yan", "zoya")
+    ]
+    told = explain_record(batch_of(make_records(people)), "r:000000")
+    assert [told.other_id(pair) for pair in told.nearest] == ["r:000001"]
+    lone = explain_record(batch_of(make_records(people[2:])), "r:000000")
+    assert lone.nearest == ()
+    assert "no other record agrees with it" in lone.sentence
+
+
+def test_a_name_of_one_script_is_not_called_transliterated() -> None:
+    told = {
+        other: explain_pair(
+            batch_of(
+                make_records(
+                    [
+                        {
+                            "given_name": "Rob",
+                            "given_key": "rob",
+                            "family_name": "Smith",
+                            "family_key": "smith",
+                        },
+                        {
+                            "given_name": "Rob",
+                            "given_key": "rob",
+                            "family_name": other,
+                            "family_key": "smith",
+                        },
+                    ]
+                )
+            ),
+            "r:000000",
+            "r:000001",
+        )
+        for other in ("Smith Jr", "Смит")
+    }
+    words = {
+        other: next(part.told for part in pair.weighed.known if part.field == "family_name")
+        for other, pair in told.items()
+    }
+    assert words == {
+        "Smith Jr": "the same but for marks and additions",
+        "Смит": "the same once transliterated",
+    }
+
+
+def test_a_name_that_changed_places_shows_both_names() -> None:
+    records = make_records(
+        [{"given_key": "anna", "family_key": "kim"}, {"given_key": "kim", "family_key": "anna"}]
+    )
+    told = explain_pair(batch_of(records), "r:000000", "r:000001")
+    (part,) = [part for part in told.weighed.known if part.field == "given_name"]
+    assert (part.left, part.right) == (("anna", "family name: kim"), ("kim", "family name: anna"))
+
+
+def test_values_that_were_compared_with_nothing_are_not_shown() -> None:
+    anna = {"given_key": "anna", "family_key": "kim"}
+    batch = batch_of(make_records([anna | {"birth_date": BORN, "identifiers": ["passport:N1"]}, anna]))
+    pair = explain_pair(batch, "r:000000", "r:000001")
+    silent = {part.field: part for part in pair.weighed.missing}
+    assert silent["birth_date"].told == silent["identifiers"].told == "known of r:000000 only"
+    shown = render_pair(pair) + json.dumps(pair.as_json())
+    assert "1980-03-04" not in shown
+    assert "passport:N1" not in shown
+
+
+def test_no_reason_tells_its_weight_twice(people: LinkedBatch) -> None:
+    told = explain_pairs(people, pairs_of(people.scores)[::11])
+    assert any(part.field in JOINT for pair in told for part in pair.weighed.known)
+    assert not any("bits" in reasons_line(pair, 9) for pair in told)
 
 
 def test_nearest_is_nearest_of_all(people: LinkedBatch) -> None:

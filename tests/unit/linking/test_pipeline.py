@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
+from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.linking.pictures import draw_blocking, draw_weights
-from terag_pipelines.linking.pipeline import link_records
+from terag_pipelines.linking.pipeline import calibrate_links, link_records
 from terag_pipelines.linking.quality import pair_quality, pairwise_quality
 from terag_pipelines.tables import digest
 from tests.unit.linking.records import make_labels, make_links, make_population, make_records
@@ -54,6 +55,14 @@ def test_one_person_with_very_many_records_is_one_entity() -> None:
     person = {"given_key": "nurlan", "family_key": "ibraev", "birth_date": date(1988, 6, 14)}
     rows = [person | {"iin": "880614300129"}] * 150
     assert link_records(make_records(rows)).resolved.report.largest_entity == 150
+
+
+def test_to_calibrate_keeps_the_decisions_that_records_were_linked_with() -> None:
+    person = {"given_key": "nurlan", "family_key": "ibraev", "birth_date": date(1988, 6, 14)}
+    told = {"left_id": ["r:000000"], "right_id": ["r:000001"], "is_match": [False], "decided_by": ["Anna"]}
+    linked = link_records(make_records([person] * 2), decisions=PAIR_DECISIONS.from_columns(**told))
+    assert len(set(linked.labels.tolist())) == 2
+    assert len(set(calibrate_links(linked, None).labels.tolist())) == 2
 
 
 def test_father_and_son_at_one_address_stay_apart() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.linking.explanation_pairs import choose_examples
+from terag_pipelines.linking.model import ENTITY_MEMBERS
 from terag_pipelines.linking.pipeline import LinkedRecords, link_records
 from terag_pipelines.linking.report import ReportParams, render_report
 from tests.unit.linking.records import make_links, make_population, make_scores
@@ -80,3 +81,22 @@ def test_examples_are_the_extremes_and_never_the_same_pair_twice() -> None:
         "A sure non-match": ("c", "d"),
     }
     assert list(choose_examples(scores.slice(0, 1), make_links(("a", "b", 9.0)))) == ["A sure match"]
+
+
+def test_examples_of_matches_are_of_one_entity_and_misses_of_two() -> None:
+    scores = make_scores(("a", "b", 9.0), ("a", "c", 2.0), ("b", "c", 0.5), ("c", "d", 3.0), ("b", "d", -7.0))
+    links = make_links(("a", "b", 9.0), ("a", "c", 2.0), ("c", "d", 3.0))
+    members = ENTITY_MEMBERS.from_columns(record_id=["a", "b", "c", "d"], entity_id=["e", "e", "e", "f"])
+    assert choose_examples(scores, links, members) == {
+        "A sure match": ("a", "b"),
+        "A doubtful match": ("a", "c"),
+        "A near miss": ("c", "d"),
+        "A sure non-match": ("b", "d"),
+    }
+
+
+def test_the_fit_is_told_in_words(linked: LinkedRecords) -> None:
+    unseen = {level for one in linked.scores.diagnostics for level in one.levels_never_seen}
+    assert unseen
+    html = render_report(linked, make_population(400, seed=6)[0])
+    assert not any(level in html for level in unseen)

@@ -177,8 +177,24 @@ def test_the_waterfall_tells_what_labels_changed_and_adds_up(
         )
         total = weighed.prior_weight + sum(part.weight for part in weighed.evidence)
         assert total == pytest.approx(row["match_weight"], abs=1e-9)
-        assert waterfall_steps(weighed)[-2].label == f"labels: {learned.level}"
+        assert waterfall_steps(weighed)[-2].label == f"labels: {learned.level}, for all fields together"
         assert weighed.unexplained_weight == 0
+
+
+def test_a_weight_that_labels_cannot_have_changed_stays_unexplained(
+    linked: LinkedRecords, half: Supervision
+) -> None:
+    better = calibrate_links(reweigh_pairs(linked, half.match_weights, half.model), None)
+    scores = better.scores.scores.slice(0, 1)
+    (row,) = scores.to_pylist()
+    other = "given_name:exact" if row["pattern"] != "given_name:exact" else "given_name:close"
+    stale = scores.set_column(scores.column_names.index("pattern"), "pattern", pa.array([other]))
+    batch = LinkedBatch(better.ordered, stale, better.scores.model, better.links, better.members)
+    (weighed,) = weigh_anew(batch, [(row["left_id"], row["right_id"])])
+    assert LABELS_FIELD not in {part.field for part in weighed.evidence}
+    told = weighed.prior_weight + sum(part.weight for part in weighed.evidence)
+    assert abs(weighed.unexplained_weight) > 0.01
+    assert told + weighed.unexplained_weight == pytest.approx(row["match_weight"], abs=1e-9)
 
 
 def test_two_valid_iins_stay_apart_whatever_labels_say() -> None:
