@@ -113,7 +113,7 @@ class EmbeddedNeo4j:
         data = make_owner_folder(self.folder.data_folder(NEO4J))
         claim_for_release(data, self.settings.neo4j_release)
         write_configuration(data, port, self.page_cache_mb(), self.settings.neo4j_database)
-        if not (data / "data" / "databases").exists():
+        if not (data / "data" / "databases" / "system").exists():  # users are kept there
             write_first_password(data, self.password())
         cache = (f"-XX:AOTCache={command.cache_file}",) if command.has_sound_cache() else ()
         main = [command.server_class, self.folder.identity(NEO4J), f"--config-dir={data / 'conf'}"]

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
         le=262144,
         description="page cache of the embedded Neo4j; default by its data, 128 to 512",
     )
+    neo4j_import_mb: int = Field(
+        2048, ge=512, le=262144, description="memory of Neo4j's offline importer, half of it heap"
+    )
     maven_url: str | None = Field(
         None, description="Maven repository to fetch the jars from; default Maven Central"
     )
