@@ -1,4 +1,4 @@
-"""A whole graph written as the files of a Neo4j store, by Neo4j's own offline importer; no server may have it.
+"""A whole graph written as the files of a Neo4j store by its own offline importer; no server may have it.
 
 The importer is given node numbers of our own making, not keys (``--id-type=actual``): finding nodes by their
 keys is a third of its work, and a join does it in a second. It checks no keys then, so they are checked here.
