@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +16,7 @@ import pytest
 
 from resources.neo4j_graph import Neo4jGraph
 from resources.neo4j_loads import LoadWriter
-from resources.settings import load_settings
+from resources.settings import NEO4J_RELEASES, load_settings
 from resources.stores import StoreAddresses, connect_graph
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import StoreError, StoreUnavailableError
@@ -37,6 +37,12 @@ from tests.contract.graphs import (
 from tests.unit.graph.tables import MIDNIGHT, NAMES, NOON, small_tables
 
 pytestmark = pytest.mark.stores
+
+
+@pytest.fixture(scope="session", params=NEO4J_RELEASES)
+def stores(request: pytest.FixtureRequest, graph_of_release: Callable[[str], RunningPair]) -> RunningPair:
+    """The whole suite runs on a real server of each release."""
+    return graph_of_release(request.param)
 
 
 @pytest.fixture(autouse=True)
