@@ -1,4 +1,4 @@
-"""The batch as a graph in Neo4j, loaded beside the one that readers see."""
+"""The batch as a graph in Neo4j, loaded unseen by those who read the one before."""
 
 import dagster as dg
 import pyarrow as pa
@@ -13,7 +13,7 @@ INPUTS = ("entities", "entity_members", "entity_records", "links", "accounts", "
 
 @dg.asset(**GRAPH, ins=tables_in(*INPUTS))
 def graph_load(source: SourceResource, graph: GraphResource, **tables: pa.Table) -> dg.Output[pa.Table]:
-    """Entities, records, accounts and what ties them, loaded beside the promoted batch and verified."""
+    """Entities, records, accounts and what ties them: what changed is loaded, unseen yet, and verified."""
     plan = build_load_plan(source.batch_id(), tables, graph.load_plan_params())
     with graph.open() as store:
         report = store.load(plan)
@@ -22,5 +22,8 @@ def graph_load(source: SourceResource, graph: GraphResource, **tables: pa.Table)
 
 def _told(report: LoadReport) -> str:
     if report.was_complete:
-        return "the batch was loaded already: no new nodes"
-    return f"{report.n_nodes_created:,} nodes and {report.n_relationships_created:,} relationships created"
+        return f"the batch was loaded already, as load {report.load}: no new nodes"
+    return (
+        f"load {report.load}: {report.n_nodes_created:,} nodes and {report.n_relationships_created:,} "
+        f"relationships created, {report.n_ended:,} of the load before ended"
+    )

@@ -16,6 +16,7 @@ import pyarrow as pa
 from resources.batch_identity import batch_id
 from resources.embedded import EmbeddedStores
 from resources.entity_registry import EntityRegistry
+from resources.graph_manifests import FolderManifests
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_reviews import MongoReviews
@@ -111,7 +112,8 @@ class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def open(self) -> Iterator[Neo4jGraph]:
         """The graph's adapter; its connections are closed afterwards. Raises: StoreUnavailableError."""
         with connect_graph(settings(), EmbeddedStores(settings()).start()) as driver:
-            yield Neo4jGraph(driver, settings().neo4j_database, QueryObserver())
+            manifests = FolderManifests(settings().graph_loads_folder)
+            yield Neo4jGraph(driver, settings().neo4j_database, QueryObserver(), manifests)
 
     def load_plan_params(self) -> LoadPlanParams:
         """How identifiers become nodes: under a hash that only this installation can compute."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from resources.embedded import EmbeddedStores
 from resources.embedded_mongo import find_mongod
 from resources.embedded_neo4j import EmbeddedNeo4j, find_java
-from resources.neo4j_jars import find_faulty_jars, jar_cache_folder, provide_jars, read_lock
+from resources.neo4j_jars import find_faulty_jars, jar_cache_folder, lock_of, provide_jars
 from resources.settings import Settings
 from resources.stores import (
     SERVING,
@@ -151,7 +151,7 @@ def _examine_java(settings: Settings) -> Iterator[Finding]:
 def _examine_jars(settings: Settings) -> Iterator[Finding]:
     if settings.neo4j_uri is not None:
         return
-    lock = read_lock()
+    lock = lock_of(settings)
     if settings.neo4j_jars is not None:
         provide_jars(settings, lock)  # from a folder: only looks
         yield Finding("Neo4j's jars", "ok", f"{len(lock.jars)} verified in {settings.neo4j_jars}")

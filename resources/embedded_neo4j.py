@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import neo4j
 from neo4j.exceptions import AuthError, DriverError, Neo4jError
 
-from resources.neo4j_jars import JarLock, Progress, jar_cache_folder, provide_jars, read_lock
+from resources.neo4j_jars import Progress, jar_cache_folder, lock_of, provide_jars
 from resources.owner_files import make_owner_folder, read_or_make_secret, write_owner_file
 from resources.processes import ProcessMark, spawn
-from resources.settings import Settings
+from resources.settings import NEO4J_RELEASES, Neo4jRelease, Settings
 from resources.store_state import NEO4J, StoreFolder
 from terag_pipelines.errors import EmbeddedStoreError
 
 USER = "neo4j"
-MAIN_CLASS = "org.neo4j.server.Neo4jCommunity"
+SERVER_CLASSES = {
+    "2026.08.1": "org.neo4j.server.Neo4jCommunity",
+    "5.26.30": "org.neo4j.server.CommunityEntryPoint",
+}
 PROBE_TIMEOUT_S = 3.0
 PASSWORD_HASH_ROUNDS = 1024
 PAGE_CACHE_MB = (128, 512)
 MB = 1 << 20
+UNNOTED_RELEASE: Neo4jRelease = "2026.08.1"
+"""Of data from before releases were noted beside it."""
 
 # Options from outside would change what the start-up cache is valid for.
 WITHOUT_JAVA_OPTIONS = {"JAVA_TOOL_OPTIONS": None, "JDK_JAVA_OPTIONS": None, "_JAVA_OPTIONS": None}
@@ -46,7 +51,7 @@ JAVA_FLAGS = (
 
 @dataclass(frozen=True)
 class JavaCommand:
-    """What every Java process of one release shares: the runtime, its flags and the class path.
+    """What every Java process of one release of Neo4j shares: the runtime, its flags and the class path.
 
     The start-up cache is valid only for exactly these and for jars of the same times, so its name carries a
     digest of them. The largest heap may differ.
@@ -58,6 +63,7 @@ class JavaCommand:
     cache_folder: Path
     release: str
     heap_mb: int
+    server_class: str
 
     @property
     def cache_file(self) -> Path:
@@ -93,7 +99,6 @@ class EmbeddedNeo4j:
 
     folder: StoreFolder
     settings: Settings
-    lock: JarLock = field(default_factory=read_lock)
     on_progress: Progress | None = None
 
     name = NEO4J
@@ -106,20 +111,28 @@ class EmbeddedNeo4j:
         """
         command = self.java_command()
         data = make_owner_folder(self.folder.data_folder(NEO4J))
+        claim_for_release(data, self.settings.neo4j_release)
         write_configuration(data, port, self.page_cache_mb(), self.settings.neo4j_database)
-        if not (data / "data" / "databases").exists():
+        if not (data / "data" / "databases" / "system").exists():  # users are kept there
             write_first_password(data, self.password())
         cache = (f"-XX:AOTCache={command.cache_file}",) if command.has_sound_cache() else ()
-        main = [MAIN_CLASS, self.folder.identity(NEO4J), f"--config-dir={data / 'conf'}"]
+        main = [command.server_class, self.folder.identity(NEO4J), f"--config-dir={data / 'conf'}"]
         return spawn(
             [*command.arguments(data, *cache), *main], self.folder.log_file(NEO4J), WITHOUT_JAVA_OPTIONS
         )
 
     def java_command(self) -> JavaCommand:
         """Java with the verified jars; fetches what is missing."""
-        jars = provide_jars(self.settings, self.lock, self.on_progress)
-        folder = jar_cache_folder(self.settings, self.lock)
-        return JavaCommand(find_java(), JAVA_FLAGS, jars, folder, java_release(), self.settings.neo4j_heap_mb)
+        lock = lock_of(self.settings)
+        return JavaCommand(
+            java=find_java(),
+            flags=JAVA_FLAGS,
+            class_path=provide_jars(self.settings, lock, self.on_progress),
+            cache_folder=jar_cache_folder(self.settings, lock),
+            release=java_release(),
+            heap_mb=self.settings.neo4j_heap_mb,
+            server_class=SERVER_CLASSES[self.settings.neo4j_release],
+        )
 
     def mend(self) -> None:
         """Drops the start-up cache: next time Neo4j starts without, and a new one is made."""
@@ -137,8 +150,9 @@ class EmbeddedNeo4j:
         """Whether it answers a query under our password.
 
         Raises:
-            EmbeddedStoreError: it refuses the password.
+            EmbeddedStoreError: it refuses the password, or is of another release than the settings name.
         """
+        self._require_release()
         try:
             run_probe(port, self.password(), self.settings.neo4j_database)
             return True
@@ -146,6 +160,14 @@ class EmbeddedNeo4j:
             raise EmbeddedStoreError(_explain_refusal(self.folder)) from error
         except (DriverError, Neo4jError, OSError):
             return False
+
+    def _require_release(self) -> None:
+        running = noted_release(self.folder.data_folder(NEO4J))
+        if running not in (None, self.settings.neo4j_release):
+            raise EmbeddedStoreError(
+                f"Neo4j {running} runs for {self.folder.path}, but TERAG_NEO4J_RELEASE is "
+                f"{self.settings.neo4j_release}: stop it first (`terag down`)"
+            )
 
     def password(self) -> str:
         """The password of this home's Neo4j, made at random the first time."""
@@ -205,6 +227,35 @@ def write_first_password(home: Path, password: str) -> None:
         digest = hashlib.sha256(digest).digest()
     line = f"{USER}:SHA-256,{digest.hex()},{salt.hex()},{PASSWORD_HASH_ROUNDS}:\n"
     write_owner_file(home / "data" / "dbms" / "auth.ini", line)
+
+
+def claim_for_release(home: Path, release: Neo4jRelease) -> None:
+    """Notes that a release is about to open the data of a home.
+
+    Raises:
+        EmbeddedStoreError: a newer release has had it, and an older one cannot read it; nothing is changed.
+    """
+    known = noted_release(home)
+    if known is not None and _age_of(known) < _age_of(release):
+        raise EmbeddedStoreError(
+            f"the data in {home} is of Neo4j {known}: {release} is older and cannot read it. Set "
+            f"TERAG_NEO4J_RELEASE={known}, or remove {home} to start empty with {release}"
+        )
+    if known != release:
+        write_owner_file(home / "release", release + "\n")
+
+
+def noted_release(home: Path) -> str | None:
+    """The release that last opened the data of a home; None where there is none yet."""
+    note = home / "release"
+    if note.exists():
+        return note.read_text(encoding="utf-8").strip()
+    return UNNOTED_RELEASE if (home / "data" / "databases").exists() else None
+
+
+def _age_of(release: str) -> int:
+    """0 for the newest; a release that this package does not know is newer still."""
+    return NEO4J_RELEASES.index(release) if release in NEO4J_RELEASES else -1
 
 
 def find_java() -> Path:

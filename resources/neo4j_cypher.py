@@ -5,122 +5,175 @@ Every value is a parameter.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
-from terag_pipelines.graph.model import NODES, EdgeSpec, NodeSpec
+from terag_pipelines.graph.model import ENTITY, NODES, OPEN_END, EdgeSpec, NodeSpec
 
 CONSTRAINTS = [
     f"CREATE CONSTRAINT terag_{label.lower()}_{name} IF NOT EXISTS FOR (n:{label}) REQUIRE n.{name} IS UNIQUE"
     for label, name in [*((spec.label, "key") for spec in NODES), ("LoadPointer", "name")]
 ]
+LOOKUPS = [
+    f"CREATE INDEX terag_{spec.label.lower()}_id IF NOT EXISTS FOR (n:{spec.label}) ON (n.{spec.id_column})"
+    for spec in (ENTITY,)
+]
+"""Ids that queries ask for: several versions of a node have one."""
 
-ENSURE_TURN = "UNWIND $rows AS name MERGE (:LoadPointer {name: name})"
-TAKE_TURN = "MATCH (t:LoadPointer {name: 'turn'}) SET t.n_turns = coalesce(t.n_turns, 0) + 1"
+# --- turns and loads
+
+ENSURE_TURN = """
+MERGE (:LoadPointer {name: 'turn'})
+MERGE (s:LoadPointer {name: 'token'}) ON CREATE SET s.token = 0, s.last = 0, s.store_id = randomUUID()
+"""
+QUEUE = "MATCH (t:LoadPointer {name: 'turn'}) SET t.n_turns = coalesce(t.n_turns, 0) + 1"
 """Loaders queue for its write lock, which the server lets go when the transaction or its client ends."""
-
-UNMARK_LOADED = "UNWIND $rows AS batch_id MATCH (l:LoadPointer {name: 'loaded:' + batch_id}) DELETE l"
-MARK_LOADED = """
-UNWIND $rows AS batch_id MERGE (l:LoadPointer {name: 'loaded:' + batch_id}) SET l.batch_id = batch_id
+COUNT_TURN = "MATCH (s:LoadPointer {name: 'token'}) SET s.token = s.token + 1 RETURN s.token AS token"
+STORE_STATE = """
+MATCH (s:LoadPointer {name: 'token'}) OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
+RETURN s.store_id AS store_id, s.last AS last, coalesce(p.load, 0) AS promoted
+"""
+_IN_TURN = "MATCH (s:LoadPointer {name: 'token', token: $token})\n"
+"""Every write of a loader asks for its token: one that lost its turn finds nothing, and writes nothing."""
+BEGIN_LOAD = (
+    _IN_TURN
+    + """
+SET s.last = CASE WHEN s.last < $load THEN $load ELSE s.last END
+MERGE (l:LoadPointer {name: 'load:' + $load})
+SET l.load = $load, l.batch_id = $batch_id, l.digest = $digest, l.is_whole = false, l.finished_at = null
+RETURN l.load AS load
+"""
+)
+FINISH_LOAD = (
+    _IN_TURN
+    + """
+MATCH (l:LoadPointer {name: 'load:' + $load}) SET l.is_whole = true, l.finished_at = datetime()
+RETURN l.load AS load
+"""
+)
+LOADS = """
+MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:'
+RETURN l.load AS load, l.batch_id AS batch_id, l.digest AS digest, l.is_whole AS is_whole,
+  l.finished_at AS finished_at ORDER BY load
 """
 _ALONE = """MERGE (lock:LoadPointer {name: 'promotion'}) SET lock.n_turns = coalesce(lock.n_turns, 0) + 1
 """
-"""Promotions and the forgetting of loaded batches wait for each other: what one has read stays so for it."""
+"""Promotions and the forgetting of loads wait for each other: what one has read stays so for it."""
 PROMOTE = (
     _ALONE
     + """
-WITH lock UNWIND $rows AS batch_id
-MATCH (:LoadPointer {name: 'loaded:' + batch_id})
+WITH lock MATCH (l:LoadPointer {name: 'load:' + $load}) WHERE l.is_whole AND l.batch_id = $batch_id
 MERGE (p:LoadPointer {name: 'promoted'})
-SET p.batch_id = batch_id
+WITH l, p OPTIONAL MATCH (before:LoadPointer {name: 'load:' + p.load}) WHERE before <> l
+SET before.left_at = datetime(), l.left_at = null, p.load = l.load, p.batch_id = l.batch_id
+RETURN p.load AS load
 """
 )
-PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) RETURN p.batch_id AS batch_id"
-IS_LOADED = "MATCH (l:LoadPointer {name: 'loaded:' + $batch_id}) RETURN l.batch_id"
-BATCHES = "MATCH (n:Entity|Record|Account|Device|Identifier) RETURN DISTINCT n.batch_id AS batch_id"
-FORGET_LOADED = (
+PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) WHERE p.load > 0 RETURN p.batch_id AS batch_id"
+FORGET_BEGUN = (
+    _IN_TURN
+    + """
+OPTIONAL MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:' AND NOT l.is_whole
+DELETE l RETURN DISTINCT s.token AS token
+"""
+)
+"""Loads that never became whole."""
+FORGET_OLD = (
     _ALONE
     + """
 WITH lock OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
-WITH coalesce(p.batch_id, '') AS promoted
+WITH coalesce(p.load, 0) AS promoted
 MATCH (l:LoadPointer)
-WHERE l.name STARTS WITH 'loaded:' AND NOT l.batch_id IN $rows AND l.batch_id <> promoted
-DELETE l
+WHERE l.name STARTS WITH 'load:' AND NOT l.batch_id IN $keep AND l.load <> promoted
+  AND coalesce(l.left_at < datetime() - duration({seconds: $window_s}), true)
+DELETE l RETURN count(*) AS n
 """
 )
-"""All but the promoted one and $rows: none of these can be promoted from then on."""
+"""All loads but the promoted one, those of $keep, and those that a query begun before may still be reading:
+none of them can be promoted from then on."""
 
 OPEN_TRIAL = "UNWIND $rows AS name MERGE (t:LoadPointer {name: 'trial:' + name}) SET t.index = name"
 CLOSE_TRIAL = "UNWIND $rows AS name MATCH (t:LoadPointer {name: 'trial:' + name}) DELETE t"
 OPEN_TRIALS = "MATCH (t:LoadPointer) WHERE t.name STARTS WITH 'trial:' RETURN t.index AS index ORDER BY index"
 
-_PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) WITH p.batch_id AS promoted\n"
-"""The pointer is read once, before anything else: as `p.batch_id` in a filter it would be read for every row,
-and a promotion in between would give rows of two batches."""
-_ENTITY = _PROMOTED + "MATCH (e:Entity {key: promoted + ':' + $entity_id})\n"
+_PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) WITH p.load AS promoted\n"
+"""The pointer is read once, before anything else: as `p.load` in a filter it would be read for every row,
+and a promotion in between would give rows of two loads."""
+
+
+def _holds(element: str, load: str = "promoted") -> str:
+    """That a row is part of a load."""
+    return f"{element}.valid_from <= {load} AND {load} < {element}.valid_to"
+
+
+_ENTITY = _PROMOTED + f"MATCH (e:Entity {{entity_id: $entity_id}}) WHERE {_holds('e')}\n"
 
 FIND_ENTITY = (
     _ENTITY
-    + """
-RETURN e {.entity_id, .party_type, .display_name, .is_partial, .is_watchlist, .n_records} AS entity,
-  COLLECT {
-    MATCH (r:Record)-[t:RESOLVES_TO]->(e)
+    + f"""
+RETURN e {{.entity_id, .party_type, .display_name, .is_partial, .is_watchlist, .n_records}} AS entity,
+  COLLECT {{
+    MATCH (r:Record)-[t:RESOLVES_TO]->(e) WHERE {_holds("t")}
     RETURN [r.record_id, r.dataset, r.display_name, r.party_type, t.link_probability]
     ORDER BY r.record_id LIMIT $limit
-  } AS records,
-  COLLECT {
-    MATCH (e)<-[:RESOLVES_TO]-(l:Record)-[k:LINKED]->(r:Record)
+  }} AS records,
+  COLLECT {{
+    MATCH (e)<-[t:RESOLVES_TO]-(l:Record)-[k:LINKED]->(r:Record) WHERE {_holds("t")} AND {_holds("k")}
     RETURN [l.record_id, r.record_id, k.match_weight, k.link_probability]
     ORDER BY l.record_id, r.record_id LIMIT $limit
-  } AS links,
-  COLLECT {
-    MATCH (e)-[:HAS_IDENTIFIER]->(i:Identifier)
-    RETURN [i.identifier_id, i.kind, COLLECT {
-      MATCH (i)<-[:HAS_IDENTIFIER]-(o:Entity) WHERE o <> e
+  }} AS links,
+  COLLECT {{
+    MATCH (e)-[h:HAS_IDENTIFIER]->(i:Identifier) WHERE {_holds("h")}
+    RETURN [i.identifier_id, i.kind, COLLECT {{
+      MATCH (i)<-[g:HAS_IDENTIFIER]-(o:Entity) WHERE o <> e AND {_holds("g")}
       RETURN o.entity_id ORDER BY o.entity_id LIMIT $limit
-    }]
+    }}]
     ORDER BY i.identifier_id LIMIT $limit
-  } AS identifiers,
-  COLLECT {
-    MATCH (e)-[:HOLDS]->(a:Account)
+  }} AS identifiers,
+  COLLECT {{
+    MATCH (e)-[h:HOLDS]->(a:Account) WHERE {_holds("h")}
     RETURN [a.account_id, a.bank, a.currency, a.is_outside] ORDER BY a.account_id LIMIT $limit
-  } AS accounts,
-  COLLECT {
-    MATCH (e)-[r:RELATED_TO]-(o:Entity)
+  }} AS accounts,
+  COLLECT {{
+    MATCH (e)-[r:RELATED_TO]-(o:Entity) WHERE {_holds("r")}
     RETURN [o.entity_id, o.display_name, r.kind, r.share, startNode(r) = e]
     ORDER BY o.entity_id, r.kind, startNode(r) = e LIMIT $limit
-  } AS related
+  }} AS related
 """
 )
 FIND_BY_NAME = (
     _PROMOTED
-    + """
-MATCH (e:Entity) WHERE e.display_name STARTS WITH $prefix AND e.batch_id = promoted
+    + f"""
+MATCH (e:Entity) WHERE e.display_name STARTS WITH $prefix AND {_holds("e")}
 RETURN e.entity_id, e.party_type, e.display_name ORDER BY e.display_name, e.entity_id LIMIT $limit
 """
 )
 ACCOUNTS_AT = (
     _PROMOTED
-    + """
-MATCH (a:Account) WHERE a.bank = $bank AND a.batch_id = promoted
+    + f"""
+MATCH (a:Account) WHERE a.bank = $bank AND {_holds("a")}
 RETURN a.account_id, a.bank, a.currency, a.is_outside ORDER BY a.account_id LIMIT $limit
 """
 )
 TRANSFERS_ABOVE = (
     _PROMOTED
-    + """
-MATCH (a:Account) WHERE a.bank = $bank AND a.batch_id = promoted
-MATCH (a)-[t:TRANSFERRED]->(b:Account) WHERE t.amount_minor >= $amount_minor
+    + f"""
+MATCH (a:Account) WHERE a.bank = $bank AND {_holds("a")}
+MATCH (a)-[t:TRANSFERRED]->(b:Account) WHERE t.amount_minor >= $amount_minor AND {_holds("t")}
 RETURN a.account_id, b.account_id, t.currency, t.n_transfers, t.amount_minor, t.first_at, t.last_at
 ORDER BY t.amount_minor DESC, a.account_id, b.account_id, t.currency LIMIT $limit
 """
 )
 ENTITIES_NEAR = (
     _ENTITY
-    + """
-MATCH (e)-[:HAS_IDENTIFIER]->(:Identifier)<-[:HAS_IDENTIFIER]-(near:Entity)
-WITH e, collect(DISTINCT near) AS first
+    + f"""
+MATCH (e)-[h:HAS_IDENTIFIER]->(:Identifier)<-[g:HAS_IDENTIFIER]-(near:Entity)
+WHERE {_holds("h")} AND {_holds("g")}
+WITH promoted, e, collect(DISTINCT near) AS first
 UNWIND first AS near
-OPTIONAL MATCH (near)-[:HAS_IDENTIFIER]->(:Identifier)<-[:HAS_IDENTIFIER]-(far:Entity)
+OPTIONAL MATCH (near)-[h:HAS_IDENTIFIER]->(:Identifier)<-[g:HAS_IDENTIFIER]-(far:Entity)
+WHERE {_holds("h")} AND {_holds("g")}
 WITH e, first, collect(DISTINCT far) AS second
 UNWIND first + second AS o
 WITH DISTINCT e, o WHERE o <> e
@@ -129,49 +182,126 @@ RETURN o.entity_id, o.party_type, o.display_name ORDER BY o.entity_id LIMIT $lim
 )
 
 
-def merge_nodes(spec: NodeSpec) -> str:
-    """Writes $rows (values in the order of the plan's columns) as nodes of batch $batch_id, by unique key."""
+def write_nodes(spec: NodeSpec, *, are_new: bool) -> str:
+    """Writes $rows (key, then values in the order of the plan's columns) as nodes that came with load $load.
+
+    `are_new`: they are surely not there, so nothing need be looked for.
+    """
     columns = [*spec.schema, pa.field("row_hash", pa.int64())]
-    values = _listed({field.name: _value(i, field) for i, field in enumerate(columns)})
+    values = _listed({field.name: _value(i, field) for i, field in enumerate(columns, start=1)})
+    verb = "CREATE" if are_new else "MERGE"
     return (
-        f"UNWIND $rows AS row MERGE (n:{spec.label} {{key: $prefix + row[0]}}) "
-        f"SET n = {{key: $prefix + row[0], batch_id: $batch_id, {values}}}"
+        f"{_IN_TURN}UNWIND $rows AS row {verb} (n:{spec.label} {{key: row[0]}}) "
+        f"SET n += {{{values}, valid_from: $load, valid_to: {OPEN_END}}}"
     )
 
 
 def write_edges(spec: EdgeSpec, *, are_new: bool) -> str:
-    """Writes $rows as relationships between nodes that exist; one for each start, end and identity.
+    """Writes $rows (keys of both ends, then the plan's columns) as relationships that came with load $load.
 
-    `are_new`: the batch has none of this type yet, so nothing need be looked for (a quarter faster).
+    There is one for each start, end and identity. `are_new`: they are surely not there (a quarter faster).
     """
     columns = [*spec.schema, pa.field("row_hash", pa.int64())][2:]
     value_of = {field.name: _value(i, field) for i, field in enumerate(columns, start=2)}
-    ends = (
-        f"UNWIND $rows AS row MATCH (a:{spec.start.label} {{key: $prefix + row[0]}}) "
-        f"MATCH (b:{spec.end.label} {{key: $prefix + row[1]}}) "
-    )
+    interval = {"valid_from": "$load", "valid_to": str(OPEN_END)}
     if are_new:
-        return ends + f"CREATE (a)-[:{spec.type} {{{_listed(value_of)}}}]->(b)"
-    identity = {name: value_of.pop(name) for name in spec.identity}
-    return ends + f"MERGE (a)-[r:{spec.type} {{{_listed(identity)}}}]->(b) SET r += {{{_listed(value_of)}}}"
+        return _between_ends(spec) + f"CREATE (a)-[:{spec.type} {{{_listed(value_of | interval)}}}]->(b)"
+    identity = {name: value_of.pop(name) for name in spec.identity} | {"valid_from": "$load"}
+    rest = _listed(value_of | {"valid_to": str(OPEN_END)})
+    return _between_ends(spec) + f"MERGE (a)-[r:{spec.type} {{{_listed(identity)}}}]->(b) SET r += {{{rest}}}"
+
+
+def read_nodes(spec: NodeSpec) -> str:
+    """The nodes with the keys of $rows, each as a list in the order of `write_nodes`."""
+    values = _stored("n", [pa.field("key", pa.string()), *spec.schema])
+    return f"UNWIND $rows AS row MATCH (n:{spec.label} {{key: row[0]}}) RETURN {values} AS row"
+
+
+def read_edges(spec: EdgeSpec) -> str:
+    """The relationships of $rows (keys of both ends, then the plan's columns), each a list in that order."""
+    columns = list(spec.schema)[2:]
+    of_row = {field.name: f"row[{i}]" for i, field in enumerate(columns, start=2)}
+    identity = _listed({name: of_row[name] for name in spec.identity})
+    return (
+        f"UNWIND $rows AS row MATCH (a:{spec.start.label} {{key: row[0]}})"
+        f"-[r:{spec.type} {{{identity}}}]->(b:{spec.end.label} {{key: row[1]}}) "
+        f"WHERE r.valid_to = {OPEN_END} RETURN [a.key, b.key] + {_stored('r', columns)} AS row"
+    )
+
+
+def end_nodes(spec: NodeSpec) -> str:
+    """Ends the nodes with the keys of $rows at load $load."""
+    return f"{_IN_TURN}UNWIND $rows AS row MATCH (n:{spec.label} {{key: row[0]}}) SET n.valid_to = $load"
+
+
+def end_edges(spec: EdgeSpec) -> str:
+    """Ends the relationships of $rows (keys of both ends, identity) that are open, at load $load."""
+    identity = _listed({name: f"row[{i}]" for i, name in enumerate(spec.identity, start=2)})
+    return (
+        f"{_between_ends(spec)}MATCH (a)-[r:{spec.type} {{{identity}}}]->(b) "
+        f"WHERE r.valid_to = {OPEN_END} AND r.valid_from < $load SET r.valid_to = $load"
+    )
+
+
+def _between_ends(spec: EdgeSpec) -> str:
+    return (
+        f"{_IN_TURN}UNWIND $rows AS row MATCH (a:{spec.start.label} {{key: row[0]}}) "
+        f"MATCH (b:{spec.end.label} {{key: row[1]}}) "
+    )
+
+
+# Whole labels and types, in the server's own transactions.
+
+
+def end_all(pattern: Pattern) -> str:
+    """Ends what is open of a label or type and came before load $load, at $load."""
+    return pattern.changed(f"x.valid_to = {OPEN_END} AND x.valid_from < $load", "SET x.valid_to = $load")
+
+
+def reopen(pattern: Pattern) -> str:
+    """Opens what loads behind $load have ended."""
+    return pattern.changed(f"x.valid_to > $load AND x.valid_to < {OPEN_END}", f"SET x.valid_to = {OPEN_END}")
+
+
+def remove_others(pattern: Pattern) -> str:
+    """Removes the rows that none of $loads has, and those from before there were loads."""
+    is_held = "any(load IN $loads WHERE x.valid_from <= load AND load < x.valid_to)"
+    return pattern.changed(f"NOT coalesce({is_held}, false)", pattern.removal)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How all rows of a label or type are matched, as `x`."""
+
+    match: str
+    removal: str
+
+    def changed(self, condition: str, change: str) -> str:
+        """Changes the rows for which the condition holds."""
+        return (
+            f"{_IN_TURN}MATCH {self.match} WHERE {condition} "
+            f"CALL (x) {{ {change} }} IN TRANSACTIONS OF 5000 ROWS RETURN count(*) AS n_changed"
+        )
+
+
+def all_nodes(spec: NodeSpec) -> Pattern:
+    """The nodes of a label."""
+    return Pattern(f"(x:{spec.label})", "DETACH DELETE x")
+
+
+def all_edges(spec: EdgeSpec) -> Pattern:
+    """The relationships of a type."""
+    return Pattern(f"()-[x:{spec.type}]->()", "DELETE x")
 
 
 def sum_nodes(spec: NodeSpec) -> str:
-    """Count and the two halves of the hash sum of a label in batch $batch_id."""
-    return f"MATCH (n:{spec.label}) WHERE n.batch_id = $batch_id " + _sums("n")
+    """Count and the two halves of the hash sum of a label in load $load."""
+    return f"MATCH (n:{spec.label}) WHERE {_holds('n', '$load')} " + _sums("n")
 
 
 def sum_edges(spec: EdgeSpec) -> str:
-    """Count and the two halves of the hash sum of a relationship type in batch $batch_id."""
-    return f"MATCH (a:{spec.start.label})-[r:{spec.type}]->() WHERE a.batch_id = $batch_id " + _sums("r")
-
-
-def remove_nodes(spec: NodeSpec) -> str:
-    """Removes a label's nodes of batches outside $keep, and what hangs on them, in chunks."""
-    return (
-        f"MATCH (n:{spec.label}) WHERE NOT n.batch_id IN $keep "
-        "CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS RETURN count(*) AS n_removed"
-    )
+    """Count and the two halves of the hash sum of a relationship type in load $load."""
+    return f"MATCH ()-[r:{spec.type}]->() WHERE {_holds('r', '$load')} " + _sums("r")
 
 
 def _sums(element: str) -> str:
@@ -188,8 +318,17 @@ def _listed(value_of: dict[str, str]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in value_of.items())
 
 
+def _stored(element: str, columns: list[pa.Field]) -> str:
+    columns = [*columns, pa.field("row_hash", pa.int64())]
+    return "[" + ", ".join(f"{element}.{field.name}{_millis(field)}" for field in columns) + "]"
+
+
 def _value(i: int, field: pa.Field) -> str:
     """Instants travel as epoch milliseconds: the driver packs integers ten times faster than times."""
     if not pa.types.is_timestamp(field.type):
         return f"row[{i}]"
     return f"CASE WHEN row[{i}] IS NOT NULL THEN datetime.fromEpochMillis(row[{i}]) END"
+
+
+def _millis(field: pa.Field) -> str:
+    return ".epochMillis" if pa.types.is_timestamp(field.type) else ""

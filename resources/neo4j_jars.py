@@ -1,7 +1,8 @@
 """The jars of Neo4j Community: found in a folder or the cache, or fetched once from a Maven repository.
 
-What may be on the class path is fixed by a lock file in this package: one line a jar, its Maven coordinate
-``group:artifact:version[:classifier]``, a tab, its SHA-256. Each jar is verified each time Neo4j is started.
+What may be on the class path of a release is fixed by its lock file in this package: one line a jar, its
+Maven coordinate ``group:artifact:version[:classifier]``, a tab, its SHA-256. Each jar is verified each time
+Neo4j is started.
 Neo4j Community is GPLv3: it is not shipped here, the user fetches it, and it runs as its own process.
 """
 
@@ -24,7 +25,6 @@ from resources.processes import hold_lock
 from resources.settings import Settings
 from terag_pipelines.errors import EmbeddedStoreError
 
-LOCK_FILE = Path(__file__).with_name("neo4j-2026.08.1.jars.tsv")
 N_THREADS = 12
 FETCH_ATTEMPTS = 3
 LOCK_WAIT_S = 900.0
@@ -66,6 +66,7 @@ class JarLock:
 
     jars: tuple[Jar, ...]
     digest: str
+    file: Path
 
     @property
     def version(self) -> str:
@@ -75,7 +76,12 @@ class JarLock:
         )
 
 
-def read_lock(path: Path = LOCK_FILE) -> JarLock:
+def lock_of(settings: Settings) -> JarLock:
+    """The lock of the release that the settings name."""
+    return read_lock(Path(__file__).with_name(f"neo4j-{settings.neo4j_release}.jars.tsv"))
+
+
+def read_lock(path: Path) -> JarLock:
     """The lock in the file.
 
     Raises:
@@ -85,7 +91,7 @@ def read_lock(path: Path = LOCK_FILE) -> JarLock:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line and line[0] != "#"]
     jars = tuple(_parse_line(line, f"{path.name}, line {number}") for number, line in lines)
     content = "\n".join(f"{jar.coordinate}\t{jar.sha256}" for jar in jars)
-    return JarLock(jars, hashlib.sha256(content.encode()).hexdigest())
+    return JarLock(jars, hashlib.sha256(content.encode()).hexdigest(), path)
 
 
 def _parse_line(line: str, where: str) -> Jar:
@@ -111,7 +117,7 @@ def provide_jars(
 
     Args:
         settings: neo4j_jars, cache and maven_url are used.
-        lock: which jars; the default is this package's own lock.
+        lock: which jars; the default is this package's own lock of the release that the settings name.
         on_progress: called with the number of jars fetched and the number to fetch, from several threads.
 
     Raises:
@@ -119,7 +125,7 @@ def provide_jars(
             cannot be reached or serves another file.
         StorageFullError: the cache's disk is full.
     """
-    lock = lock or read_lock()
+    lock = lock or lock_of(settings)
     if settings.neo4j_jars is not None:
         return _jars_in_folder(lock, settings.neo4j_jars)
     folder = jar_cache_folder(settings, lock) / "lib"
@@ -152,13 +158,13 @@ def _jars_in_folder(lock: JarLock, folder: Path) -> tuple[Path, ...]:
     if missing:
         raise EmbeddedStoreError(
             f"the folder of TERAG_NEO4J_JARS, {folder}, lacks {_enumerate(missing)}; "
-            f"the list of all {len(lock.jars)} jars is {LOCK_FILE}"
+            f"the list of all {len(lock.jars)} jars is {lock.file}"
         )
     paths = tuple(path for path in found if path is not None)
     wrong = [j.coordinate for j, path in zip(lock.jars, paths, strict=True) if not _is_sound(path, j)]
     if wrong:
         raise EmbeddedStoreError(
-            f"the folder of TERAG_NEO4J_JARS, {folder}, has another content than {LOCK_FILE.name} says "
+            f"the folder of TERAG_NEO4J_JARS, {folder}, has another content than {lock.file.name} says "
             f"for {_enumerate(wrong)}: copy them again"
         )
     return paths
@@ -225,7 +231,7 @@ def _fetch_verified(client: httpx.Client, repository: str, jar: Jar, folder: Pat
             return
     raise EmbeddedStoreError(
         f"the Maven repository {repository} served {jar.coordinate} twice with another content than "
-        f"{LOCK_FILE.name} says (SHA-256 {jar.sha256}). It was not used: set TERAG_MAVEN_URL to another one"
+        f"this package's list says (SHA-256 {jar.sha256}). It was not used: set TERAG_MAVEN_URL to another"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,12 +40,19 @@ class WriteOutcome:
 
 
 class GraphSessions:
-    """Runs queries on one database. All sessions see each other's commits (one bookmark manager)."""
+    """Runs queries on one database of the server that is chosen for each session.
+
+    All sessions of a driver see each other's commits (one bookmark manager).
+    """
 
     def __init__(
-        self, driver: Driver, database: str, observer: QueryObserver, answer_timeout_s: float
+        self,
+        choose_driver: Callable[[], Driver],
+        database: str,
+        observer: QueryObserver,
+        answer_timeout_s: float,
     ) -> None:
-        self._driver = driver
+        self._choose_driver = choose_driver
         self._database = database
         self.observer = observer
         self._answer_timeout_s = answer_timeout_s
@@ -53,10 +60,11 @@ class GraphSessions:
     @contextmanager
     def open(self, access: str = WRITE_ACCESS) -> Iterator[Session]:
         """A session of the driver, closed at the end."""
-        with self._driver.session(
+        driver = self._choose_driver()
+        with driver.session(
             database=self._database,
             default_access_mode=access,
-            bookmark_manager=self._driver.execute_query_bookmark_manager,
+            bookmark_manager=driver.execute_query_bookmark_manager,
             notifications_min_severity="OFF",  # a type that no batch has yet is no cause for a warning
         ) as session:
             yield session

@@ -24,7 +24,6 @@ from pathlib import Path
 from neo4j.exceptions import DriverError, Neo4jError
 
 from resources.embedded_neo4j import (
-    MAIN_CLASS,
     WITHOUT_JAVA_OPTIONS,
     JavaCommand,
     run_probe,
@@ -85,7 +84,7 @@ def _record(command: JavaCommand, folder: Path, classes: Path) -> None:
     write_configuration(home, port, 64, "neo4j")
     write_first_password(home, PASSWORD)
     recording = command.arguments(home, "-XX:AOTMode=record", f"-XX:AOTConfiguration={folder / 'classes'}")
-    main = [MAIN_CLASS, f"--home-dir={home}", f"--config-dir={home / 'conf'}"]
+    main = [command.server_class, f"--home-dir={home}", f"--config-dir={home / 'conf'}"]
     with subprocess.Popen([*recording, *main], stdin=subprocess.DEVNULL) as java:
         try:
             _ask(port, java)

@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -23,6 +23,9 @@ PREFIX = "TERAG_"
 NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 HTTP_SCHEMES = ("http", "https")
+Neo4jRelease = Literal["2026.08.1", "5.26.30"]
+"""The releases whose jars are locked in this package, newest first; the second is the long-term one."""
+NEO4J_RELEASES: tuple[str, ...] = get_args(Neo4jRelease)
 
 
 def _absolute(path: Path) -> Path:
@@ -65,6 +68,7 @@ class Settings(BaseSettings):
     neo4j_user: str = Field("neo4j", min_length=1, description="user of that server")
     neo4j_password: SecretStr | None = Field(None, description="password of that server")
     neo4j_database: str = Field("neo4j", min_length=1, description="database in that server")
+    neo4j_release: Neo4jRelease = Field("2026.08.1", description="release of the embedded Neo4j")
     neo4j_jars: AbsolutePath | None = Field(
         None, description="folder that has Neo4j's jars, for machines without network"
     )
@@ -74,6 +78,9 @@ class Settings(BaseSettings):
         ge=32,
         le=262144,
         description="page cache of the embedded Neo4j; default by its data, 128 to 512",
+    )
+    neo4j_import_mb: int = Field(
+        2048, ge=512, le=262144, description="memory of Neo4j's offline importer, half of it heap"
     )
     maven_url: str | None = Field(
         None, description="Maven repository to fetch the jars from; default Maven Central"
@@ -159,6 +166,11 @@ class Settings(BaseSettings):
     def stores_folder(self) -> Path:
         """Data, logs, passwords and state of the embedded stores."""
         return self.home / "stores"
+
+    @property
+    def graph_loads_folder(self) -> Path:
+        """Where the manifests of the graph's loads are kept."""
+        return self.home / "graph-loads"
 
     @property
     def lake_folder(self) -> Path:

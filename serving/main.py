@@ -9,6 +9,7 @@ import uvicorn
 from neo4j import Driver
 
 from resources.embedded import EmbeddedStores
+from resources.graph_manifests import FolderManifests
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_keys import MongoKeys
@@ -19,7 +20,7 @@ from resources.promoted_tables import PromotedTables
 from resources.query_observer import QueryObserver
 from resources.secrets import api_key_pepper
 from resources.settings import Settings, load_settings
-from resources.stores import SERVING, connect_documents, connect_graph
+from resources.stores import BATCH, SERVING, Patience, connect_documents, connect_graph
 from serving.app import create_app
 from serving.ports import Ports
 from terag_pipelines.billing.core import BillingCore
@@ -46,9 +47,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     with connect_graph(settings, addresses, SERVING) as driver, InvoicePrinter() as printer:
         _warm_up(driver, settings)
         yield Ports(
-            graph=Neo4jGraph(
-                driver, settings.neo4j_database, QueryObserver(), answer_timeout_s=SERVING.answer_s
-            ),
+            graph=_graph(driver, settings, SERVING),
             tables=PromotedTables(ParquetLake(settings.lake_folder)),
             keys=MongoKeys(database),
             invoices=BillingCore(MongoBilling(database)),
@@ -60,5 +59,15 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
 
 
 def _warm_up(driver: Driver, settings: Settings) -> None:
-    """Has the server plan the longest query before the first caller waits for it."""
-    Neo4jGraph(driver, settings.neo4j_database, QueryObserver()).find_entity("nobody")
+    """Has the server plan the longest query before the first caller waits for it.
+
+    A server that has just started may need longer for that than a caller waits for an answer.
+    """
+    _graph(driver, settings, BATCH).find_entity("nobody")
+
+
+def _graph(driver: Driver, settings: Settings, patience: Patience) -> Neo4jGraph:
+    manifests = FolderManifests(settings.graph_loads_folder)
+    return Neo4jGraph(
+        driver, settings.neo4j_database, QueryObserver(), manifests, answer_timeout_s=patience.answer_s
+    )

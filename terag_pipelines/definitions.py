@@ -9,6 +9,7 @@ from assets import (
     calibration,
     checks,
     graph,
+    graph_checks,
     ingestion,
     jobs,
     linking,
@@ -39,7 +40,7 @@ defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
         [reviews, ingestion, linking, graph, rings, calibration, twins, promotion, tuning, billing]
     ),
-    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    asset_checks=dg.load_asset_checks_from_modules([checks, graph_checks]),
     jobs=jobs.JOBS,
     schedules=jobs.SCHEDULES,
     sensors=[jobs.new_source_sensor],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import pytest
 from pymongo.database import Database
 
 from resources.embedded import EmbeddedStores
-from resources.settings import Settings, load_settings
+from resources.settings import NEO4J_RELEASES, Settings, load_settings
+from resources.store_state import NEO4J
 from resources.stores import StoreAddresses, connect_documents, connect_graph
 
 REPOSITORY = Path(__file__).parents[1]
@@ -61,14 +62,36 @@ def cache_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stores(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[RunningPair]:
-    """One pair of embedded stores for the session and all its workers; the last of them stops it."""
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the session and all its workers."""
     base = tmp_path_factory.getbasetemp()
-    session = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    settings = load_settings(home=session / "stores-of-session", cache=cache_folder)
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def stores(session_folder: Path, cache_folder: Path) -> Iterator[RunningPair]:
+    """One pair of embedded stores for the session and all its workers; the last of them stops it."""
+    settings = load_settings(home=session_folder / "stores-of-session", cache=cache_folder)
     pair = EmbeddedStores(settings)
     yield RunningPair(settings, pair.start())
     pair.release()
+
+
+@pytest.fixture(scope="session")
+def long_term_graph(session_folder: Path, cache_folder: Path) -> Iterator[RunningPair]:
+    """An embedded Neo4j of the long-term release, without documents, for the session and all its workers."""
+    home = session_folder / "long-term-graph-of-session"
+    settings = load_settings(home=home, cache=cache_folder, neo4j_release=NEO4J_RELEASES[1])
+    pair = EmbeddedStores(settings)
+    yield RunningPair(settings, pair.start(names=[NEO4J]))
+    pair.release()
+
+
+@pytest.fixture(scope="session")
+def graph_of_release(request: pytest.FixtureRequest) -> Callable[[str], RunningPair]:
+    """The session's stores whose Neo4j is of a release; started when first asked for."""
+    names = dict(zip(NEO4J_RELEASES, ("stores", "long_term_graph"), strict=True))
+    return lambda release: request.getfixturevalue(names[release])
 
 
 @pytest.fixture(scope="session")

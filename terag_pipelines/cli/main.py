@@ -270,6 +270,37 @@ def revoke_key(key_id: str) -> None:
 
 
 @main.group()
+def graph() -> None:
+    """The graph: what its servers hold, and which batch is served."""
+
+
+@graph.command("status")
+@JSON
+def graph_status(as_json: bool) -> None:
+    """Show each server's load, its age, and whether it holds what was loaded. Exit 1 where it does not."""
+    from terag_pipelines.cli.graph import print_status
+
+    sys.exit(0 if print_status(as_json, _output()) else 1)
+
+
+@graph.command("promote")
+@click.argument("batch_id", metavar="BATCH")
+def promote_batch(batch_id: str) -> None:
+    """Serve a batch that is loaded whole, in graph and lake."""
+    from terag_pipelines.cli.graph import promote
+
+    promote(batch_id, console)
+
+
+@graph.command("rollback")
+def roll_back_batch() -> None:
+    """Serve the batch before this one again, in graph and lake."""
+    from terag_pipelines.cli.graph import roll_back
+
+    roll_back(console)
+
+
+@main.group()
 def review() -> None:
     """Decide the pairs of records most worth a person's look; a decision takes effect with the next run."""
 

@@ -60,7 +60,7 @@ class LoadPlan:
 
     def sums(self) -> dict[str, ContentSum]:
         """Count and hash sum by label and relationship type."""
-        return {name: _sum_of(table) for name, table in {**self.nodes, **self.edges}.items()}
+        return {name: sum_rows(table) for name, table in {**self.nodes, **self.edges}.items()}
 
     def counts(self) -> dict[str, int]:
         """Rows by label and relationship type."""
@@ -104,7 +104,7 @@ def build_load_plan(
         whole = _with_both_ends(frame, nodes[spec.start], nodes[spec.end])
         if n_dangling := frame.height - whole.height:
             left_out[f"{spec.type} without both ends"] = n_dangling
-        edges[spec.type] = _hashed(whole, spec.schema, ("start_id", "end_id", *spec.identity))
+        edges[spec.type] = _hashed(whole, spec.schema, spec.key)
     hashed = {spec.label: _hashed(frame, spec.schema, (spec.id_column,)) for spec, frame in nodes.items()}
     return LoadPlan(batch_id, hashed, edges, left_out)
 
@@ -351,7 +351,8 @@ def _tagged(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(length, text, ":").fill_null("N")
 
 
-def _sum_of(table: pa.Table) -> ContentSum:
+def sum_rows(table: pa.Table) -> ContentSum:
+    """Count of a table's rows and the exact sum of their column `row_hash`."""
     # Halves, since the sum of 2 M 63-bit numbers does not fit into 64 bits; the store sums the same halves.
     hashes = table["row_hash"].to_numpy()
     return ContentSum(table.num_rows, (int((hashes >> 32).sum()) << 32) + int((hashes & 0xFFFFFFFF).sum()))

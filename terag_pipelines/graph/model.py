@@ -14,12 +14,14 @@ from terag_pipelines.tables import TableSchema
 TEXT = pa.string()
 INSTANT = pa.timestamp("us", tz="UTC")
 POINTER_LABEL = "LoadPointer"
-"""Bookkeeping nodes: `promoted` (what readers follow), `turn` (loaders queue on it), `loaded:<batch>`."""
+"""Bookkeeping nodes: `promoted` (what readers follow), `turn` and `token` (of loaders), `load:<number>`."""
+OPEN_END = 1 << 62
+"""`valid_to` of rows that no load has ended."""
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A label, the column that identifies a node within a batch, and all columns stored, in order."""
+    """A label, the column that identifies a node within a load, and all columns stored, in order."""
 
     label: str
     id_column: str
@@ -39,6 +41,11 @@ class EdgeSpec:
     end: NodeSpec
     identity: tuple[str, ...]
     schema: pa.Schema
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell one relationship of the type from another."""
+        return ("start_id", "end_id", *self.identity)
 
 
 def _edge(
@@ -126,3 +133,8 @@ def digest_of(sums: Mapping[str, ContentSum]) -> str:
     """SHA-256 over counts and hash sums by label and type: the same for the same content in any order."""
     content = {name: [total.n_rows, total.row_hash_sum] for name, total in sums.items()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def differing(expected: Mapping[str, ContentSum], stored: Mapping[str, ContentSum]) -> list[str]:
+    """Labels and types whose stored count or hash sum is not the expected one, sorted."""
+    return sorted(name for name, total in expected.items() if stored[name] != total)

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from terag_pipelines.graph.changes import LoadManifest
 from terag_pipelines.graph.load_plan import LoadPlan
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did. `was_complete`: the batch was there already, whole, and nothing was written."""
+    """What a load did. `was_complete`: the batch was there already, whole, and nothing was written.
+
+    `n_ended` counts the nodes and relationships of the load before that are not part of this one.
+    """
 
     batch_id: str
+    load: int
     digest: str
     counts: Mapping[str, int]
     was_complete: bool
     n_nodes_created: int
     n_relationships_created: int
+    n_ended: int
     n_retries: int
+
+
+@dataclass(frozen=True)
+class LoadState:
+    """One load as the store knows it; `digest` is of the plan that it was made of."""
+
+    load: int
+    batch_id: str
+    digest: str
+    is_whole: bool
+    is_promoted: bool
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A server of the graph and the load that it shows.
+
+    `role`: primary, which readers are sent to, or backup. `drift`: labels and types whose rows are not those
+    of the load's manifest; None without a manifest. What is not known, of a server without an answer or
+    without a load, is None.
+    """
+
+    role: str
+    is_reachable: bool = True
+    load: int | None = None
+    batch_id: str | None = None
+    finished_at: datetime | None = None
+    n_rows: int | None = None
+    drift: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,24 +149,52 @@ class TransferView:
     last_at: datetime | None
 
 
+class ManifestShelf(Protocol):
+    """Where manifests of loads are kept, beside the store that holds the loads."""
+
+    def read(self, store_id: str, load: int) -> LoadManifest | None:
+        """The manifest of a load of a store; None where there is none, or it is damaged."""
+
+    def write(self, store_id: str, load: int, manifest: LoadManifest) -> None:
+        """Keeps a manifest, whole or not at all."""
+
+    def keep_only(self, store_id: str, loads: Collection[int]) -> None:
+        """Removes the manifests of a store's other loads."""
+
+
 class GraphStore(Protocol):
-    """A graph that holds batches side by side and shows its readers the promoted one only.
+    """A graph that holds loads, one after the other, and shows its readers the promoted one only.
 
     All methods raise StoreUnavailableError where the store gives no answer in time, StoreError where it
     refuses.
     """
 
     def load(self, plan: LoadPlan) -> LoadReport:
-        """Writes the plan's batch, unseen by readers, until it is whole; may be repeated and resumed."""
+        """Writes what the plan changes of the newest whole load, unseen by readers, until it is whole.
+
+        May be repeated and resumed. What other loaders began and did not finish is undone.
+        """
 
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
 
+    def batch_before(self) -> str | None:
+        """The batch that readers saw before the promoted one, where it may be promoted again."""
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """Each server of the graph, against the manifest of the load that its readers see."""
+
     def promoted_batch(self) -> str | None:
         """The batch that readers see."""
 
+    def loads(self) -> tuple[LoadState, ...]:
+        """The loads that can be promoted or are being made, oldest first."""
+
     def remove_other_batches(self, *keep: str) -> int:
-        """Removes every batch but those of `keep` and the promoted one; gives the number of nodes removed."""
+        """Forgets all loads but those of `keep` and the promoted one, and removes rows that none of them has.
+
+        Gives the number of nodes and relationships removed.
+        """
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Rows of a batch by label and relationship type, as stored."""

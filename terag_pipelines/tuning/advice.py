@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from terag_pipelines.tuning.ports import AUTO_PREFIX, IndexSpec, PlanOperator, PlanProfile
 
-NOT_INDEXED = frozenset({"batch_id", "key", "row_hash"})
-"""Bookkeeping of the loader: nearly all nodes share one batch_id, and keys have a constraint."""
+NOT_INDEXED = frozenset({"batch_id", "key", "row_hash", "valid_from", "valid_to"})
+"""Bookkeeping of the loader: nearly all rows share an interval, and keys have a constraint."""
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CACHED = re.compile(r"cache[A-Z]*\[([^\]]*)\]")

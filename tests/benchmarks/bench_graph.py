@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from resources import neo4j_cypher
 from resources.embedded import EmbeddedStores
-from resources.neo4j_graph import CHUNK_ROWS, Neo4jGraph
+from resources.neo4j_loads import CHUNK_ROWS
 from resources.query_observer import QueryObserver
 from resources.settings import load_settings
 from resources.stores import connect_graph
@@ -26,7 +26,7 @@ from terag_pipelines.graph.model import EDGES, NODES, EdgeSpec
 from terag_pipelines.tuning.trials import tune_indexes
 from terag_pipelines.tuning.workload import analyst_workload
 from tests.benchmarks.measuring import cost_of, measured, tell
-from tests.contract.graphs import empty, tables_of
+from tests.contract.graphs import empty, graph_of, tables_of
 
 PACKAGES = ("neo4j", "neo4j-rust-ext", "pyarrow")
 
@@ -65,7 +65,7 @@ def _plain_merge(edge: EdgeSpec) -> str:
 
 def bench_loads(driver: neo4j.Driver, n_entities: int) -> None:
     """Two rounds, the second one told: the server compiles what it runs often in the first."""
-    graph, tables = Neo4jGraph(driver, "neo4j", QueryObserver()), tables_of(n_entities)
+    graph, tables = graph_of(driver, Path(tempfile.mkdtemp())), tables_of(n_entities)
     for _ in range(2):
         empty(driver)
         plain, ours = build_load_plan("plain", tables), build_load_plan("ours", tables)

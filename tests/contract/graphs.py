@@ -11,6 +11,10 @@ import neo4j
 import numpy as np
 import pyarrow as pa
 
+from resources.graph_manifests import FolderManifests
+from resources.neo4j_graph import Neo4jGraph
+from resources.neo4j_loads import OnChunk
+from resources.query_observer import QueryObserver
 from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, TRANSFERS
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
@@ -71,6 +75,29 @@ def tables_of(n_entities: int, seed: int = 7, names: list[str] | None = None) ->
             currency=["KZT"] * (4 * n_entities),
         ),
     }
+
+
+def changed_tables(n_entities: int) -> dict[str, pa.Table]:
+    """`tables_of` with one entity named otherwise and one transfer of another amount."""
+    tables = tables_of(n_entities)
+    names = tables["entities"]["display_name"].to_pylist()
+    names[7] = "Renamed"
+    amounts = tables["transfers"]["amount_minor"].to_pylist()
+    amounts[0] += 1
+    for table, column, values in (
+        ("entities", "display_name", names),
+        ("transfers", "amount_minor", amounts),
+    ):
+        at = tables[table].schema.get_field_index(column)
+        tables[table] = tables[table].set_column(at, column, pa.array(values))
+    return tables
+
+
+def graph_of(driver: neo4j.Driver, folder: Path, on_chunk: OnChunk | None = None) -> Neo4jGraph:
+    """The graph store over a driver, its manifests below a folder."""
+    manifests = FolderManifests(folder / "manifests")
+    watched = {} if on_chunk is None else {"on_chunk": on_chunk}
+    return Neo4jGraph(driver, "neo4j", QueryObserver(), manifests, **watched)
 
 
 def plan_of(batch_id: str, n_entities: int, seed: int = 7) -> LoadPlan:

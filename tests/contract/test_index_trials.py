@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import neo4j
 import pytest
 
 from resources.neo4j_graph import Neo4jGraph
-from resources.query_observer import QueryObserver
 from terag_pipelines.errors import StoreError
 from terag_pipelines.graph.load_plan import build_load_plan
 from terag_pipelines.tuning.advice import auto_index
@@ -18,7 +18,7 @@ from terag_pipelines.tuning.slow_queries import SlowQueryParams
 from terag_pipelines.tuning.trials import QueryOptimizer, TuningParams, tune_indexes
 from terag_pipelines.tuning.workload import WorkloadParams, analyst_workload
 from tests.conftest import RunningPair
-from tests.contract.graphs import emptied, tables_of
+from tests.contract.graphs import emptied, graph_of, tables_of
 
 pytestmark = pytest.mark.stores
 
@@ -31,9 +31,9 @@ WORKLOAD = analyst_workload(TABLES, WorkloadParams(n_subjects=3, n_rounds=1))
 
 
 @pytest.fixture
-def graph(stores: RunningPair, graph_driver: neo4j.Driver) -> Iterator[Neo4jGraph]:
+def graph(stores: RunningPair, graph_driver: neo4j.Driver, tmp_path: Path) -> Iterator[Neo4jGraph]:
     with emptied(graph_driver, stores.settings.home):
-        graph = Neo4jGraph(graph_driver, "neo4j", QueryObserver())
+        graph = graph_of(graph_driver, tmp_path)
         graph.load(build_load_plan("tuned", TABLES))
         graph.promote("tuned")
         yield graph

@@ -145,9 +145,11 @@ def served(installation: Installation) -> Iterator[httpx.Client]:
     import time
 
     port = choose_port(None)
-    process = subprocess.Popen(
-        [*TERAG, "serve"], env=installation.environment(TERAG_API_PORT=str(port)), stderr=subprocess.PIPE
-    )
+    log = installation.home / "serve.log"
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [*TERAG, "serve"], env=installation.environment(TERAG_API_PORT=str(port)), stderr=told
+        )
     try:
         key = installation.command("keys", "create", "--name", "test", "--role", "admin").stdout.strip()
         base = f"http://127.0.0.1:{port}"
@@ -159,6 +161,7 @@ def served(installation: Installation) -> Iterator[httpx.Client]:
                         break
                 except httpx.HTTPError:
                     time.sleep(0.2)
+            assert process.poll() is None, log.read_text()[-1500:]
             yield client
     finally:
         process.terminate()

@@ -15,9 +15,16 @@ from pathlib import Path
 import pytest
 
 from resources import neo4j_jars
-from resources.neo4j_jars import JarLock, find_faulty_jars, jar_cache_folder, provide_jars, read_lock
-from resources.settings import Settings, load_settings
-from terag_pipelines.errors import EmbeddedStoreError, StorageFullError
+from resources.neo4j_jars import (
+    JarLock,
+    find_faulty_jars,
+    jar_cache_folder,
+    lock_of,
+    provide_jars,
+    read_lock,
+)
+from resources.settings import NEO4J_RELEASES, Settings, load_settings
+from terag_pipelines.errors import ConfigurationError, EmbeddedStoreError, StorageFullError
 
 COORDINATES = ("org.neo4j:neo4j:1.0", "org.example:part:2.1", "org.example:native:2.1:linux-x86_64")
 
@@ -95,12 +102,19 @@ def fill(folder: Path, names: dict[str, str]) -> None:
         path.write_bytes(content_of(coordinate))
 
 
-def test_the_committed_lock_is_whole() -> None:
-    lock = read_lock()
-    assert lock.version == "2026.08.1"
-    assert len(lock.jars) == 230
-    assert len({jar.file_name for jar in lock.jars}) == 230
+@pytest.mark.parametrize("release", NEO4J_RELEASES)
+def test_a_committed_lock_is_whole(release: str) -> None:
+    lock = lock_of(load_settings(neo4j_release=release))
+    assert lock.version == release
+    assert len(lock.jars) == {"2026.08.1": 230, "5.26.30": 213}[release]
+    assert len({jar.file_name for jar in lock.jars}) == len(lock.jars)
     assert all(len(bytes.fromhex(jar.sha256)) == 32 for jar in lock.jars)
+
+
+def test_the_newest_release_is_the_default_and_an_unknown_one_names_those_there_are() -> None:
+    assert load_settings().neo4j_release == NEO4J_RELEASES[0]
+    with pytest.raises(ConfigurationError, match=r"TERAG_NEO4J_RELEASE .*'2026\.08\.1' or '5\.26\.30'"):
+        load_settings(neo4j_release="4.4.0")
 
 
 def test_a_malformed_line_is_named(tmp_path: Path) -> None:
