@@ -167,8 +167,9 @@ class EmbeddedStores:
         return self.settings.neo4j_uri is None and self.server_of(self.folder.standby_graph()).home.is_dir()
 
     def is_running(self, name: str) -> bool:
-        """Whether a store runs, by its process."""
-        return bool(find_own_processes(self.folder, name, self.folder.read_state()))
+        """Whether a store runs where it is known to answer; one that is being started does not yet."""
+        known = self.folder.read_state().get(name)
+        return known is not None and known.mark.is_alive()
 
     def server_of(self, name: str) -> EmbeddedNeo4j:
         """One of the two servers of the graph."""

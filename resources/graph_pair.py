@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from resources.disks import disk_errors
 from resources.embedded import PRIMARY, STANDBY, EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.neo4j_graph import Neo4jGraph
 from resources.neo4j_import import OfflineImporter, end_import
 from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import GraphSessions
+from resources.owner_files import make_owner_folder
 from resources.processes import hold_lock
 from resources.query_observer import QueryObserver
 from resources.store_state import new_home_of
 from resources.stores import BATCH
-from terag_pipelines.errors import StoreError, StoreUnavailableError
+from terag_pipelines.errors import EmbeddedStoreError, StoreError, StoreUnavailableError
 from terag_pipelines.graph.changes import GraphChange, find_change, with_interval
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
@@ -117,6 +119,15 @@ class GraphPair(Neo4jQueries):
         ]
         return max(earlier)[1] if earlier else None
 
+    def fill_backup(self) -> None:
+        """Gives a backup that holds nothing yet the copy which the import of a first load has left for it."""
+        with self._turn():
+            name, shown = self._stores.folder.standby_graph(), self._primary().shown_load()
+            is_prepared = new_home_of(self._stores.server_of(name).home).exists()
+            if is_prepared and shown and not self._graph(name).whole_batches():
+                self._stores.replace_standby()
+                self._graph(name).adopt_copy(shown.batch_id, f"{name}-{shown.digest}")
+
     def servers(self) -> tuple[ServerState, ...]:
         """Both servers, each against the manifest of the load that it shows; the second once it has data."""
         states = [self._primary().server_state("primary")]
@@ -192,11 +203,9 @@ class GraphPair(Neo4jQueries):
 
     def _state_of_standby(self) -> ServerState:
         name = self._stores.folder.standby_graph()
-        if not self._stores.is_running(name):
-            return ServerState("backup", is_reachable=False)
         try:
             return self._graph(name).server_state("backup")
-        except StoreUnavailableError:
+        except (StoreUnavailableError, EmbeddedStoreError):
             return ServerState("backup", is_reachable=False)
 
     # --- how the standby is loaded
@@ -234,6 +243,8 @@ class GraphPair(Neo4jQueries):
         with _building(new_home_of(server.home)) as home:
             nodes["LoadPointer"] = _begun(plan, change, store_id)
             OfflineImporter.of(server).build(home, nodes, edges)
+            if self._primary().shown_load() is None:
+                _copy(home, new_home_of(self._stores.server_of(self._stores.folder.primary_graph()).home))
             self._stores.replace_standby()
         self._manifests.keep_only(store_id, [change.number])
         if former_id not in (None, "", store_id):
@@ -268,6 +279,19 @@ def _building(home: Path) -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _copy(home: Path, to: Path) -> None:
+    """A copy that is there whole or not at all."""
+    part = to.with_suffix(".part")
+    for folder in (part, to):
+        shutil.rmtree(folder, ignore_errors=True)
+    with disk_errors(f"the disk of {to} is full: the graph could not be copied"):
+        make_owner_folder(part)
+        for source in sorted(home.rglob("*")):  # shutil.copytree would hide that the disk is full
+            target = part / source.relative_to(home)
+            make_owner_folder(target) if source.is_dir() else shutil.copy2(source, target)
+        part.rename(to)
+
+
 def _begun(plan: LoadPlan, change: GraphChange, store_id: str) -> pa.Table:
     """The bookkeeping of a store whose first load is written but not yet found whole (see neo4j_cypher)."""
     load = {
@@ -279,5 +303,6 @@ def _begun(plan: LoadPlan, change: GraphChange, store_id: str) -> pa.Table:
         "is_whole": False,
     }
     token = {"key": "token", "name": "token", "token": 0, "last": change.number, "store_id": store_id}
-    names = [*load, "token", "last", "store_id"]
-    return pa.Table.from_pylist([{name: row.get(name) for name in names} for row in (load, token)])
+    names = {**load, **token, "is_swept": True}
+    rows = (load, {**token, "is_swept": True})
+    return pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])

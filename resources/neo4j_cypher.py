@@ -24,12 +24,15 @@ LOOKUPS = [
 # --- turns and loads
 
 ENSURE_TURN = """
+WITH NOT EXISTS { MATCH (n) WHERE NOT n:LoadPointer } AS is_empty
 MERGE (:LoadPointer {name: 'turn'})
-MERGE (s:LoadPointer {name: 'token'}) ON CREATE SET s.token = 0, s.last = 0, s.store_id = randomUUID()
+MERGE (s:LoadPointer {name: 'token'})
+ON CREATE SET s.token = 0, s.last = 0, s.store_id = randomUUID(), s.is_swept = is_empty
 """
 QUEUE = "MATCH (t:LoadPointer {name: 'turn'}) SET t.n_turns = coalesce(t.n_turns, 0) + 1"
 """Loaders queue for its write lock, which the server lets go when the transaction or its client ends."""
 COUNT_TURN = "MATCH (s:LoadPointer {name: 'token'}) SET s.token = s.token + 1 RETURN s.token AS token"
+NAME_STORE = "MATCH (s:LoadPointer {name: 'token'}) SET s.store_id = $store_id"
 STORE_STATE = """
 MATCH (s:LoadPointer {name: 'token'}) OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
 RETURN s.store_id AS store_id, s.last AS last, coalesce(p.load, 0) AS promoted
@@ -87,11 +90,16 @@ WITH coalesce(p.load, 0) AS promoted
 MATCH (l:LoadPointer)
 WHERE l.name STARTS WITH 'load:' AND NOT l.batch_id IN $keep AND l.load <> promoted
   AND coalesce(l.left_at < datetime() - duration({seconds: $window_s}), true)
+MATCH (s:LoadPointer {name: 'token'}) SET s.is_swept = false
 DELETE l RETURN count(*) AS n
 """
 )
 """All loads but the promoted one, those of $keep, and those that a query begun before may still be reading:
 none of them can be promoted from then on."""
+
+IS_SWEPT = "MATCH (s:LoadPointer {name: 'token'}) RETURN coalesce(s.is_swept, false) AS is_swept"
+SWEPT = _IN_TURN + "SET s.is_swept = true RETURN s.token AS token"
+"""Whether no row is left that none of the remembered loads has."""
 
 OPEN_TRIAL = "UNWIND $rows AS name MERGE (t:LoadPointer {name: 'trial:' + name}) SET t.index = name"
 CLOSE_TRIAL = "UNWIND $rows AS name MATCH (t:LoadPointer {name: 'trial:' + name}) DELETE t"

@@ -58,6 +58,25 @@ class Neo4jGraph(Neo4jQueries):
         present = self._whole_load_of(plan)
         return None if present is None else _report(plan, present, None, WriteOutcome())
 
+    def fill_backup(self) -> None:
+        """Nothing: one server has no backup."""
+
+    def adopt_copy(self, batch_id: str, store_id: str) -> None:
+        """Makes the begun load of a copied store whole, and shows it; the store has that id from then on.
+
+        Raises: StoreError where it is not that batch as its manifest says.
+        """
+        self._loads.ensure_schema()
+        with self._loads.turn() as writer:
+            begun = [state.load for state in self.loads() if state.batch_id == batch_id]
+            manifest = self._manifests.read(self.store_id, begun[-1]) if begun else None
+            if manifest is None or differing(manifest.sums(), self._loads.sums(begun[-1])):
+                raise StoreError(f"the copy of batch {batch_id} is not as it was written")
+            self._manifests.write(store_id, begun[-1], manifest)
+            self._loads.name_store(store_id)
+            writer.finish(begun[-1])
+        self.promote(batch_id)
+
     def adopt(self, plan: LoadPlan, change: GraphChange) -> LoadReport:
         """Makes a load whole that was written into the store, and noted as begun, while no server ran on it.
 
@@ -134,7 +153,7 @@ class Neo4jGraph(Neo4jQueries):
             self._sessions.command(cypher.FORGET_OLD, keep=sorted(keep), window_s=self._window_s)
             kept = [state.load for state in self.loads()]
             self._manifests.keep_only(self.store_id, kept)
-            return writer.keep_only(max(kept, default=0), kept)
+            return 0 if self._loads.is_swept() else writer.sweep(max(kept, default=0), kept)
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Rows of a batch by label and relationship type, as stored; zeros where it is not loaded."""

@@ -67,6 +67,15 @@ class Neo4jLoads:
                 with graph_errors():
                     transaction.close()
 
+    def name_store(self, store_id: str) -> None:
+        """Tells a copied store from the one that it was copied from."""
+        self._sessions.command(cypher.NAME_STORE, store_id=store_id)
+
+    def is_swept(self) -> bool:
+        """Whether the rows of all forgotten loads are gone."""
+        rows = self._sessions.read(cypher.IS_SWEPT, is_sampled=False)
+        return bool(rows and rows[0]["is_swept"])
+
     def state(self) -> StoreState:
         """The store's state; of one that never had a loader an empty one."""
         rows = self._sessions.read(cypher.STORE_STATE, is_sampled=False)
@@ -89,7 +98,11 @@ class Neo4jLoads:
         sample = sample_content(plan, manifest, SAMPLED_ROWS)
         queries = {spec.label: cypher.read_nodes(spec) for spec in NODES}
         queries |= {spec.type: cypher.read_edges(spec) for spec in EDGES}
-        return sorted(name for name, rows in sample.items() if not self._holds(queries[name], _rows(rows)))
+        return sorted(
+            name
+            for name, rows in sample.items()
+            if rows.num_rows and not self._holds(queries[name], _rows(rows))
+        )
 
     def _holds(self, query: str, rows: list[tuple[Any, ...]]) -> bool:
         found = self._sessions.read(query, is_sampled=False, rows=rows)
@@ -125,7 +138,7 @@ class LoadWriter:
 
     def apply(self, change: GraphChange, *, is_resumed: bool) -> WriteOutcome:
         """Ends and writes the rows of the change; with `is_resumed` some of it may have been done before."""
-        if change.ends_all:
+        if change.ends_all and change.number > 1:
             self._change_all(cypher.end_all, load=change.number)
         self._run_edges(cypher.end_edges, change.ended_edges, change.number)
         self._run_nodes(cypher.end_nodes, change.ended_nodes, change.number)
@@ -141,6 +154,12 @@ class LoadWriter:
         """Takes back what loads that never became whole have written and ended since the newest whole one."""
         self._require(cypher.FORGET_BEGUN)
         self.keep_only(newest, kept)
+
+    def sweep(self, newest: int, kept: Sequence[int]) -> int:
+        """`keep_only`, noted as done."""
+        n_removed = self.keep_only(newest, kept)
+        self._require(cypher.SWEPT)
+        return n_removed
 
     def keep_only(self, newest: int, kept: Sequence[int]) -> int:
         """Removes the rows that none of the `kept` loads has, and opens what ended since the newest of them.

@@ -184,6 +184,9 @@ class GraphStore(Protocol):
     def servers(self) -> tuple[ServerState, ...]:
         """Each server of the graph, against the manifest of the load that its readers see."""
 
+    def fill_backup(self) -> None:
+        """Gives a backup that holds nothing yet what readers see, where that was prepared by the load."""
+
     def promoted_batch(self) -> str | None:
         """The batch that readers see."""
 

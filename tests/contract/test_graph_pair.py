@@ -139,6 +139,21 @@ def test_after_an_import_loads_go_on_over_bolt(stores):
         assert graph.digest("three") == plan_with_changes("three").digest()
 
 
+def test_a_first_import_leaves_a_copy_that_becomes_the_backup(stores):
+    with opened(stores, BY_IMPORTER) as graph:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        graph.fill_backup()
+        graph.fill_backup()
+        assert [(s.batch_id, s.drift) for s in graph.servers()] == [("one", ()), ("one", ())]
+    with opened(stores) as graph:
+        for n in (301, 302):  # each server takes one, and keeps the manifests of its own loads
+            report = graph.load(plan_of(f"of {n}", n))
+            assert 0 < report.n_nodes_created < 600
+            graph.promote(f"of {n}")
+            assert [server.drift for server in graph.servers()] == [(), ()]
+
+
 def test_a_batch_that_neither_server_holds_cannot_be_promoted(stores):
     with opened(stores) as graph, pytest.raises(StoreError, match="not loaded whole"):
         graph.promote("never loaded")
@@ -171,14 +186,20 @@ def test_a_second_server_that_runs_is_filled_by_the_first_load(stores):
         ]
 
 
-def test_a_backup_that_does_not_run_is_said_to_be_away(stores):
+def test_a_backup_that_cannot_be_started_is_said_to_be_away(stores):
     stores.start(needs=["standby"])
     with opened(stores) as graph:
         graph.load(plan_of("one", 300))
         graph.promote("one")
         kill(stores, stores.folder.standby_graph())
+        note = stores.folder.data_folder(stores.folder.standby_graph()) / "release"
+        release = note.read_text()
+        note.write_text("9999.01.0\n")
         assert [server.is_reachable for server in graph.servers()] == [True, False]
-        graph.load(plan_with_changes("two"))  # it is started for the next load
+        assert graph.promoted_batch() == "one"
+        note.write_text(release)
+        assert [server.is_reachable for server in graph.servers()] == [True, True]
+        graph.load(plan_with_changes("two"))
         graph.promote("two")
         assert graph.promoted_batch() == "two"
 
