@@ -95,7 +95,7 @@ class Neo4jGraph(Neo4jQueries):
         """How many nodes and relationships a load of the plan would end and write."""
         newest = max((one.load for one in self.loads() if one.is_whole), default=0)
         base = self._manifests.read(self.store_id, newest) if newest else None
-        return find_change(plan, base, newest + 1).n_rows
+        return find_change(plan, base, newest + 1).n_rows if base else plan.n_rows
 
     def whole_batches(self) -> frozenset[str]:
         """The batches that can be promoted."""

@@ -24,6 +24,8 @@ from terag_pipelines.graph.ports import LoadState
 CHUNK_ROWS = 5_000
 NODE_WRITERS = 2
 """Nodes only: parallel relationship writers deadlock, as the store chains them through neighbours."""
+READERS = 3
+"""Sessions that sum whole labels and types at once: the server gives each a processor."""
 TURN_TIMEOUT_S = 3_600.0
 SAMPLED_ROWS = 200
 """Of each label and type: what is compared of a load value by value, beside the sums of all row hashes."""
@@ -49,7 +51,7 @@ class Neo4jLoads:
 
     def ensure_schema(self) -> None:
         """Constraints and bookkeeping nodes, where they are not there yet."""
-        for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):
+        for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):  # two at once on one label may deadlock
             self._sessions.command(text)
         self._sessions.command(cypher.ENSURE_TURN)
 
@@ -89,9 +91,12 @@ class Neo4jLoads:
 
     def sums(self, load: int) -> dict[str, ContentSum]:
         """Count and hash sum of a load by label and type, computed in the server."""
-        queries = [(spec.label, cypher.sum_nodes(spec)) for spec in NODES]
-        queries += [(spec.type, cypher.sum_edges(spec)) for spec in EDGES]
-        return {name: self._sum(query, load) for name, query in queries}
+        queries = {spec.label: cypher.sum_nodes(spec) for spec in NODES}
+        queries |= {spec.type: cypher.sum_edges(spec) for spec in EDGES}
+        with ThreadPoolExecutor(READERS, thread_name_prefix="graph-sums") as pool:
+            return dict(
+                zip(queries, pool.map(lambda query: self._sum(query, load), queries.values()), strict=True)
+            )
 
     def altered(self, plan: LoadPlan, manifest: LoadManifest) -> list[str]:
         """Labels and types of the newest load of which a sampled row has other values than the plan's."""
