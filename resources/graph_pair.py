@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -105,14 +105,14 @@ class GraphPair(Neo4jQueries):
                 self._stores.folder.send_readers_to(holders[0])
 
     def batch_before(self) -> str | None:
-        """The newest whole batch, on either server, that was made before the promoted one."""
+        """The newest batch, on either server, that readers have seen, made before the promoted one."""
         shown = self._primary().shown_load()
         if shown is None or shown.finished_at is None:
             return None
         earlier = [
             (state.finished_at, state.batch_id)
             for state in self.loads()
-            if state.is_whole
+            if state.was_shown
             and state.batch_id != shown.batch_id
             and state.finished_at
             and state.finished_at < shown.finished_at
@@ -123,10 +123,14 @@ class GraphPair(Neo4jQueries):
         """Gives a backup that holds nothing yet the copy which the import of a first load has left for it."""
         with self._turn():
             name, shown = self._stores.folder.standby_graph(), self._primary().shown_load()
-            is_prepared = new_home_of(self._stores.server_of(name).home).exists()
-            if is_prepared and shown and not self._graph(name).whole_batches():
-                self._stores.replace_standby()
-                self._graph(name).adopt_copy(shown.batch_id, f"{name}-{shown.digest}")
+            copy = new_home_of(self._stores.server_of(name).home)
+            if shown is None or not copy.exists():
+                return
+            if self._graph(name).whole_batches():  # something was loaded since
+                shutil.rmtree(copy)
+                return
+            self._stores.replace_standby()
+            self._graph(name).adopt_copy(shown.batch_id, f"{name}-{shown.digest}")
 
     def servers(self) -> tuple[ServerState, ...]:
         """Both servers, each against the manifest of the load that it shows; the second once it has data."""
@@ -139,14 +143,7 @@ class GraphPair(Neo4jQueries):
         """The loads that either server knows, in the order in which they became whole; begun ones last."""
         shown = self._stores.folder.primary_graph()
         found = [
-            LoadState(
-                state.load,
-                state.batch_id,
-                state.digest,
-                state.is_whole,
-                state.is_promoted and name == shown,
-                state.finished_at,
-            )
+            replace(state, is_promoted=state.is_promoted and name == shown)
             for name in self._names()
             for state in self._graph(name).loads()
         ]

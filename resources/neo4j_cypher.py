@@ -44,7 +44,8 @@ BEGIN_LOAD = (
     + """
 SET s.last = CASE WHEN s.last < $load THEN $load ELSE s.last END
 MERGE (l:LoadPointer {name: 'load:' + $load})
-SET l.load = $load, l.batch_id = $batch_id, l.digest = $digest, l.is_whole = false, l.finished_at = null
+SET l.load = $load, l.batch_id = $batch_id, l.digest = $digest, l.is_whole = false,
+  l.was_shown = false, l.finished_at = null
 RETURN l.load AS load
 """
 )
@@ -58,7 +59,7 @@ RETURN l.load AS load
 LOADS = """
 MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:'
 RETURN l.load AS load, l.batch_id AS batch_id, l.digest AS digest, l.is_whole AS is_whole,
-  l.finished_at AS finished_at ORDER BY load
+  coalesce(l.was_shown, false) AS was_shown, l.finished_at AS finished_at ORDER BY load
 """
 _ALONE = """MERGE (lock:LoadPointer {name: 'promotion'}) SET lock.n_turns = coalesce(lock.n_turns, 0) + 1
 """
@@ -69,7 +70,8 @@ PROMOTE = (
 WITH lock MATCH (l:LoadPointer {name: 'load:' + $load}) WHERE l.is_whole AND l.batch_id = $batch_id
 MERGE (p:LoadPointer {name: 'promoted'})
 WITH l, p OPTIONAL MATCH (before:LoadPointer {name: 'load:' + p.load}) WHERE before <> l
-SET before.left_at = datetime(), l.left_at = null, p.load = l.load, p.batch_id = l.batch_id
+SET before.left_at = datetime(), l.left_at = null, l.was_shown = true,
+  p.load = l.load, p.batch_id = l.batch_id
 RETURN p.load AS load
 """
 )

@@ -118,9 +118,9 @@ class Neo4jGraph(Neo4jQueries):
             raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
 
     def batch_before(self) -> str | None:
-        """The batch of the whole load before the promoted one."""
+        """The batch of the newest load before the promoted one that readers have seen."""
         promoted = self._loads.state().promoted
-        earlier = [state.batch_id for state in self.loads() if state.is_whole and state.load < promoted]
+        earlier = [state.batch_id for state in self.loads() if state.was_shown and state.load < promoted]
         return earlier[-1] if earlier else None
 
     def servers(self) -> tuple[ServerState, ...]:

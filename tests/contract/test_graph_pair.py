@@ -116,6 +116,16 @@ def test_rolling_back_is_swapping_back(stores):
         assert len(graph.find_by_name("Renamed")) == 1
 
 
+def test_a_batch_that_nobody_was_shown_is_not_rolled_back_to(stores):
+    with opened(stores) as graph:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        graph.load(plan_of("never shown", 301))
+        graph.load(plan_of("two", 302))
+        graph.promote("two")
+        assert graph.batch_before() == "one"
+
+
 def test_the_backup_is_brought_forward_by_what_changed_since(stores):
     with opened(stores) as graph:
         for batch, n in (("one", 300), ("two", 301), ("three", 302)):
