@@ -29,6 +29,7 @@ def promoted_batch(
         promoted = promote_both(store, lake.open(), source.batch_id(), shelf)
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))
+        store.fill_backup()
     records, members = (lake.open().read(shelf, schema) for schema in (ENTITY_RECORDS, ENTITY_MEMBERS))
     source.registry().note(source.settled_digest(), records, members)
     return dg.MaterializeResult(

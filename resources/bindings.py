@@ -16,18 +16,18 @@ import pyarrow as pa
 from resources.batch_identity import batch_id
 from resources.embedded import EmbeddedStores
 from resources.entity_registry import EntityRegistry
-from resources.graph_manifests import FolderManifests
+from resources.graph_pair import GraphPair
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_reviews import MongoReviews
 from resources.neo4j_graph import Neo4jGraph
+from resources.open_graph import open_graph
 from resources.owner_files import make_owner_folder, write_owner_file
 from resources.parquet_lake import ParquetLake, StoredTable
-from resources.query_observer import QueryObserver
 from resources.secrets import identifier_key
 from resources.settings import Settings, load_settings
 from resources.source_files import SourceFolder
-from resources.stores import connect_documents, connect_graph
+from resources.stores import connect_documents
 from resources.table_registry import TABLES
 from terag_pipelines.billing.core import BillingCore
 from terag_pipelines.billing.invoices import Invoice
@@ -106,14 +106,13 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Neo4j: the configured server, or the embedded one, which is started where it does not run."""
+    """Neo4j: the configured server, or the embedded ones, started where they do not run."""
 
     @contextmanager
-    def open(self) -> Iterator[Neo4jGraph]:
+    def open(self) -> Iterator[Neo4jGraph | GraphPair]:
         """The graph's adapter; its connections are closed afterwards. Raises: StoreUnavailableError."""
-        with connect_graph(settings(), EmbeddedStores(settings()).start()) as driver:
-            manifests = FolderManifests(settings().graph_loads_folder)
-            yield Neo4jGraph(driver, settings().neo4j_database, QueryObserver(), manifests)
+        with open_graph(settings()) as graph:
+            yield graph
 
     def load_plan_params(self) -> LoadPlanParams:
         """How identifiers become nodes: under a hash that only this installation can compute."""

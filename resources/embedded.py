@@ -1,5 +1,6 @@
 """Starts and stops the embedded stores: real MongoDB and real Neo4j as child processes on loopback.
 
+The graph may have a second server, which takes the next load and is the backup between loads.
 One pair belongs to one TERAG_HOME and is shared by all processes that ask for it. It runs as long as one of
 them does, or, where it was started to be kept, until it is stopped; a guard process sees to that when a user
 is killed. A store whose address is configured (TERAG_NEO4J_URI, TERAG_MONGO_URI) is not started.
@@ -27,14 +28,15 @@ from resources.neo4j_training import start_training
 from resources.processes import ProcessMark, choose_port, spawn_python, stop_process, wait_for_end
 from resources.settings import Settings
 from resources.store_state import (
+    GRAPHS,
     GUARD,
     MONGO,
-    NEO4J,
     STOP_WAIT_S,
     TRAINING,
     RunningStore,
     StoreFolder,
     find_own_processes,
+    replace_home,
     stop_pair,
 )
 from resources.stores import StoreAddresses, configured_addresses
@@ -42,6 +44,8 @@ from terag_pipelines.errors import EmbeddedStoreError, StorageFullError
 
 START_WAIT_S = 180.0
 HUNG_AFTER_S = 30.0
+DOCUMENTS, PRIMARY, STANDBY = "documents", "primary", "standby"
+"""What a caller needs: the documents, the server of the graph that readers are sent to, the other one."""
 LAUNCH_ATTEMPTS = 3
 POLL_S = 0.05
 LEAST_FREE_BYTES = 400 << 20
@@ -50,7 +54,8 @@ LEAST_FREE_BYTES = 400 << 20
 class _EmbeddedStore(Protocol):
     """What mongod and Neo4j have in common for whoever starts them."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def launch(self, port: int) -> ProcessMark: ...
 
@@ -83,18 +88,18 @@ class EmbeddedStores:
         self._report = report or (lambda _line: None)
         self._has_registered = False
 
-    def start(self, keep: bool = False, names: Collection[str] = (MONGO, NEO4J)) -> StoreAddresses:
+    def start(self, keep: bool = False, needs: Collection[str] = (DOCUMENTS, PRIMARY)) -> StoreAddresses:
         """Addresses of stores that answer: starts what is not configured and does not run yet.
 
         Args:
             keep: let them run on after this process, until ``stop()``.
-            names: the stores that are needed; another's address may be one at which nothing answers.
+            needs: which of DOCUMENTS, PRIMARY, STANDBY; at another's address nothing may answer.
 
         Raises:
             EmbeddedStoreError: a store could not be installed or started; the message says what to do.
             StorageFullError: the disk is full.
         """
-        servers = [server for server in self._servers() if server.name in names]
+        servers = self._servers(needs)
         if not servers:
             return self.known_addresses()
         with self._named_disk_errors():
@@ -113,7 +118,7 @@ class EmbeddedStores:
         state = self._bring_up_all(servers, before)
         if keep:
             self.folder.keep(True)
-        if state.get(NEO4J) != before.get(NEO4J):
+        if any(state.get(name) != before.get(name) for name in GRAPHS):
             self._train_if_useful(servers, state)
         return self._addresses(state)
 
@@ -146,10 +151,42 @@ class EmbeddedStores:
         self.folder.write_state({n: r for n, r in self.folder.read_state().items() if n != GUARD})
 
     def status(self) -> tuple[StoreStatus, ...]:
-        """Both stores as they are now, by their processes; nothing is started or asked."""
+        """The stores as they are now, by their processes; nothing is started or asked.
+
+        The graph's other server is among them once it has data.
+        """
         state = self.folder.read_state()
-        embedded = {server.name for server in self._servers()}
-        return tuple(self._status_of(name, name in embedded, state) for name in (MONGO, NEO4J))
+        names = [MONGO, self.folder.primary_graph()]
+        if self.has_standby():
+            names.append(self.folder.standby_graph())
+        embedded = {server.name for server in self._servers((DOCUMENTS, PRIMARY, STANDBY))}
+        return tuple(self._status_of(name, name in embedded, state) for name in names)
+
+    def has_standby(self) -> bool:
+        """Whether the graph's second server has data."""
+        return self.settings.neo4j_uri is None and self.server_of(self.folder.standby_graph()).home.is_dir()
+
+    def is_running(self, name: str) -> bool:
+        """Whether a store runs where it is known to answer; one that is being started does not yet."""
+        known = self.folder.read_state().get(name)
+        return known is not None and known.mark.is_alive()
+
+    def server_of(self, name: str) -> EmbeddedNeo4j:
+        """One of the two servers of the graph."""
+        return EmbeddedNeo4j(self.folder, self.settings, self._report_fetch, name)
+
+    def replace_standby(self) -> None:
+        """Stops the standby, puts the home that was built for it in place of its own, and starts it again.
+
+        Raises: EmbeddedStoreError where it does not come up; StorageFullError.
+        """
+        name = self.folder.standby_graph()
+        with self._named_disk_errors():
+            with self.folder.held():
+                for mark in find_own_processes(self.folder, name, self.folder.read_state()):
+                    stop_process(mark, STOP_WAIT_S[name])
+                replace_home(self.folder.data_folder(name))
+            self.start(needs=[STANDBY])
 
     def _status_of(self, name: str, is_embedded: bool, state: Mapping[str, RunningStore]) -> StoreStatus:
         marks = find_own_processes(self.folder, name, state) if is_embedded else []
@@ -157,12 +194,13 @@ class EmbeddedStores:
             return StoreStatus(name, is_embedded, is_running=False, pid=None, port=None)
         return StoreStatus(name, is_embedded, True, marks[0].pid, state[name].port if name in state else None)
 
-    def known_addresses(self) -> StoreAddresses:
+    def known_addresses(self, graph: str | None = None) -> StoreAddresses:
         """The addresses as configured or last started, whether anything runs there or not; starts nothing.
 
-        An embedded store that never ran has port 0 and no password.
+        An embedded store that never ran has port 0 and no password. `graph`: a server of the graph other than
+        the primary one.
         """
-        return self._addresses(self.folder.read_state())
+        return self._addresses(self.folder.read_state(), graph)
 
     def __enter__(self) -> Self:
         self.start()
@@ -173,12 +211,13 @@ class EmbeddedStores:
     ) -> None:
         self.release()
 
-    def _servers(self) -> list[_EmbeddedStore]:
+    def _servers(self, needs: Collection[str]) -> list[_EmbeddedStore]:
         servers: list[_EmbeddedStore] = []
-        if self.settings.mongo_uri is None:
+        if self.settings.mongo_uri is None and DOCUMENTS in needs:
             servers.append(EmbeddedMongo(self.folder, self.settings.mongo_cache_mb))
         if self.settings.neo4j_uri is None:
-            servers.append(EmbeddedNeo4j(self.folder, self.settings, on_progress=self._report_fetch))
+            named = {PRIMARY: self.folder.primary_graph(), STANDBY: self.folder.standby_graph()}
+            servers += [self.server_of(name) for role, name in named.items() if role in needs]
         return servers
 
     def _report_fetch(self, n_done: int, n_all: int) -> None:
@@ -227,11 +266,13 @@ class EmbeddedStores:
             if isinstance(server, EmbeddedNeo4j) and not (command := server.java_command()).has_sound_cache():
                 mark = start_training(command, self.folder.log_file(TRAINING))
                 self.folder.write_state({**state, TRAINING: RunningStore(mark)})
+                return
 
-    def _addresses(self, state: Mapping[str, RunningStore]) -> StoreAddresses:
+    def _addresses(self, state: Mapping[str, RunningStore], graph: str | None = None) -> StoreAddresses:
+        name = graph or self.folder.primary_graph()
         return configured_addresses(
             self.settings,
-            embedded_neo4j=lambda: self._login_to_neo4j(state.get(NEO4J)),
+            embedded_neo4j=lambda: self._login_to_neo4j(state.get(name)),
             embedded_mongo=lambda: self._login_to_mongo(state.get(MONGO)),
         )
 

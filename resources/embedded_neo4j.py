@@ -17,7 +17,7 @@ from resources.neo4j_jars import Progress, jar_cache_folder, lock_of, provide_ja
 from resources.owner_files import make_owner_folder, read_or_make_secret, write_owner_file
 from resources.processes import ProcessMark, spawn
 from resources.settings import NEO4J_RELEASES, Neo4jRelease, Settings
-from resources.store_state import NEO4J, StoreFolder
+from resources.store_state import NEO4J, StoreFolder, settle_home
 from terag_pipelines.errors import EmbeddedStoreError
 
 USER = "neo4j"
@@ -95,13 +95,17 @@ class JavaCommand:
 
 @dataclass(frozen=True)
 class EmbeddedNeo4j:
-    """How one home's Neo4j is launched, asked and made ready."""
+    """How one of the two servers of a home's graph is launched and asked; they share a password."""
 
     folder: StoreFolder
     settings: Settings
     on_progress: Progress | None = None
+    name: str = NEO4J
 
-    name = NEO4J
+    @property
+    def home(self) -> Path:
+        """The server's folder."""
+        return self.folder.data_folder(self.name)
 
     def launch(self, port: int) -> ProcessMark:
         """Starts Neo4j on a port of loopback, from its start-up cache where there is a sound one.
@@ -110,15 +114,16 @@ class EmbeddedNeo4j:
             EmbeddedStoreError: its jars or Java could not be had, or it could not be started.
         """
         command = self.java_command()
-        data = make_owner_folder(self.folder.data_folder(NEO4J))
+        settle_home(self.home)
+        data = make_owner_folder(self.home)
         claim_for_release(data, self.settings.neo4j_release)
         write_configuration(data, port, self.page_cache_mb(), self.settings.neo4j_database)
         if not (data / "data" / "databases" / "system").exists():  # users are kept there
             write_first_password(data, self.password())
         cache = (f"-XX:AOTCache={command.cache_file}",) if command.has_sound_cache() else ()
-        main = [command.server_class, self.folder.identity(NEO4J), f"--config-dir={data / 'conf'}"]
+        main = [command.server_class, self.folder.identity(self.name), f"--config-dir={data / 'conf'}"]
         return spawn(
-            [*command.arguments(data, *cache), *main], self.folder.log_file(NEO4J), WITHOUT_JAVA_OPTIONS
+            [*command.arguments(data, *cache), *main], self.folder.log_file(self.name), WITHOUT_JAVA_OPTIONS
         )
 
     def java_command(self) -> JavaCommand:
@@ -142,7 +147,7 @@ class EmbeddedNeo4j:
         """As set; else a quarter more than the data, from 128 to 512 MB."""
         if self.settings.neo4j_page_cache_mb is not None:
             return self.settings.neo4j_page_cache_mb
-        databases = self.folder.data_folder(NEO4J) / "data" / "databases"
+        databases = self.home / "data" / "databases"
         n_bytes = sum(file.stat().st_size for file in databases.rglob("neostore*") if file.is_file())
         return min(max(PAGE_CACHE_MB[0], n_bytes * 5 // (4 * MB)), PAGE_CACHE_MB[1])
 
@@ -157,12 +162,12 @@ class EmbeddedNeo4j:
             run_probe(port, self.password(), self.settings.neo4j_database)
             return True
         except AuthError as error:
-            raise EmbeddedStoreError(_explain_refusal(self.folder)) from error
+            raise EmbeddedStoreError(_explain_refusal(self)) from error
         except (DriverError, Neo4jError, OSError):
             return False
 
     def _require_release(self) -> None:
-        running = noted_release(self.folder.data_folder(NEO4J))
+        running = noted_release(self.home)
         if running not in (None, self.settings.neo4j_release):
             raise EmbeddedStoreError(
                 f"Neo4j {running} runs for {self.folder.path}, but TERAG_NEO4J_RELEASE is "
@@ -287,8 +292,8 @@ def bolt_uri(port: int) -> str:
     return f"bolt://127.0.0.1:{port}"
 
 
-def _explain_refusal(folder: StoreFolder) -> str:
+def _explain_refusal(server: EmbeddedNeo4j) -> str:
     return (
-        f"Neo4j refuses the password in {folder.secret_file('neo4j-password')}: its data in "
-        f"{folder.data_folder(NEO4J)} was made with another. Restore the file, or remove both to start empty"
+        f"Neo4j refuses the password in {server.folder.secret_file('neo4j-password')}: its data in "
+        f"{server.home} was made with another. Restore the file, or remove both to start empty"
     )

@@ -24,12 +24,15 @@ LOOKUPS = [
 # --- turns and loads
 
 ENSURE_TURN = """
+WITH NOT EXISTS { MATCH (n) WHERE NOT n:LoadPointer } AS is_empty
 MERGE (:LoadPointer {name: 'turn'})
-MERGE (s:LoadPointer {name: 'token'}) ON CREATE SET s.token = 0, s.last = 0, s.store_id = randomUUID()
+MERGE (s:LoadPointer {name: 'token'})
+ON CREATE SET s.token = 0, s.last = 0, s.store_id = randomUUID(), s.is_swept = is_empty
 """
 QUEUE = "MATCH (t:LoadPointer {name: 'turn'}) SET t.n_turns = coalesce(t.n_turns, 0) + 1"
 """Loaders queue for its write lock, which the server lets go when the transaction or its client ends."""
 COUNT_TURN = "MATCH (s:LoadPointer {name: 'token'}) SET s.token = s.token + 1 RETURN s.token AS token"
+NAME_STORE = "MATCH (s:LoadPointer {name: 'token'}) SET s.store_id = $store_id"
 STORE_STATE = """
 MATCH (s:LoadPointer {name: 'token'}) OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
 RETURN s.store_id AS store_id, s.last AS last, coalesce(p.load, 0) AS promoted
@@ -41,7 +44,8 @@ BEGIN_LOAD = (
     + """
 SET s.last = CASE WHEN s.last < $load THEN $load ELSE s.last END
 MERGE (l:LoadPointer {name: 'load:' + $load})
-SET l.load = $load, l.batch_id = $batch_id, l.digest = $digest, l.is_whole = false, l.finished_at = null
+SET l.load = $load, l.batch_id = $batch_id, l.digest = $digest, l.is_whole = false,
+  l.was_shown = false, l.finished_at = null
 RETURN l.load AS load
 """
 )
@@ -55,7 +59,7 @@ RETURN l.load AS load
 LOADS = """
 MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:'
 RETURN l.load AS load, l.batch_id AS batch_id, l.digest AS digest, l.is_whole AS is_whole,
-  l.finished_at AS finished_at ORDER BY load
+  coalesce(l.was_shown, false) AS was_shown, l.finished_at AS finished_at ORDER BY load
 """
 _ALONE = """MERGE (lock:LoadPointer {name: 'promotion'}) SET lock.n_turns = coalesce(lock.n_turns, 0) + 1
 """
@@ -66,7 +70,8 @@ PROMOTE = (
 WITH lock MATCH (l:LoadPointer {name: 'load:' + $load}) WHERE l.is_whole AND l.batch_id = $batch_id
 MERGE (p:LoadPointer {name: 'promoted'})
 WITH l, p OPTIONAL MATCH (before:LoadPointer {name: 'load:' + p.load}) WHERE before <> l
-SET before.left_at = datetime(), l.left_at = null, p.load = l.load, p.batch_id = l.batch_id
+SET before.left_at = datetime(), l.left_at = null, l.was_shown = true,
+  p.load = l.load, p.batch_id = l.batch_id
 RETURN p.load AS load
 """
 )
@@ -87,11 +92,16 @@ WITH coalesce(p.load, 0) AS promoted
 MATCH (l:LoadPointer)
 WHERE l.name STARTS WITH 'load:' AND NOT l.batch_id IN $keep AND l.load <> promoted
   AND coalesce(l.left_at < datetime() - duration({seconds: $window_s}), true)
+MATCH (s:LoadPointer {name: 'token'}) SET s.is_swept = false
 DELETE l RETURN count(*) AS n
 """
 )
 """All loads but the promoted one, those of $keep, and those that a query begun before may still be reading:
 none of them can be promoted from then on."""
+
+IS_SWEPT = "MATCH (s:LoadPointer {name: 'token'}) RETURN coalesce(s.is_swept, false) AS is_swept"
+SWEPT = _IN_TURN + "SET s.is_swept = true RETURN s.token AS token"
+"""Whether no row is left that none of the remembered loads has."""
 
 OPEN_TRIAL = "UNWIND $rows AS name MERGE (t:LoadPointer {name: 'trial:' + name}) SET t.index = name"
 CLOSE_TRIAL = "UNWIND $rows AS name MATCH (t:LoadPointer {name: 'trial:' + name}) DELETE t"

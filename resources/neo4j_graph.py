@@ -51,10 +51,64 @@ class Neo4jGraph(Neo4jQueries):
         """
         self._loads.ensure_schema()
         with self._loads.turn() as writer:
-            present = self._whole_load_of(plan)
-            if present is not None:
-                return _report(plan, present, None, WriteOutcome())
-            return self._write_until_whole(writer, plan)
+            return self.report_of(plan) or self._write_until_whole(writer, plan)
+
+    def report_of(self, plan: LoadPlan) -> LoadReport | None:
+        """The report of the load that holds the plan whole already; None where none does."""
+        present = self._whole_load_of(plan)
+        return None if present is None else _report(plan, present, None, WriteOutcome())
+
+    def fill_backup(self) -> None:
+        """Nothing: one server has no backup."""
+
+    def adopt_copy(self, batch_id: str, store_id: str) -> None:
+        """Makes the begun load of a copied store whole, and shows it; the store has that id from then on.
+
+        Raises: StoreError where it is not that batch as its manifest says.
+        """
+        self._loads.ensure_schema()
+        with self._loads.turn() as writer:
+            begun = [state.load for state in self.loads() if state.batch_id == batch_id]
+            manifest = self._manifests.read(self.store_id, begun[-1]) if begun else None
+            if manifest is None or differing(manifest.sums(), self._loads.sums(begun[-1])):
+                raise StoreError(f"the copy of batch {batch_id} is not as it was written")
+            self._manifests.write(store_id, begun[-1], manifest)
+            self._loads.name_store(store_id)
+            writer.finish(begun[-1])
+        self.promote(batch_id)
+
+    def adopt(self, plan: LoadPlan, change: GraphChange) -> LoadReport:
+        """Makes a load whole that was written into the store, and noted as begun, while no server ran on it.
+
+        Raises: StoreError where the store does not hold the plan.
+        """
+        self._loads.ensure_schema()
+        with self._loads.turn() as writer:
+            if wrong := self._wrong(plan, change):
+                raise _differs(plan, wrong)
+            writer.finish(change.number)
+        n_edges = sum(table.num_rows for table in change.new_edges.values())
+        outcome = WriteOutcome(sum(table.num_rows for table in change.new_nodes.values()), n_edges)
+        return _report(plan, change.number, change, outcome)
+
+    def n_rows_to_write(self, plan: LoadPlan) -> int:
+        """How many nodes and relationships a load of the plan would end and write."""
+        newest = max((one.load for one in self.loads() if one.is_whole), default=0)
+        base = self._manifests.read(self.store_id, newest) if newest else None
+        return find_change(plan, base, newest + 1).n_rows if base else plan.n_rows
+
+    def whole_batches(self) -> frozenset[str]:
+        """The batches that can be promoted."""
+        return frozenset(state.batch_id for state in self.loads() if state.is_whole)
+
+    def shown_load(self) -> LoadState | None:
+        """The load that readers of this server see."""
+        return next((state for state in self.loads() if state.is_promoted), None)
+
+    @property
+    def store_id(self) -> str:
+        """What tells this store from every other; empty where it never had a loader."""
+        return self._loads.state().store_id
 
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
@@ -64,9 +118,9 @@ class Neo4jGraph(Neo4jQueries):
             raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
 
     def batch_before(self) -> str | None:
-        """The batch of the whole load before the promoted one."""
+        """The batch of the newest load before the promoted one that readers have seen."""
         promoted = self._loads.state().promoted
-        earlier = [state.batch_id for state in self.loads() if state.is_whole and state.load < promoted]
+        earlier = [state.batch_id for state in self.loads() if state.was_shown and state.load < promoted]
         return earlier[-1] if earlier else None
 
     def servers(self) -> tuple[ServerState, ...]:
@@ -75,10 +129,10 @@ class Neo4jGraph(Neo4jQueries):
 
     def server_state(self, role: str) -> ServerState:
         """The server in a role, against the manifest of the load that its readers see."""
-        held = next((state for state in self.loads() if state.is_promoted), None)
+        held = self.shown_load()
         if held is None:
             return ServerState(role)
-        manifest = self._manifests.read(self._loads.state().store_id, held.load)
+        manifest = self._manifests.read(self.store_id, held.load)
         stored = self._loads.sums(held.load)
         n_rows = sum(total.n_rows for total in stored.values())
         drift = None if manifest is None else tuple(differing(manifest.sums(), stored))
@@ -98,8 +152,8 @@ class Neo4jGraph(Neo4jQueries):
         with self._loads.turn() as writer:
             self._sessions.command(cypher.FORGET_OLD, keep=sorted(keep), window_s=self._window_s)
             kept = [state.load for state in self.loads()]
-            self._manifests.keep_only(self._loads.state().store_id, kept)
-            return writer.keep_only(max(kept, default=0), kept)
+            self._manifests.keep_only(self.store_id, kept)
+            return 0 if self._loads.is_swept() else writer.sweep(max(kept, default=0), kept)
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Rows of a batch by label and relationship type, as stored; zeros where it is not loaded."""
@@ -135,7 +189,7 @@ class Neo4jGraph(Neo4jQueries):
             if not wrong:
                 writer.finish(change.number)
                 return _report(plan, change.number, change, outcome)
-        raise StoreError(f"batch {plan.batch_id} differs from its plan in {', '.join(wrong)}")
+        raise _differs(plan, wrong)
 
     def _wrong(self, plan: LoadPlan, change: GraphChange) -> list[str]:
         """Labels and types that do not hold what the plan says: by sums, and by values of some rows."""
@@ -156,6 +210,10 @@ class Neo4jGraph(Neo4jQueries):
         writer.begin(number, plan)
         self._manifests.write(state.store_id, number, change.manifest)
         return change, is_resumed
+
+
+def _differs(plan: LoadPlan, names: list[str]) -> StoreError:
+    return StoreError(f"batch {plan.batch_id} differs from its plan in {', '.join(names)}")
 
 
 def _report(plan: LoadPlan, load: int, change: GraphChange | None, outcome: WriteOutcome) -> LoadReport:

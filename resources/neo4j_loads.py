@@ -24,6 +24,8 @@ from terag_pipelines.graph.ports import LoadState
 CHUNK_ROWS = 5_000
 NODE_WRITERS = 2
 """Nodes only: parallel relationship writers deadlock, as the store chains them through neighbours."""
+READERS = 3
+"""Sessions that sum whole labels and types at once: the server gives each a processor."""
 TURN_TIMEOUT_S = 3_600.0
 SAMPLED_ROWS = 200
 """Of each label and type: what is compared of a load value by value, beside the sums of all row hashes."""
@@ -49,7 +51,7 @@ class Neo4jLoads:
 
     def ensure_schema(self) -> None:
         """Constraints and bookkeeping nodes, where they are not there yet."""
-        for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):
+        for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):  # two at once on one label may deadlock
             self._sessions.command(text)
         self._sessions.command(cypher.ENSURE_TURN)
 
@@ -67,6 +69,15 @@ class Neo4jLoads:
                 with graph_errors():
                     transaction.close()
 
+    def name_store(self, store_id: str) -> None:
+        """Tells a copied store from the one that it was copied from."""
+        self._sessions.command(cypher.NAME_STORE, store_id=store_id)
+
+    def is_swept(self) -> bool:
+        """Whether the rows of all forgotten loads are gone."""
+        rows = self._sessions.read(cypher.IS_SWEPT, is_sampled=False)
+        return bool(rows and rows[0]["is_swept"])
+
     def state(self) -> StoreState:
         """The store's state; of one that never had a loader an empty one."""
         rows = self._sessions.read(cypher.STORE_STATE, is_sampled=False)
@@ -80,16 +91,23 @@ class Neo4jLoads:
 
     def sums(self, load: int) -> dict[str, ContentSum]:
         """Count and hash sum of a load by label and type, computed in the server."""
-        queries = [(spec.label, cypher.sum_nodes(spec)) for spec in NODES]
-        queries += [(spec.type, cypher.sum_edges(spec)) for spec in EDGES]
-        return {name: self._sum(query, load) for name, query in queries}
+        queries = {spec.label: cypher.sum_nodes(spec) for spec in NODES}
+        queries |= {spec.type: cypher.sum_edges(spec) for spec in EDGES}
+        with ThreadPoolExecutor(READERS, thread_name_prefix="graph-sums") as pool:
+            return dict(
+                zip(queries, pool.map(lambda query: self._sum(query, load), queries.values()), strict=True)
+            )
 
     def altered(self, plan: LoadPlan, manifest: LoadManifest) -> list[str]:
         """Labels and types of the newest load of which a sampled row has other values than the plan's."""
         sample = sample_content(plan, manifest, SAMPLED_ROWS)
         queries = {spec.label: cypher.read_nodes(spec) for spec in NODES}
         queries |= {spec.type: cypher.read_edges(spec) for spec in EDGES}
-        return sorted(name for name, rows in sample.items() if not self._holds(queries[name], _rows(rows)))
+        return sorted(
+            name
+            for name, rows in sample.items()
+            if rows.num_rows and not self._holds(queries[name], _rows(rows))
+        )
 
     def _holds(self, query: str, rows: list[tuple[Any, ...]]) -> bool:
         found = self._sessions.read(query, is_sampled=False, rows=rows)
@@ -125,7 +143,7 @@ class LoadWriter:
 
     def apply(self, change: GraphChange, *, is_resumed: bool) -> WriteOutcome:
         """Ends and writes the rows of the change; with `is_resumed` some of it may have been done before."""
-        if change.ends_all:
+        if change.ends_all and change.number > 1:
             self._change_all(cypher.end_all, load=change.number)
         self._run_edges(cypher.end_edges, change.ended_edges, change.number)
         self._run_nodes(cypher.end_nodes, change.ended_nodes, change.number)
@@ -141,6 +159,12 @@ class LoadWriter:
         """Takes back what loads that never became whole have written and ended since the newest whole one."""
         self._require(cypher.FORGET_BEGUN)
         self.keep_only(newest, kept)
+
+    def sweep(self, newest: int, kept: Sequence[int]) -> int:
+        """`keep_only`, noted as done."""
+        n_removed = self.keep_only(newest, kept)
+        self._require(cypher.SWEPT)
+        return n_removed
 
     def keep_only(self, newest: int, kept: Sequence[int]) -> int:
         """Removes the rows that none of the `kept` loads has, and opens what ended since the newest of them.

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from resources.store_state import GUARD, MONGO, NEO4J, StoreFolder, find_own_processes, stop_pair
+from resources.store_state import GUARD, STORES, StoreFolder, find_own_processes, stop_pair
 
 POLL_S = 0.5
 
@@ -35,7 +35,7 @@ def _finish(folder: StoreFolder) -> bool:
         if folder.is_in_use():
             return False
         state = folder.read_state()
-        if any(find_own_processes(folder, name, state) for name in (MONGO, NEO4J)):
+        if any(find_own_processes(folder, name, state) for name in STORES):
             stop_pair(folder)
         folder.write_state({name: running for name, running in folder.read_state().items() if name != GUARD})
         return True

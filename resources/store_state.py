@@ -7,7 +7,9 @@ Kept light (standard library only), since the guard process imports nothing else
         state.json      the processes: number, start token, port
         users/          one empty file a process that uses the pair, named by its number and start token
         kept            there while the pair is to outlive its users (`terag up`)
-        mongo/ neo4j/   data
+        mongo/ neo4j/   data; neo4j-second/ that of the graph's second server
+        primary-graph   which of the two servers of the graph readers are sent to
+        graph-load.lock held while the graph is loaded, promoted or cleared
         mongo-is-being-founded  there until mongo/ has its replica set and user
         secrets/        passwords and the replica set's key, mode 0600
         logs/
@@ -18,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +30,11 @@ from pathlib import Path
 from resources.owner_files import make_owner_folder, write_owner_file
 from resources.processes import ProcessMark, find_processes, hold_lock, stop_process, wait_for_end
 
-MONGO, NEO4J, GUARD, TRAINING = "mongo", "neo4j", "guard", "training"
+MONGO, NEO4J, NEO4J_SECOND, GUARD, TRAINING = "mongo", "neo4j", "neo4j-second", "guard", "training"
+GRAPHS = (NEO4J, NEO4J_SECOND)
+STORES = (MONGO, *GRAPHS)
 LOCK_WAIT_S = 300.0
-STOP_WAIT_S = {MONGO: 20.0, NEO4J: 20.0}
+STOP_WAIT_S = {MONGO: 20.0, NEO4J: 20.0, NEO4J_SECOND: 20.0}
 LOG_LIMIT = 16 << 20
 
 
@@ -64,8 +69,34 @@ class StoreFolder:
 
     def identity(self, name: str) -> str:
         """The command-line argument that only this folder's own process of that name has."""
-        data = self.data_folder(name)
-        return {MONGO: f"--dbpath={data}", NEO4J: f"--home-dir={data}"}[name]
+        option = "--dbpath" if name == MONGO else "--home-dir"
+        return f"{option}={self.data_folder(name)}"
+
+    @property
+    def state_file(self) -> Path:
+        """Where the processes stand."""
+        return self.path / "state.json"
+
+    @property
+    def primary_file(self) -> Path:
+        """Where the name of the graph's primary server stands; the first server is, until it is there."""
+        return self.path / "primary-graph"
+
+    def primary_graph(self) -> str:
+        """The server of the graph that readers are sent to."""
+        try:
+            name = self.primary_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return NEO4J
+        return name if name in GRAPHS else NEO4J
+
+    def standby_graph(self) -> str:
+        """The other one: it takes the next load."""
+        return NEO4J_SECOND if self.primary_graph() == NEO4J else NEO4J
+
+    def send_readers_to(self, name: str) -> None:
+        """Makes a server of the graph the primary, at once for all processes."""
+        write_owner_file(self.primary_file, name + "\n")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -76,7 +107,7 @@ class StoreFolder:
     def read_state(self) -> dict[str, RunningStore]:
         """The processes as last written; empty when there are none, or the file is not readable as such."""
         try:
-            entries = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
+            entries = json.loads(self.state_file.read_text(encoding="utf-8"))
             return {
                 n: RunningStore(ProcessMark(**entry["mark"]), entry["port"]) for n, entry in entries.items()
             }
@@ -86,7 +117,7 @@ class StoreFolder:
     def write_state(self, state: Mapping[str, RunningStore]) -> None:
         """Replaces what is known about the processes."""
         entries = {name: asdict(running) for name, running in sorted(state.items())}
-        write_owner_file(self.path / "state.json", json.dumps(entries, indent=1) + "\n")
+        write_owner_file(self.state_file, json.dumps(entries, indent=1) + "\n")
 
     def register_user(self, mark: ProcessMark) -> bool:
         """Notes that a process uses the pair; whether that is new."""
@@ -134,7 +165,7 @@ def stop_pair(folder: StoreFolder, known: Mapping[str, RunningStore] | None = No
     """
     state = {**(known or {}), **folder.read_state()}
     stop_training(state)
-    asked = [(name, mark) for name in (MONGO, NEO4J) for mark in find_own_processes(folder, name, state)]
+    asked = [(name, mark) for name in STORES for mark in find_own_processes(folder, name, state)]
     for _, mark in asked:
         mark.send(signal.SIGTERM)  # both at once, then wait for each
     for name, mark in asked:
@@ -157,6 +188,32 @@ def find_own_processes(
     if known is not None and known.mark.is_alive() and known.mark.has_argument(identity):
         return [known.mark]
     return find_processes(identity)
+
+
+def new_home_of(home: Path) -> Path:
+    """Where another home is built that is to replace a store's, which runs meanwhile."""
+    return home.with_name(home.name + ".new")
+
+
+def replace_home(home: Path) -> None:
+    """Puts the new home in place of a stopped store's; `settle_home` ends what a kill leaves of it."""
+    settle_home(home)
+    if home.exists():
+        home.rename(_former_home_of(home))
+    new_home_of(home).rename(home)
+    settle_home(home)
+
+
+def settle_home(home: Path) -> None:
+    """Takes back a replacement cut short between its steps; removes the former home of a whole one."""
+    former = _former_home_of(home)
+    if former.exists() and not home.exists():
+        former.rename(home)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _former_home_of(home: Path) -> Path:
+    return home.with_name(home.name + ".old")
 
 
 def stop_training(state: Mapping[str, RunningStore]) -> None:

@@ -6,21 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from neo4j import Driver
 
 from resources.embedded import EmbeddedStores
-from resources.graph_manifests import FolderManifests
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_keys import MongoKeys
 from resources.mongo_reviews import MongoReviews
-from resources.neo4j_graph import Neo4jGraph
+from resources.open_graph import open_graph
 from resources.parquet_lake import ParquetLake
 from resources.promoted_tables import PromotedTables
-from resources.query_observer import QueryObserver
 from resources.secrets import api_key_pepper
 from resources.settings import Settings, load_settings
-from resources.stores import BATCH, SERVING, Patience, connect_documents, connect_graph
+from resources.stores import BATCH, SERVING, connect_documents
 from serving.app import create_app
 from serving.ports import Ports
 from terag_pipelines.billing.core import BillingCore
@@ -44,10 +41,10 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     """The ports over real stores; connections are closed afterwards."""
     addresses = EmbeddedStores(settings).start()
     database = connect_documents(settings, addresses, SERVING)
-    with connect_graph(settings, addresses, SERVING) as driver, InvoicePrinter() as printer:
-        _warm_up(driver, settings)
+    _warm_up(settings)
+    with open_graph(settings, SERVING) as graph, InvoicePrinter() as printer:
         yield Ports(
-            graph=_graph(driver, settings, SERVING),
+            graph=graph,
             tables=PromotedTables(ParquetLake(settings.lake_folder)),
             keys=MongoKeys(database),
             invoices=BillingCore(MongoBilling(database)),
@@ -58,16 +55,10 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
     database.client.close()
 
 
-def _warm_up(driver: Driver, settings: Settings) -> None:
+def _warm_up(settings: Settings) -> None:
     """Has the server plan the longest query before the first caller waits for it.
 
     A server that has just started may need longer for that than a caller waits for an answer.
     """
-    _graph(driver, settings, BATCH).find_entity("nobody")
-
-
-def _graph(driver: Driver, settings: Settings, patience: Patience) -> Neo4jGraph:
-    manifests = FolderManifests(settings.graph_loads_folder)
-    return Neo4jGraph(
-        driver, settings.neo4j_database, QueryObserver(), manifests, answer_timeout_s=patience.answer_s
-    )
+    with open_graph(settings, BATCH) as graph:
+        graph.find_entity("nobody")

@@ -14,9 +14,8 @@ import neo4j
 import pytest
 from pymongo.database import Database
 
-from resources.embedded import EmbeddedStores
+from resources.embedded import PRIMARY, EmbeddedStores
 from resources.settings import NEO4J_RELEASES, Settings, load_settings
-from resources.store_state import NEO4J
 from resources.stores import StoreAddresses, connect_documents, connect_graph
 
 REPOSITORY = Path(__file__).parents[1]
@@ -83,7 +82,7 @@ def long_term_graph(session_folder: Path, cache_folder: Path) -> Iterator[Runnin
     home = session_folder / "long-term-graph-of-session"
     settings = load_settings(home=home, cache=cache_folder, neo4j_release=NEO4J_RELEASES[1])
     pair = EmbeddedStores(settings)
-    yield RunningPair(settings, pair.start(names=[NEO4J]))
+    yield RunningPair(settings, pair.start(needs=[PRIMARY]))
     pair.release()
 
 

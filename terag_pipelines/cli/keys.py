@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from resources.embedded import EmbeddedStores
+from resources.embedded import DOCUMENTS, EmbeddedStores
 from resources.mongo_keys import MongoKeys
 from resources.secrets import api_key_pepper
 from resources.settings import load_settings
-from resources.store_state import MONGO
 from resources.stores import connect_documents
 from terag_pipelines.security.api_keys import make_api_key
 from terag_pipelines.security.roles import Role
@@ -65,7 +64,7 @@ def _in_order(row: dict[str, object]) -> list[object]:
 @contextmanager
 def _opened_keys() -> Iterator[MongoKeys]:
     settings = load_settings()
-    database = connect_documents(settings, EmbeddedStores(settings).start(names=[MONGO]))
+    database = connect_documents(settings, EmbeddedStores(settings).start(needs=[DOCUMENTS]))
     try:
         yield MongoKeys(database)
     finally:

@@ -16,12 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from resources.embedded import EmbeddedStores
+from resources.embedded import DOCUMENTS, EmbeddedStores
 from resources.mongo_reviews import MongoReviews
 from resources.parquet_lake import ParquetLake
 from resources.promoted_tables import PromotedTables
 from resources.settings import load_settings
-from resources.store_state import MONGO
 from resources.stores import connect_documents
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import DecisionError, NotFoundError
@@ -199,7 +198,7 @@ def _promoted() -> PromotedTables:
 @contextmanager
 def _opened_log() -> Iterator[MongoReviews]:
     settings = load_settings()
-    database = connect_documents(settings, EmbeddedStores(settings).start(names=[MONGO]))
+    database = connect_documents(settings, EmbeddedStores(settings).start(needs=[DOCUMENTS]))
     try:
         yield MongoReviews(database)
     finally:

@@ -16,7 +16,7 @@ import psutil
 from rich.console import Console
 
 from resources.doctor import DAGSTER_HOST, examine_ports
-from resources.embedded import EmbeddedStores
+from resources.embedded import DOCUMENTS, PRIMARY, STANDBY, EmbeddedStores
 from resources.owner_files import write_owner_file
 from resources.settings import Settings, load_settings
 from terag_pipelines.cli.instance import prepare_instance
@@ -35,7 +35,7 @@ def start_services(detach: bool, console: Console) -> None:
     settings = load_settings()
     _refuse_second(settings)
     _refuse_taken_ports(settings)
-    EmbeddedStores(settings, report=console.print).start(keep=True)
+    EmbeddedStores(settings, console.print).start(keep=True, needs=(DOCUMENTS, PRIMARY, STANDBY))
     prepare_instance(settings.dagster_folder)
     children = {name: _spawn(name, command, settings) for name, command in _commands(settings).items()}
     _pid_file(settings).write_text("\n".join(str(child.pid) for child in children.values()))

@@ -66,6 +66,11 @@ class LoadPlan:
         """Rows by label and relationship type."""
         return {name: table.num_rows for name, table in {**self.nodes, **self.edges}.items()}
 
+    @property
+    def n_rows(self) -> int:
+        """Nodes and relationships in all."""
+        return sum(self.counts().values())
+
     def digest(self) -> str:
         """The digest that a store which holds exactly this plan computes for it."""
         return digest_of(self.sums())

@@ -31,13 +31,17 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class LoadState:
-    """One load as the store knows it; `digest` is of the plan that it was made of."""
+    """One load as the store knows it; `digest` is of the plan that it was made of.
+
+    `was_shown`: readers have seen it, now or before.
+    """
 
     load: int
     batch_id: str
     digest: str
     is_whole: bool
     is_promoted: bool
+    was_shown: bool
     finished_at: datetime | None
 
 
@@ -179,10 +183,13 @@ class GraphStore(Protocol):
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
 
     def batch_before(self) -> str | None:
-        """The batch that readers saw before the promoted one, where it may be promoted again."""
+        """The newest batch from before the promoted one that readers have seen and may see again."""
 
     def servers(self) -> tuple[ServerState, ...]:
         """Each server of the graph, against the manifest of the load that its readers see."""
+
+    def fill_backup(self) -> None:
+        """Gives a backup that holds nothing yet what readers see, where that was prepared by the load."""
 
     def promoted_batch(self) -> str | None:
         """The batch that readers see."""

@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Public sets, Splink beside it": ("peer_splink_sets", "--data", str(SHARED / "data")),
     "Public sets, with labels": ("bench_link_labels", "--data", str(SHARED / "data")),
     "Graph load": ("bench_graph",),
+    "Graph on two servers": ("bench_graph_pair",),
     "Rings": ("bench_rings",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),
     "Names": ("bench_names", "--data", str(SHARED / "data")),

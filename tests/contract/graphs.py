@@ -40,13 +40,16 @@ def empty(driver: neo4j.Driver) -> None:
             session.run(f"DROP INDEX {row['name']} IF EXISTS").consume()
 
 
-def tables_of(n_entities: int, seed: int = 7, names: list[str] | None = None) -> dict[str, pa.Table]:
-    """Entities of one record and one account each; phones shared by two or three, four transfers each."""
+def tables_of(
+    n_entities: int, seed: int = 7, names: list[str] | None = None, n_transfers_each: int = 4
+) -> dict[str, pa.Table]:
+    """Entities of one record and one account each; phones shared by two or three, a few transfers each."""
+    n_transfers = n_transfers_each * n_entities
     random = np.random.default_rng(seed)
     number = [f"{n:06d}" for n in range(n_entities)]
     records, entities = [f"people:{n}" for n in number], [f"ent_{n}" for n in number]
     display = names or [f"Family{n % 997} Given{n % 13}" for n in range(n_entities)]
-    pays = random.integers(0, n_entities, (2, 4 * n_entities))
+    pays = random.integers(0, n_entities, (2, n_transfers))
     return {
         "entity_records": ENTITY_RECORDS.from_columns(
             record_id=records,
@@ -68,11 +71,11 @@ def tables_of(n_entities: int, seed: int = 7, names: list[str] | None = None) ->
             currency=["KZT"] * n_entities,
         ),
         "transfers": TRANSFERS.from_columns(
-            transfer_id=[f"t{n:07d}" for n in range(4 * n_entities)],
+            transfer_id=[f"t{n:07d}" for n in range(n_transfers)],
             source_account=[f"acc{n:06d}" for n in pays[0]],
             target_account=[f"acc{n:06d}" for n in pays[1]],
-            amount_minor=random.integers(1, 10_000_000, 4 * n_entities),
-            currency=["KZT"] * (4 * n_entities),
+            amount_minor=random.integers(1, 10_000_000, n_transfers),
+            currency=["KZT"] * n_transfers,
         ),
     }
 

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from resources.doctor import examine
-from resources.embedded import EmbeddedStores
+from resources.embedded import DOCUMENTS, EmbeddedStores
 from resources.embedded_mongo import EmbeddedMongo
 from resources.processes import choose_port, wait_for_end
 from resources.settings import Settings, load_settings
@@ -41,7 +41,7 @@ ENOUGH_WRITES = 300
 # A process of its own that asks for the pair of a home, says what it got, and stays or goes.
 ASKER = """
 import json, sys, time
-from resources.embedded import EmbeddedStores
+from resources.embedded import DOCUMENTS, EmbeddedStores
 from resources.embedded_mongo import EmbeddedMongo
 from resources.processes import choose_port, wait_for_end
 from resources.settings import load_settings
@@ -343,7 +343,7 @@ def test_two_configured_servers_leave_no_trace(tmp_path: Path, stores: RunningPa
 def test_a_user_that_was_made_after_all_is_no_wrong_password(stores: RunningPair) -> None:
     """A slow createUser is given up for lost, and the next attempt finds its user there."""
     pair = EmbeddedStores(stores.settings)
-    (mongo,) = (server for server in pair._servers() if isinstance(server, EmbeddedMongo))
+    (mongo,) = (server for server in pair._servers([DOCUMENTS]) if isinstance(server, EmbeddedMongo))
     port = pair.folder.read_state()[MONGO].port
     assert mongo._found(port) is False
     assert mongo.answers(port)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from resources.embedded import EmbeddedStores
+from resources.embedded import PRIMARY, EmbeddedStores
 from resources.embedded_neo4j import EmbeddedNeo4j
 from resources.neo4j_import import OfflineImporter, end_import
 from resources.processes import find_processes
@@ -140,7 +140,7 @@ def settings_of(home: Path, cache: Path, release: str) -> Settings:
 
 
 def start(settings: Settings) -> neo4j.Driver:
-    return connect_graph(settings, EmbeddedStores(settings).start(names=[NEO4J]))
+    return connect_graph(settings, EmbeddedStores(settings).start(needs=[PRIMARY]))
 
 
 @pytest.mark.parametrize("release", NEO4J_RELEASES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.embedded import EmbeddedStores
+from resources.embedded import PRIMARY, EmbeddedStores
 from resources.settings import NEO4J_RELEASES, Settings, load_settings
 from resources.store_state import NEO4J
 from resources.stores import connect_graph
@@ -32,7 +32,7 @@ def settings_of(home: Path, cache: Path, release: str) -> Settings:
 def ask(settings: Settings, query: str) -> list[object]:
     pair = EmbeddedStores(settings)
     try:
-        with connect_graph(settings, pair.start(names=[NEO4J])) as driver:
+        with connect_graph(settings, pair.start(needs=[PRIMARY])) as driver:
             return [row[0] for row in driver.execute_query(query).records]
     finally:
         pair.release()
@@ -62,8 +62,8 @@ def test_a_running_server_of_another_release_is_not_taken_for_the_wished_one(
     home: Path, cache_folder: Path
 ) -> None:
     pair = EmbeddedStores(settings_of(home, cache_folder, NEWEST))
-    pair.start(names=[NEO4J])
+    pair.start(needs=[PRIMARY])
     with pytest.raises(EmbeddedStoreError, match=f"Neo4j {NEWEST} runs for .*stop it first"):
-        EmbeddedStores(settings_of(home, cache_folder, LONG_TERM)).start(names=[NEO4J])
+        EmbeddedStores(settings_of(home, cache_folder, LONG_TERM)).start(needs=[PRIMARY])
     assert [status.is_running for status in pair.status() if status.name == NEO4J] == [True]
     pair.release()

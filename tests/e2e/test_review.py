@@ -58,9 +58,10 @@ def test_decisions_hold_from_the_next_run_on(
 def served_batch(installation: Installation) -> str:
     done = installation.command("graph", "status", "--json")
     assert done.returncode == 0, done.stderr
-    (server,) = json.loads(done.stdout)
-    assert server["drift"] == []
-    return str(server["batch_id"])
+    primary, backup = json.loads(done.stdout)
+    assert (primary["drift"], backup["drift"]) == ([], [])
+    assert (primary["role"], backup["role"]) == ("primary", "backup")
+    return str(primary["batch_id"])
 
 
 def test_the_batch_before_is_served_again_and_then_this_one(

@@ -1,0 +1,64 @@
+"""Connections to the graph's two embedded servers, which follow where readers are sent."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+from neo4j import Driver
+
+from resources.embedded import EmbeddedStores
+from resources.stores import Patience, connect_graph
+
+
+class PairDrivers:
+    """Drivers of the two servers, opened when first asked for; a context manager that closes them."""
+
+    def __init__(self, stores: EmbeddedStores, patience: Patience) -> None:
+        self._stores = stores
+        self._patience = patience
+        self._open = ExitStack()
+        self._lock = Lock()
+        self._by_uri: dict[str, Driver] = {}
+        self._seen: tuple[object, ...] = ()
+        self._primary: Driver | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_ended: object) -> None:
+        self._open.close()
+
+    def primary(self) -> Driver:
+        """That of the server which readers are sent to now, wherever another process has sent them.
+
+        Raises: StoreUnavailableError.
+        """
+        seen = self._look()
+        if self._primary is None or seen != self._seen:
+            self._primary, self._seen = self.of(self._stores.folder.primary_graph()), seen
+        return self._primary
+
+    def of(self, name: str) -> Driver:
+        """That of a server. Raises: StoreUnavailableError."""
+        addresses = self._stores.known_addresses(name)
+        with self._lock:
+            if addresses.neo4j_uri not in self._by_uri:
+                driver = connect_graph(self._stores.settings, addresses, self._patience)
+                self._by_uri[addresses.neo4j_uri] = self._open.enter_context(driver)
+            return self._by_uri[addresses.neo4j_uri]
+
+    def _look(self) -> tuple[object, ...]:
+        """Changes whenever readers are sent elsewhere, or a server has started anew."""
+        folder = self._stores.folder
+        return tuple(_version_of(file) for file in (folder.primary_file, folder.state_file))
+
+
+def _version_of(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino

@@ -1,0 +1,33 @@
+"""The graph as it is configured: one server at an address, or the two embedded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from resources.embedded import EmbeddedStores
+from resources.graph_drivers import PairDrivers
+from resources.graph_manifests import FolderManifests
+from resources.graph_pair import GraphPair
+from resources.neo4j_graph import Neo4jGraph
+from resources.query_observer import QueryObserver
+from resources.settings import Settings
+from resources.stores import BATCH, Patience, connect_graph
+
+
+@contextmanager
+def open_graph(settings: Settings, patience: Patience = BATCH) -> Iterator[Neo4jGraph | GraphPair]:
+    """The graph's adapter over servers that run; its connections are closed afterwards.
+
+    Embedded stores that do not run are started. Raises: StoreUnavailableError, EmbeddedStoreError.
+    """
+    stores, observer = EmbeddedStores(settings), QueryObserver()
+    addresses, manifests = stores.start(), FolderManifests(settings.graph_loads_folder)
+    if addresses.is_neo4j_embedded:
+        with PairDrivers(stores, patience) as drivers:
+            yield GraphPair(stores, drivers, observer, manifests, patience.answer_s)
+    else:
+        with connect_graph(settings, addresses, patience) as driver:
+            yield Neo4jGraph(
+                driver, settings.neo4j_database, observer, manifests, answer_timeout_s=patience.answer_s
+            )
