@@ -21,7 +21,7 @@ def index_trials(
     """Indexes advised by slow queries, each tried and kept only where measurement says that it pays."""
     workload = analyst_workload({"entities": entities, "accounts": accounts, "transfers": transfers})
     with graph.open() as store:
-        tuned = tune_indexes(store, workload)
+        tuned = tune_indexes(store, workload, past=graph.past_queries())
     metadata = described(note=_told_trials(tuned.trials), picture=picture(draw_trials(tuned.trials)))
     return dg.Output(tuned.trials, metadata=metadata)
 

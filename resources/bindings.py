@@ -21,7 +21,7 @@ from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_reviews import MongoReviews
 from resources.neo4j_graph import Neo4jGraph
-from resources.open_graph import open_graph
+from resources.open_graph import open_graph, query_history
 from resources.owner_files import make_owner_folder, write_owner_file
 from resources.parquet_lake import ParquetLake, StoredTable
 from resources.secrets import identifier_key
@@ -31,7 +31,7 @@ from resources.stores import connect_documents
 from resources.table_registry import TABLES
 from terag_pipelines.billing.core import BillingCore
 from terag_pipelines.billing.invoices import Invoice
-from terag_pipelines.errors import RenderingError
+from terag_pipelines.errors import RenderingError, StoreUnavailableError
 from terag_pipelines.graph.load_plan import LoadPlanParams
 from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.tables import TableSchema
@@ -113,6 +113,17 @@ class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The graph's adapter; its connections are closed afterwards. Raises: StoreUnavailableError."""
         with open_graph(settings()) as graph:
             yield graph
+
+    def past_queries(self) -> pa.Table | None:
+        """QUERY_WINDOWS of what batches and the service have asked of the graph.
+
+        None, and a warning, where their history gives no answer.
+        """
+        try:
+            return query_history(settings(), EmbeddedStores(settings()).start()).windows()
+        except StoreUnavailableError as error:
+            dg.get_dagster_logger().warning("slow queries are found without their past: %s", error)
+            return None
 
     def load_plan_params(self) -> LoadPlanParams:
         """How identifiers become nodes: under a hash that only this installation can compute."""

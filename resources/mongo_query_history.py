@@ -5,7 +5,7 @@ Queries are kept without literals, and parameters not at all: nothing personal i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,6 +66,32 @@ class MongoQueryHistory:
                 )
                 self._is_prepared = True
             yield
+
+
+class LateQueryHistory:
+    """Implements QueryHistory over a MongoDB that need not be there yet: it is connected to for each call."""
+
+    def __init__(self, connect: Callable[[], Database[Document]], kept_days: int = KEPT_DAYS) -> None:
+        self._connect = connect
+        self._kept_days = kept_days
+
+    def append(self, windows: pa.Table) -> None:
+        """Adds QUERY_WINDOWS in one batch; a row that is there already stays as it is."""
+        with self._opened() as history:
+            history.append(windows)
+
+    def windows(self, since: datetime | None = None) -> pa.Table:
+        """QUERY_WINDOWS that ended at `since` or later; without it, all that are kept."""
+        with self._opened() as history:
+            return history.windows(since)
+
+    @contextmanager
+    def _opened(self) -> Iterator[MongoQueryHistory]:
+        database = self._connect()
+        try:
+            yield MongoQueryHistory(database, self._kept_days)
+        finally:
+            database.client.close()
 
 
 def _document(row: Document) -> Document:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from resources.disks import disk_errors
 from resources.embedded_neo4j import WITHOUT_JAVA_OPTIONS, EmbeddedNeo4j, JavaCommand, claim_for_release
 from resources.owner_files import make_owner_folder, write_owner_file
-from resources.processes import find_processes, stop_process
+from resources.processes import find_processes, lay_over_environment, stop_process
 from resources.settings import Neo4jRelease
 from terag_pipelines.errors import EmbeddedStoreError, StorageFullError, StoreError
 from terag_pipelines.graph.model import EDGES
@@ -112,9 +112,8 @@ class OfflineImporter:
 
     def _run(self, home: Path, scratch: Path, files: _Files) -> None:
         write_owner_file(scratch / "neo4j.conf", f"server.directories.logs={scratch / 'logs'}\n")
-        environment = {**os.environ, "NEO4J_HOME": str(home), "NEO4J_CONF": str(scratch)}
-        for name in WITHOUT_JAVA_OPTIONS:
-            environment.pop(name, None)
+        own = {"NEO4J_HOME": str(home), "NEO4J_CONF": str(scratch)}
+        environment = lay_over_environment({**WITHOUT_JAVA_OPTIONS, **own})
         log = scratch / "output"
         exit_code = _run_to_end(self._command(home, scratch, files), scratch, environment, log)
         said = log.read_text(encoding="utf-8", errors="replace")

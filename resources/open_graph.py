@@ -9,25 +9,34 @@ from resources.embedded import EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.graph_manifests import FolderManifests
 from resources.graph_pair import GraphPair
+from resources.mongo_query_history import LateQueryHistory
 from resources.neo4j_graph import Neo4jGraph
 from resources.query_observer import QueryObserver
+from resources.query_recorder import QueryRecorder, recording
 from resources.settings import Settings
-from resources.stores import BATCH, Patience, connect_graph
+from resources.stores import BATCH, SERVING, Patience, StoreAddresses, connect_documents, connect_graph
 
 
 @contextmanager
 def open_graph(settings: Settings, patience: Patience = BATCH) -> Iterator[Neo4jGraph | GraphPair]:
     """The graph's adapter over servers that run; its connections are closed afterwards.
 
-    Embedded stores that do not run are started. Raises: StoreUnavailableError, EmbeddedStoreError.
+    Embedded stores that do not run are started. What is asked of it is recorded in MongoDB,
+    also where that is away for a while. Raises: StoreUnavailableError, EmbeddedStoreError.
     """
     stores, observer = EmbeddedStores(settings), QueryObserver()
     addresses, manifests = stores.start(), FolderManifests(settings.graph_loads_folder)
-    if addresses.is_neo4j_embedded:
-        with PairDrivers(stores, patience) as drivers:
-            yield GraphPair(stores, drivers, observer, manifests, patience.answer_s)
-    else:
-        with connect_graph(settings, addresses, patience) as driver:
-            yield Neo4jGraph(
-                driver, settings.neo4j_database, observer, manifests, answer_timeout_s=patience.answer_s
-            )
+    with recording(QueryRecorder(observer, query_history(settings, addresses))):
+        if addresses.is_neo4j_embedded:
+            with PairDrivers(stores, patience) as drivers:
+                yield GraphPair(stores, drivers, observer, manifests, patience.answer_s)
+        else:
+            with connect_graph(settings, addresses, patience) as driver:
+                yield Neo4jGraph(
+                    driver, settings.neo4j_database, observer, manifests, answer_timeout_s=patience.answer_s
+                )
+
+
+def query_history(settings: Settings, addresses: StoreAddresses) -> LateQueryHistory:
+    """What was asked of the graph, in the MongoDB of these addresses; nobody waits long for it."""
+    return LateQueryHistory(lambda: connect_documents(settings, addresses, SERVING))

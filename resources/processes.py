@@ -75,7 +75,7 @@ def spawn(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_lay_over_environment(environment or {}),
+                env=lay_over_environment(environment or {}),
                 start_new_session=True,
             )
     except OSError as error:
@@ -86,7 +86,8 @@ def spawn(
     return ProcessMark.of(child.pid) or ProcessMark(child.pid, "ended")
 
 
-def _lay_over_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+def lay_over_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment of a child: this process's own with changes, of which None removes a variable."""
     return {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
 
 

@@ -75,15 +75,21 @@ class TuningResult:
     shapes: pa.Table
 
 
-def tune_indexes(store: TunableStore, workload: Workload, params: TuningParams | None = None) -> TuningResult:
+def tune_indexes(
+    store: TunableStore,
+    workload: Workload,
+    params: TuningParams | None = None,
+    past: pa.Table | None = None,
+) -> TuningResult:
     """Asks the workload of the store, finds slow shapes, tries the indexes that their plans ask for.
 
+    `past`: QUERY_WINDOWS of before, against which a shape may have become slow.
     Raises: StoreUnavailableError, StoreError.
     """
     chosen = params or TuningParams()
     workload.ask(store)
     shapes = store.observed.snapshot()
-    slow = SlowQueryDetector(chosen.slow).find(shapes)["shape_id"].to_pylist()
+    slow = SlowQueryDetector(chosen.slow).find(shapes, past)["shape_id"].to_pylist()
     optimizer = QueryOptimizer(store.index_lab, chosen)
     trials = optimizer.tune(slow, store.observed.samples())
     return TuningResult(_trials_table(trials), shapes)

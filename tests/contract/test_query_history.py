@@ -9,12 +9,16 @@ import pymongo
 import pytest
 from pymongo.database import Database
 
+from resources.embedded import EmbeddedStores
 from resources.mongo_query_history import MongoQueryHistory
+from resources.open_graph import open_graph, query_history
 from resources.query_observer import QueryObserver
 from resources.query_recorder import QueryRecorder
+from resources.settings import load_settings
 from terag_pipelines.errors import StoreUnavailableError
 from terag_pipelines.tuning.model import QUERY_WINDOWS
 from terag_pipelines.tuning.ports import QueryHistory
+from tests.conftest import RunningPair
 from tests.unit.tuning.memory_history import MemoryQueryHistory
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -27,6 +31,35 @@ def history(request: pytest.FixtureRequest) -> QueryHistory:
     if request.param == "memory":
         return MemoryQueryHistory()
     return MongoQueryHistory(request.getfixturevalue("documents"))
+
+
+@pytest.mark.stores
+def test_what_is_asked_of_an_open_graph_is_recorded(stores: RunningPair) -> None:
+    history = query_history(stores.settings, stores.addresses)
+    begun = datetime.now(UTC)
+    with open_graph(stores.settings) as graph:
+        graph.find_entity("nobody that is there")
+    told = history.windows(since=begun).to_pylist()
+    assert [row["n_calls"] for row in told if "HAS_IDENTIFIER" in row["query"]] == [1]
+    assert not any("nobody" in str(row) for row in told)
+
+
+@pytest.mark.stores
+def test_a_graph_is_open_while_the_history_is_away(
+    stores: RunningPair, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = stores.addresses
+    away = load_settings(
+        home=stores.settings.home,
+        mongo_uri="mongodb://127.0.0.1:9",
+        neo4j_uri=given.neo4j_uri,
+        neo4j_password=given.neo4j_password,
+    )
+    with open_graph(away) as graph:
+        assert graph.find_entity("nobody that is there") is None
+    assert "observed queries wait" in caplog.text
+    with pytest.raises(StoreUnavailableError):
+        query_history(away, EmbeddedStores(away).known_addresses()).windows()
 
 
 def window(nth: int, n_calls: int = 3, observer_id: str = "o") -> Any:
