@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from threading import Event, Thread
 
@@ -18,14 +19,13 @@ import pytest
 from resources.embedded import STANDBY, EmbeddedStores
 from resources.settings import Settings, load_settings
 from terag_pipelines.errors import StoreError, TeragError
-from tests.conftest import TORTURE
 from tests.contract.graphs import plan_of
 from tests.contract.test_graph_pair import BY_IMPORTER, OVER_BOLT, opened
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("embedded-stores")]
 
-N_KILLS = 13 if TORTURE else 1
-"""Of each of the four kinds: 52 at full count."""
+N_KILLS = 13
+"""Of each of the four kinds at full count: 52."""
 PACES = {"bolt": OVER_BOLT, "importer": BY_IMPORTER}
 FEWEST = 400
 
@@ -126,16 +126,24 @@ def killed_server(stores: EmbeddedStores, pace: str, batch: str, n: int, after_s
     loader.join()
 
 
-@pytest.mark.parametrize("pace", PACES)
-@pytest.mark.parametrize("kill", [killed_loader, killed_server])
+AT_FULL_COUNT = [
+    pytest.param(kill, pace, N_KILLS, marks=pytest.mark.torture)
+    for kill, pace in product([killed_loader, killed_server], PACES)
+]
+
+
+@pytest.mark.parametrize(
+    ("kill", "pace", "n_kills"),
+    [(killed_loader, "importer", 1), (killed_server, "bolt", 1), *AT_FULL_COUNT],
+)
 def test_what_is_killed_anywhere_is_made_good_and_readers_see_whole_batches(
-    stores: EmbeddedStores, kill: Callable[..., None], pace: str, tmp_path: Path
+    stores: EmbeddedStores, kill: Callable[..., None], pace: str, n_kills: int
 ) -> None:
     first = FEWEST + random.randrange(1000)
     duration_s = serve(stores, pace, f"first {first}", first)
     allowed = {first}
     with reading(stores) as reader:
-        for n in range(first + 1, first + 1 + N_KILLS):
+        for n in range(first + 1, first + 1 + n_kills):
             batch, after_s = f"batch {n}", random.uniform(0, duration_s)
             kill(stores, pace, batch, n, after_s)
             serve(stores, pace, batch, n)
