@@ -86,7 +86,7 @@ class StoreFolder:
         """The server of the graph that readers are sent to."""
         try:
             name = self.primary_file.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return NEO4J
         return name if name in GRAPHS else NEO4J
 

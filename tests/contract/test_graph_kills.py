@@ -22,7 +22,7 @@ from terag_pipelines.errors import StoreError, TeragError
 from tests.contract.graphs import plan_of
 from tests.contract.test_graph_pair import BY_IMPORTER, OVER_BOLT, opened
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("embedded-stores")]
+pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-kills")]
 
 N_KILLS = 13
 """Of each of the four kinds at full count: 52."""

@@ -26,7 +26,7 @@ from terag_pipelines.graph.load_plan import build_load_plan
 from terag_pipelines.tuning.advice import auto_index
 from tests.contract.graphs import changed_tables, empty, plan_of
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("embedded-stores")]
+pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-pair")]
 
 OVER_BOLT = LoadPace()
 BY_IMPORTER = LoadPace(import_start_s=-1.0)
