@@ -37,8 +37,16 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number(tmp_path: Path) -
     assert not later.is_alive()
     stop_process(later, wait_s=1)
     assert mark.is_alive()
-    assert stop_process(mark, wait_s=60)
+    signals = signals_of(mark)
+    assert stop_process(mark, wait_s=60), signals
     assert not mark.is_alive()
+
+
+def signals_of(mark: ProcessMark) -> list[str]:
+    """Which signals it blocks, ignores and catches, where the system tells."""
+    status = Path(f"/proc/{mark.pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return [line for line in lines if line.startswith(("State", "Sig"))]
 
 
 def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
