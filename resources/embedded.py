@@ -105,10 +105,12 @@ class EmbeddedStores:
         with self._named_disk_errors():
             self._require_disk()
             with self.folder.held():
+                was_registered = self._has_registered
                 try:
                     return self._start_held(servers, keep)
                 except BaseException:
-                    self._release_held()
+                    if not was_registered:  # what this process uses already goes on
+                        self._release_held()
                     raise
 
     def _start_held(self, servers: list[_EmbeddedStore], keep: bool) -> StoreAddresses:
