@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -24,6 +25,7 @@ from pydantic import SecretStr
 from resources.disks import disk_errors
 from resources.embedded_mongo import EmbeddedMongo
 from resources.embedded_neo4j import USER, EmbeddedNeo4j, bolt_uri
+from resources.graph_homes import has_home, replace_home
 from resources.neo4j_training import start_training
 from resources.processes import ProcessMark, choose_port, spawn_python, stop_process, wait_for_end
 from resources.settings import Settings
@@ -36,7 +38,6 @@ from resources.store_state import (
     RunningStore,
     StoreFolder,
     find_own_processes,
-    replace_home,
     stop_pair,
 )
 from resources.stores import StoreAddresses, configured_addresses
@@ -99,15 +100,14 @@ class EmbeddedStores:
             EmbeddedStoreError: a store could not be installed or started; the message says what to do.
             StorageFullError: the disk is full.
         """
-        servers = self._servers(needs)
-        if not servers:
+        if not self._servers(needs):
             return self.known_addresses()
         with self._named_disk_errors():
             self._require_disk()
             with self.folder.held():
                 was_registered = self._has_registered
                 try:
-                    return self._start_held(servers, keep)
+                    return self._start_held(self._servers(needs), keep)
                 except BaseException:
                     if not was_registered:  # what this process uses already goes on
                         self._release_held()
@@ -166,7 +166,9 @@ class EmbeddedStores:
 
     def has_standby(self) -> bool:
         """Whether the graph's second server has data."""
-        return self.settings.neo4j_uri is None and self.server_of(self.folder.standby_graph()).home.is_dir()
+        return self.settings.neo4j_uri is None and has_home(
+            self.folder.data_folder(self.folder.standby_graph())
+        )
 
     def is_running(self, name: str) -> bool:
         """Whether a store runs where it is known to answer; one that is being started does not yet."""
@@ -177,8 +179,8 @@ class EmbeddedStores:
         """One of the two servers of the graph."""
         return EmbeddedNeo4j(self.folder, self.settings, self._report_fetch, name)
 
-    def replace_standby(self) -> None:
-        """Stops the standby, puts the home that was built for it in place of its own, and starts it again.
+    def replace_standby(self, home: Path) -> None:
+        """Stops the standby, puts a home that was made for it in place of its own, and starts it again.
 
         Raises: EmbeddedStoreError where it does not come up; StorageFullError.
         """
@@ -187,7 +189,7 @@ class EmbeddedStores:
             with self.folder.held():
                 for mark in find_own_processes(self.folder, name, self.folder.read_state()):
                     stop_process(mark, STOP_WAIT_S[name])
-                replace_home(self.folder.data_folder(name))
+                replace_home(self.folder.data_folder(name), home)
             self.start(needs=[STANDBY])
 
     def _status_of(self, name: str, is_embedded: bool, state: Mapping[str, RunningStore]) -> StoreStatus:

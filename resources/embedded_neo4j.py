@@ -13,11 +13,12 @@ from pathlib import Path
 import neo4j
 from neo4j.exceptions import AuthError, DriverError, Neo4jError
 
+from resources.graph_homes import settle_home
 from resources.neo4j_jars import Progress, jar_cache_folder, lock_of, provide_jars
 from resources.owner_files import make_owner_folder, read_or_make_secret, write_owner_file
 from resources.processes import ProcessMark, spawn
 from resources.settings import NEO4J_RELEASES, Neo4jRelease, Settings
-from resources.store_state import NEO4J, StoreFolder, settle_home
+from resources.store_state import NEO4J, StoreFolder
 from terag_pipelines.errors import EmbeddedStoreError
 
 USER = "neo4j"

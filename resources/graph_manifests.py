@@ -35,13 +35,22 @@ class FolderManifests:
 
     def write(self, store_id: str, load: int, manifest: LoadManifest) -> None:
         """Keeps the manifest, whole or not at all."""
-        write_result_folder(self._of(store_id, load), manifest.tables(), {MARK: json.dumps(_noted(manifest))})
+        at = self._of(store_id, load)
+        if not (at / MARK).exists():  # what a removal that was cut short has left
+            shutil.rmtree(at, ignore_errors=True)
+        write_result_folder(at, manifest.tables(), {MARK: json.dumps(_noted(manifest))})
 
     def keep_only(self, store_id: str, loads: Collection[int]) -> None:
         """Removes the manifests of the store's other loads."""
         kept = {self._of(store_id, load) for load in loads}
         for folder in (self._folder / store_id).glob("load-*"):
             if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def keep_only_store(self, store_id: str) -> None:
+        """Removes the manifests of all other stores of this shelf."""
+        for folder in self._folder.glob("*"):
+            if folder.name != store_id:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _of(self, store_id: str, load: int) -> Path:

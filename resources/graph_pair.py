@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
-from resources.disks import disk_errors
 from resources.embedded import PRIMARY, STANDBY, EmbeddedStores
 from resources.graph_drivers import PairDrivers
+from resources.graph_homes import build_home_of, copy_home, copy_home_of, remove_copies
 from resources.neo4j_graph import Neo4jGraph
 from resources.neo4j_import import OfflineImporter, end_import
 from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import GraphSessions
-from resources.owner_files import make_owner_folder
 from resources.processes import hold_lock
 from resources.query_observer import QueryObserver
-from resources.store_state import new_home_of
 from resources.stores import BATCH
-from terag_pipelines.errors import EmbeddedStoreError, StoreError, StoreUnavailableError
+from terag_pipelines.errors import (
+    EmbeddedStoreError,
+    StorageFullError,
+    StoreError,
+    StoreUnavailableError,
+)
 from terag_pipelines.graph.changes import GraphChange, find_change, with_interval
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
 from terag_pipelines.tuning.ports import IndexSpec
 
 TURN_WAIT_S = 3_600.0
+NEVER = datetime.min.replace(tzinfo=UTC)
+AWAY = (StoreUnavailableError, EmbeddedStoreError, StorageFullError)
+"""What a standby raises that is not there for now."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +70,16 @@ class GraphPair(Neo4jQueries):
         stores: EmbeddedStores,
         drivers: PairDrivers,
         observer: QueryObserver,
-        manifests: ManifestShelf,
+        shelf_of: Callable[[str], ManifestShelf],
         answer_timeout_s: float = BATCH.answer_s,
         pace: LoadPace = MEASURED_PACE,
     ) -> None:
+        """`shelf_of`: where the manifests of each server's loads are kept, by the server's name."""
         database = stores.settings.neo4j_database
         super().__init__(GraphSessions(drivers.primary, database, observer, answer_timeout_s))
         self._stores = stores
         self._drivers = drivers
-        self._manifests = manifests
+        self._shelf_of = shelf_of
         self._answer_timeout_s = answer_timeout_s
         self._pace = pace
 
@@ -82,6 +90,7 @@ class GraphPair(Neo4jQueries):
             EmbeddedStoreError where the importer fails; StorageFullError. Readers see what they saw.
         """
         with self._turn():
+            _drop_build(self._home(self._stores.folder.standby_graph()))
             primary = self._primary()
             if present := primary.report_of(plan):
                 return present
@@ -95,13 +104,15 @@ class GraphPair(Neo4jQueries):
         Raises: StoreError when neither holds it whole.
         """
         with self._turn():
-            holders = [name for name in self._names() if batch_id in self._graph(name).whole_batches()]
+            holders = self._holders_of(batch_id)
             if not holders:
                 raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
+            moves_readers = holders[0] != self._stores.folder.primary_graph()
+            if moves_readers:
+                self._copy_indexes(holders[0])
             for name in holders:
                 self._graph(name).promote(batch_id)
-            if holders[0] != self._stores.folder.primary_graph():
-                self._copy_indexes(holders[0])
+            if moves_readers:
                 self._stores.folder.send_readers_to(holders[0])
 
     def batch_before(self) -> str | None:
@@ -120,17 +131,20 @@ class GraphPair(Neo4jQueries):
         return max(earlier)[1] if earlier else None
 
     def fill_backup(self) -> None:
-        """Gives a backup that holds nothing yet the copy which the import of a first load has left for it."""
+        """Gives a backup that holds nothing yet the copy which the import of a first load has left for it.
+
+        May be repeated and resumed; copies that are of no use are removed.
+        """
         with self._turn():
             name, shown = self._stores.folder.standby_graph(), self._primary().shown_load()
-            copy = new_home_of(self._stores.server_of(name).home)
-            if shown is None or not copy.exists():
+            if shown is None or not self._stores.has_standby():
                 return
-            if self._graph(name).whole_batches():  # something was loaded since
-                shutil.rmtree(copy)
-                return
-            self._stores.replace_standby()
-            self._graph(name).adopt_copy(shown.batch_id, f"{name}-{shown.digest}")
+            copy = copy_home_of(self._home(name), shown.digest)
+            if not any(state.is_whole for state in self._graph(name).loads()):
+                if copy.exists():
+                    self._stores.replace_standby(copy)
+                self._graph(name).adopt_copy(shown)
+            remove_copies(self._home(name))
 
     def servers(self) -> tuple[ServerState, ...]:
         """Both servers, each against the manifest of the load that it shows; the second once it has data."""
@@ -144,27 +158,26 @@ class GraphPair(Neo4jQueries):
         shown = self._stores.folder.primary_graph()
         found = [
             replace(state, is_promoted=state.is_promoted and name == shown)
-            for name in self._names()
-            for state in self._graph(name).loads()
+            for name, graph in self._graphs().items()
+            for state in graph.loads()
         ]
         return tuple(sorted(found, key=lambda state: (state.finished_at is None, state.finished_at or 0)))
 
     def remove_other_batches(self, *keep: str) -> int:
-        """Forgets, on each server that runs, all loads but those of `keep` and the one that it shows.
+        """Forgets, on each server, all loads but those of `keep` and the one that it shows.
 
         Gives the number of nodes and relationships removed.
         """
         with self._turn():
-            running = [name for name in self._names() if self._stores.is_running(name)]
-            return sum(self._graph(name).remove_other_batches(*keep) for name in running)
+            return sum(graph.remove_other_batches(*keep) for graph in self._graphs().values())
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Rows of a batch by label and relationship type, as stored; zeros where it is not loaded."""
-        return self._graph(self._holder_of(batch_id) or self._names()[0]).counts(batch_id)
+        return self._graph_with(batch_id).counts(batch_id)
 
     def digest(self, batch_id: str) -> str:
         """`LoadPlan.digest` of what is stored, computed in the server from the stored row hashes."""
-        return self._graph(self._holder_of(batch_id) or self._names()[0]).digest(batch_id)
+        return self._graph_with(batch_id).digest(batch_id)
 
     # --- the two servers
 
@@ -173,10 +186,17 @@ class GraphPair(Neo4jQueries):
         with hold_lock(self._stores.folder.path / "graph-load.lock", TURN_WAIT_S):
             yield
 
-    def _names(self) -> list[str]:
-        """The servers that have data, the primary first."""
-        folder = self._stores.folder
-        return [folder.primary_graph()] + [folder.standby_graph()] * self._stores.has_standby()
+    def _graphs(self) -> dict[str, Neo4jGraph]:
+        """The servers that have data, the primary first, without a standby that cannot be had."""
+        graphs = {self._stores.folder.primary_graph(): self._primary()}
+        if self._stores.has_standby():
+            with suppress(*AWAY):
+                name = self._stores.folder.standby_graph()
+                graphs[name] = self._graph(name)
+        return graphs
+
+    def _home(self, name: str) -> Path:
+        return self._stores.folder.data_folder(name)
 
     def _primary(self) -> Neo4jGraph:
         return self._graph(self._stores.folder.primary_graph())
@@ -190,19 +210,24 @@ class GraphPair(Neo4jQueries):
             self._drivers.of(name),
             self._stores.settings.neo4j_database,
             self.observed,
-            self._manifests,
+            self._shelf_of(name),
             answer_timeout_s=self._answer_timeout_s,
         )
 
-    def _holder_of(self, batch_id: str) -> str | None:
-        """The server that has the batch whole, the primary where both have."""
-        return next((name for name in self._names() if batch_id in self._graph(name).whole_batches()), None)
+    def _holders_of(self, batch_id: str) -> list[str]:
+        """The servers that hold the newest content of a batch whole, the primary first."""
+        found = {name: load for name, graph in self._graphs().items() if (load := graph.whole_load(batch_id))}
+        newest = max(found.values(), key=lambda load: load.finished_at or NEVER, default=None)
+        return [name for name, load in found.items() if newest and load.digest == newest.digest]
+
+    def _graph_with(self, batch_id: str) -> Neo4jGraph:
+        return self._graph(next(iter(self._holders_of(batch_id)), self._stores.folder.primary_graph()))
 
     def _state_of_standby(self) -> ServerState:
         name = self._stores.folder.standby_graph()
         try:
             return self._graph(name).server_state("backup")
-        except (StoreUnavailableError, EmbeddedStoreError):
+        except AWAY:
             return ServerState("backup", is_reachable=False)
 
     # --- how the standby is loaded
@@ -217,36 +242,43 @@ class GraphPair(Neo4jQueries):
 
     def _load_standby(self, plan: LoadPlan) -> LoadReport:
         name = self._stores.folder.standby_graph()
-        has_data = self._stores.has_standby()
-        if not has_data and self._favours_import(plan):
-            return self._import(plan, name, None)
-        graph = self._graph(name)
+        if not self._stores.has_standby() and self._favours_import(plan):
+            return self._import(plan, name)
+        try:
+            graph = self._graph(name)
+        except EmbeddedStoreError:  # whatever keeps it from starting, its home is made anew
+            return self._import(plan, name)
         if present := graph.report_of(plan):
             return present
         if self._favours_import(plan) and self._favours_import(plan, graph.n_rows_to_write(plan)):
-            return self._import(plan, name, graph.store_id)
+            return self._import(plan, name)
         return graph.load(plan)
 
     def _favours_import(self, plan: LoadPlan, n_to_write: int | None = None) -> bool:
         return self._pace.favours_import(plan.n_rows if n_to_write is None else n_to_write, plan.n_rows)
 
-    def _import(self, plan: LoadPlan, name: str, former_id: str | None) -> LoadReport:
+    def _import(self, plan: LoadPlan, name: str) -> LoadReport:
         """Has the importer write a new store, which then takes the place of the standby's."""
-        server, store_id = self._stores.server_of(name), f"{name}-{plan.digest()}"
+        store_id = f"{name}-{plan.digest()}"
         change = find_change(plan, None, 1)
-        self._manifests.write(store_id, change.number, change.manifest)
         nodes = {label: with_interval(table, change.number) for label, table in change.new_nodes.items()}
+        nodes["LoadPointer"] = _begun(plan, change, store_id)
         edges = {kind: with_interval(table, change.number) for kind, table in change.new_edges.items()}
-        with _building(new_home_of(server.home)) as home:
-            nodes["LoadPointer"] = _begun(plan, change, store_id)
-            OfflineImporter.of(server).build(home, nodes, edges)
-            if self._primary().shown_load() is None:
-                _copy(home, new_home_of(self._stores.server_of(self._stores.folder.primary_graph()).home))
-            self._stores.replace_standby()
-        self._manifests.keep_only(store_id, [change.number])
-        if former_id not in (None, "", store_id):
-            self._manifests.keep_only(former_id, ())
+        self._shelf_of(name).write(store_id, change.number, change.manifest)
+        with _building(self._home(name)) as fresh:
+            OfflineImporter.of(self._stores.server_of(name)).build(fresh, nodes, edges)
+            self._leave_copy(plan, fresh, store_id, change)
+            self._stores.replace_standby(fresh)
+        self._shelf_of(name).keep_only_store(store_id)
         return self._graph(name).adopt(plan, change)
+
+    def _leave_copy(self, plan: LoadPlan, fresh: Path, store_id: str, change: GraphChange) -> None:
+        """For the primary, where it shows nothing: it will be the backup then."""
+        primary = self._stores.folder.primary_graph()
+        if self._primary().shown_load() is None:
+            remove_copies(self._home(primary))
+            self._shelf_of(primary).write(store_id, change.number, change.manifest)
+            copy_home(fresh, copy_home_of(self._home(primary), plan.digest()))
 
     def _copy_indexes(self, name: str) -> None:
         """Gives a server, before readers come, the indexes that tuning has made on the other one."""
@@ -262,31 +294,25 @@ class GraphPair(Neo4jQueries):
 
     @staticmethod
     def _tuned(graph: Neo4jGraph) -> set[IndexSpec]:
-        return {index for index in graph.index_lab.list_indexes() if index.is_ours}
+        """The indexes that tuning has made and found good."""
+        unfinished = graph.index_lab.unfinished()
+        indexes = graph.index_lab.list_indexes()
+        return {index for index in indexes if index.is_ours and index.name not in unfinished}
 
 
 @contextmanager
 def _building(home: Path) -> Iterator[Path]:
-    """An empty home, of which nothing remains where it was not put to use."""
-    end_import(home)
-    shutil.rmtree(home, ignore_errors=True)
+    """Where a home is built; nothing remains of it where it was not put to use."""
+    _drop_build(home)
     try:
-        yield home
+        yield build_home_of(home)
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        _drop_build(home)
 
 
-def _copy(home: Path, to: Path) -> None:
-    """A copy that is there whole or not at all."""
-    part = to.with_suffix(".part")
-    for folder in (part, to):
-        shutil.rmtree(folder, ignore_errors=True)
-    with disk_errors(f"the disk of {to} is full: the graph could not be copied"):
-        make_owner_folder(part)
-        for source in sorted(home.rglob("*")):  # shutil.copytree would hide that the disk is full
-            target = part / source.relative_to(home)
-            make_owner_folder(target) if source.is_dir() else shutil.copy2(source, target)
-        part.rename(to)
+def _drop_build(home: Path) -> None:
+    end_import(build_home_of(home))
+    shutil.rmtree(build_home_of(home), ignore_errors=True)
 
 
 def _begun(plan: LoadPlan, change: GraphChange, store_id: str) -> pa.Table:

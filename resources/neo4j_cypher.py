@@ -32,7 +32,6 @@ ON CREATE SET s.token = 0, s.last = 0, s.store_id = randomUUID(), s.is_swept = i
 QUEUE = "MATCH (t:LoadPointer {name: 'turn'}) SET t.n_turns = coalesce(t.n_turns, 0) + 1"
 """Loaders queue for its write lock, which the server lets go when the transaction or its client ends."""
 COUNT_TURN = "MATCH (s:LoadPointer {name: 'token'}) SET s.token = s.token + 1 RETURN s.token AS token"
-NAME_STORE = "MATCH (s:LoadPointer {name: 'token'}) SET s.store_id = $store_id"
 STORE_STATE = """
 MATCH (s:LoadPointer {name: 'token'}) OPTIONAL MATCH (p:LoadPointer {name: 'promoted'})
 RETURN s.store_id AS store_id, s.last AS last, coalesce(p.load, 0) AS promoted

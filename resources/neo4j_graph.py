@@ -61,21 +61,20 @@ class Neo4jGraph(Neo4jQueries):
     def fill_backup(self) -> None:
         """Nothing: one server has no backup."""
 
-    def adopt_copy(self, batch_id: str, store_id: str) -> None:
-        """Makes the begun load of a copied store whole, and shows it; the store has that id from then on.
+    def adopt_copy(self, original: LoadState) -> None:
+        """Makes the begun load of a copied store whole, and shows it, once it is as its manifest says.
 
-        Raises: StoreError where it is not that batch as its manifest says.
+        Nothing happens where no begun load is that of the original: the next load fills the store.
         """
         self._loads.ensure_schema()
         with self._loads.turn() as writer:
-            begun = [state.load for state in self.loads() if state.batch_id == batch_id]
-            manifest = self._manifests.read(self.store_id, begun[-1]) if begun else None
-            if manifest is None or differing(manifest.sums(), self._loads.sums(begun[-1])):
-                raise StoreError(f"the copy of batch {batch_id} is not as it was written")
-            self._manifests.write(store_id, begun[-1], manifest)
-            self._loads.name_store(store_id)
-            writer.finish(begun[-1])
-        self.promote(batch_id)
+            content = (original.batch_id, original.digest)
+            begun = [state for state in self.loads() if (state.batch_id, state.digest) == content]
+            manifest = self._manifests.read(self.store_id, begun[-1].load) if begun else None
+            if manifest is None or differing(manifest.sums(), self._loads.sums(begun[-1].load)):
+                return
+            writer.finish(begun[-1].load)
+        self.promote(original.batch_id)
 
     def adopt(self, plan: LoadPlan, change: GraphChange) -> LoadReport:
         """Makes a load whole that was written into the store, and noted as begun, while no server ran on it.
@@ -97,9 +96,11 @@ class Neo4jGraph(Neo4jQueries):
         base = self._manifests.read(self.store_id, newest) if newest else None
         return find_change(plan, base, newest + 1).n_rows if base else plan.n_rows
 
-    def whole_batches(self) -> frozenset[str]:
-        """The batches that can be promoted."""
-        return frozenset(state.batch_id for state in self.loads() if state.is_whole)
+    def whole_load(self, batch_id: str) -> LoadState | None:
+        """The newest load of a batch that can be promoted."""
+        return next(
+            (one for one in reversed(self.loads()) if one.is_whole and one.batch_id == batch_id), None
+        )
 
     def shown_load(self) -> LoadState | None:
         """The load that readers of this server see."""

@@ -69,9 +69,13 @@ class Neo4jIndexLab:
         self._sessions.command(f"DROP INDEX {_plain(name)} IF EXISTS")
         self._sessions.write(cypher.CLOSE_TRIAL, [name])
 
+    def unfinished(self) -> tuple[str, ...]:
+        """Names of the indexes whose trial runs, or was cut short."""
+        return tuple(str(row["index"]) for row in self._sessions.read(cypher.OPEN_TRIALS, is_sampled=False))
+
     def drop_unfinished(self) -> tuple[str, ...]:
         """Drops the indexes whose trial was cut short, and gives their names."""
-        names = tuple(str(row["index"]) for row in self._sessions.read(cypher.OPEN_TRIALS, is_sampled=False))
+        names = self.unfinished()
         for name in names:
             self.drop_index(name)
         return names

@@ -69,10 +69,6 @@ class Neo4jLoads:
                 with graph_errors():
                     transaction.close()
 
-    def name_store(self, store_id: str) -> None:
-        """Tells a copied store from the one that it was copied from."""
-        self._sessions.command(cypher.NAME_STORE, store_id=store_id)
-
     def is_swept(self) -> bool:
         """Whether the rows of all forgotten loads are gone."""
         rows = self._sessions.read(cypher.IS_SWEPT, is_sampled=False)

@@ -60,7 +60,11 @@ class GraphSessions:
     @contextmanager
     def open(self, access: str = WRITE_ACCESS) -> Iterator[Session]:
         """A session of the driver, closed at the end."""
-        driver = self._choose_driver()
+        with self._opened(self._choose_driver(), access) as session:
+            yield session
+
+    @contextmanager
+    def _opened(self, driver: Driver, access: str) -> Iterator[Session]:
         with driver.session(
             database=self._database,
             default_access_mode=access,
@@ -70,13 +74,24 @@ class GraphSessions:
             yield session
 
     def read(self, query: str, *, is_sampled: bool = True, **parameters: Any) -> list[Record]:
-        """The rows of a query that only reads (the server holds it to that), observed, sampled for trials."""
+        """The rows of a query that only reads (the server holds it to that), observed, sampled for trials.
 
+        It is asked again where readers were sent to another server meanwhile, as the first may be replaced.
+        """
+        while True:
+            driver = self._choose_driver()
+            rows = self._read_from(driver, query, parameters, is_sampled=is_sampled)
+            if self._choose_driver() is driver:
+                return rows
+
+    def _read_from(
+        self, driver: Driver, query: str, parameters: dict[str, Any], *, is_sampled: bool
+    ) -> list[Record]:
         @unit_of_work(timeout=self._answer_timeout_s)
         def work(transaction: ManagedTransaction) -> list[Record]:
             return list(transaction.run(query, parameters))
 
-        with graph_errors(), self.open(READ_ACCESS) as session:
+        with graph_errors(), self._opened(driver, READ_ACCESS) as session:
             return self.observer.run(
                 query, parameters, lambda: session.execute_read(work), is_sampled=is_sampled
             )

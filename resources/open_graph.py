@@ -25,16 +25,17 @@ def open_graph(settings: Settings, patience: Patience = BATCH) -> Iterator[Neo4j
     also where that is away for a while. Raises: StoreUnavailableError, EmbeddedStoreError.
     """
     stores, observer = EmbeddedStores(settings), QueryObserver()
-    addresses, manifests = stores.start(), FolderManifests(settings.graph_loads_folder)
+    addresses, folder, answer_s = stores.start(), settings.graph_loads_folder, patience.answer_s
     with recording(QueryRecorder(observer, query_history(settings, addresses))):
         if addresses.is_neo4j_embedded:
             with PairDrivers(stores, patience) as drivers:
-                yield GraphPair(stores, drivers, observer, manifests, patience.answer_s)
+                yield GraphPair(
+                    stores, drivers, observer, lambda name: FolderManifests(folder / name), answer_s
+                )
         else:
             with connect_graph(settings, addresses, patience) as driver:
-                yield Neo4jGraph(
-                    driver, settings.neo4j_database, observer, manifests, answer_timeout_s=patience.answer_s
-                )
+                shelf = FolderManifests(folder)
+                yield Neo4jGraph(driver, settings.neo4j_database, observer, shelf, answer_timeout_s=answer_s)
 
 
 def query_history(settings: Settings, addresses: StoreAddresses) -> LateQueryHistory:

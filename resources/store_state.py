@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -188,32 +187,6 @@ def find_own_processes(
     if known is not None and known.mark.is_alive() and known.mark.has_argument(identity):
         return [known.mark]
     return find_processes(identity)
-
-
-def new_home_of(home: Path) -> Path:
-    """Where another home is built that is to replace a store's, which runs meanwhile."""
-    return home.with_name(home.name + ".new")
-
-
-def replace_home(home: Path) -> None:
-    """Puts the new home in place of a stopped store's; `settle_home` ends what a kill leaves of it."""
-    settle_home(home)
-    if home.exists():
-        home.rename(_former_home_of(home))
-    new_home_of(home).rename(home)
-    settle_home(home)
-
-
-def settle_home(home: Path) -> None:
-    """Takes back a replacement cut short between its steps; removes the former home of a whole one."""
-    former = _former_home_of(home)
-    if former.exists() and not home.exists():
-        former.rename(home)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _former_home_of(home: Path) -> Path:
-    return home.with_name(home.name + ".old")
 
 
 def stop_training(state: Mapping[str, RunningStore]) -> None:

@@ -165,6 +165,9 @@ class ManifestShelf(Protocol):
     def keep_only(self, store_id: str, loads: Collection[int]) -> None:
         """Removes the manifests of a store's other loads."""
 
+    def keep_only_store(self, store_id: str) -> None:
+        """Removes the manifests of all other stores of this shelf."""
+
 
 class GraphStore(Protocol):
     """A graph that holds loads, one after the other, and shows its readers the promoted one only.

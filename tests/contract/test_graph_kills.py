@@ -17,28 +17,25 @@ from threading import Event, Thread
 import pytest
 
 from resources.embedded import STANDBY, EmbeddedStores
-from resources.settings import Settings, load_settings
+from resources.settings import Settings
 from terag_pipelines.errors import StoreError, TeragError
 from tests.contract.graphs import plan_of
-from tests.contract.test_graph_pair import BY_IMPORTER, OVER_BOLT, opened
+from tests.contract.pairs import PACES, opened, running_home
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-kills")]
 
 N_KILLS = 13
 """Of each of the four kinds at full count: 52."""
-PACES = {"bolt": OVER_BOLT, "importer": BY_IMPORTER}
 FEWEST = 400
 
 # A process of its own that loads one batch and promotes it.
 LOADER = """
 import sys
 from resources.embedded import EmbeddedStores
-from resources.settings import load_settings
 from tests.contract.graphs import plan_of
-from tests.contract.test_graph_kills import PACES
-from tests.contract.test_graph_pair import opened
+from tests.contract.pairs import PACES, graph_settings, opened
 home, cache, pace, batch, n = sys.argv[1:]
-settings = load_settings(home=home, cache=cache, mongo_uri="mongodb://127.0.0.1:9")
+settings = graph_settings(home, cache)
 plan = plan_of(batch, int(n))
 with opened(EmbeddedStores(settings), PACES[pace]) as graph:
     print("loading", flush=True)
@@ -50,10 +47,8 @@ with opened(EmbeddedStores(settings), PACES[pace]) as graph:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[Settings]:
     """A home of this module's own, whose servers are killed."""
-    home = tmp_path_factory.mktemp("kills") / "home"
-    settings = load_settings(home=home, cache=cache_folder, mongo_uri="mongodb://127.0.0.1:9")
-    yield settings
-    EmbeddedStores(settings).stop()
+    with running_home(tmp_path_factory.mktemp("kills") / "home", cache_folder) as settings:
+        yield settings
 
 
 @pytest.fixture

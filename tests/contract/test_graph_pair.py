@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -14,32 +13,29 @@ import pytest
 
 from resources.embedded import EmbeddedStores
 from resources.graph_drivers import PairDrivers
-from resources.graph_manifests import FolderManifests
-from resources.graph_pair import GraphPair, LoadPace
+from resources.graph_homes import build_home_of, copy_home_of, replace_home, settle_home
+from resources.neo4j_graph import Neo4jGraph
 from resources.neo4j_import import OfflineImporter
+from resources.neo4j_queries import Neo4jQueries
+from resources.neo4j_sessions import GraphSessions
 from resources.query_observer import QueryObserver
-from resources.settings import Settings, load_settings
-from resources.store_state import NEO4J, NEO4J_SECOND, new_home_of, replace_home, settle_home
+from resources.settings import Settings
+from resources.store_state import NEO4J, NEO4J_SECOND
 from resources.stores import BATCH
 from terag_pipelines.errors import StorageFullError, StoreError
 from terag_pipelines.graph.load_plan import build_load_plan
 from terag_pipelines.tuning.advice import auto_index
 from tests.contract.graphs import changed_tables, empty, plan_of
+from tests.contract.pairs import BY_IMPORTER, OVER_BOLT, opened, running_home
 
 pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-pair")]
-
-OVER_BOLT = LoadPace()
-BY_IMPORTER = LoadPace(import_start_s=-1.0)
-"""As if the importer took no time: it is then the better way for any load that changes anything."""
 
 
 @pytest.fixture(scope="module")
 def pair_settings(tmp_path_factory: pytest.TempPathFactory, cache_folder: Path) -> Iterator[Settings]:
     """A home whose two servers this module may kill, without documents."""
-    home = tmp_path_factory.mktemp("pair") / "home"
-    settings = load_settings(home=home, cache=cache_folder, mongo_uri="mongodb://127.0.0.1:9")
-    yield settings
-    EmbeddedStores(settings).stop()
+    with running_home(tmp_path_factory.mktemp("pair") / "home", cache_folder) as settings:
+        yield settings
 
 
 @pytest.fixture
@@ -54,13 +50,6 @@ def stores(pair_settings: Settings) -> EmbeddedStores:
     stores.folder.send_readers_to(NEO4J)
     shutil.rmtree(pair_settings.graph_loads_folder, ignore_errors=True)
     return stores
-
-
-@contextmanager
-def opened(stores: EmbeddedStores, pace: LoadPace = OVER_BOLT) -> Iterator[GraphPair]:
-    manifests = FolderManifests(stores.settings.graph_loads_folder)
-    with PairDrivers(stores, BATCH) as drivers:
-        yield GraphPair(stores, drivers, QueryObserver(), manifests, pace=pace)
 
 
 def plan_with_changes(batch_id: str):
@@ -229,7 +218,7 @@ def test_a_failed_import_leaves_what_was_served(stores, monkeypatch):
             graph.load(plan_with_changes("three"))
         assert [server.batch_id for server in graph.servers()] == ["two", "one"]
         assert [server.drift for server in graph.servers()] == [(), ()]
-        assert not new_home_of(stores.folder.data_folder(stores.folder.standby_graph())).exists()
+        assert not build_home_of(stores.folder.data_folder(stores.folder.standby_graph())).exists()
         monkeypatch.undo()
         graph.load(plan_with_changes("three"))
         graph.promote("three")
@@ -269,12 +258,105 @@ def test_readers_poll_through_swaps_and_never_see_two_batches_at_once(stores):
     assert seen
 
 
+def test_a_half_written_home_is_never_taken_for_a_copy(stores):
+    """As a killed import leaves it."""
+    stores.start(needs=["standby"])
+    home = stores.folder.data_folder(NEO4J_SECOND)
+    with opened(stores) as graph:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+    with PairDrivers(stores, BATCH) as drivers:
+        empty(drivers.of(NEO4J_SECOND))
+    for torn in (build_home_of(home), copy_home_of(home, "another digest")):
+        torn.mkdir()
+        (torn / "torn").touch()
+    with opened(stores) as graph:
+        graph.fill_backup()
+        assert [server.batch_id for server in graph.servers()] == ["one", None]
+        assert not copy_home_of(home, "another digest").exists()
+        graph.load(plan_with_changes("two"))
+        assert not build_home_of(home).exists()
+        graph.promote("two")
+        assert [server.drift for server in graph.servers()] == [(), ()]
+
+
+def test_filling_the_backup_goes_on_where_it_was_cut_short(stores, monkeypatch):
+    with opened(stores, BY_IMPORTER) as graph:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+
+        def cut_short(*_given: object) -> None:
+            raise InterruptedError
+
+        monkeypatch.setattr(Neo4jGraph, "adopt_copy", cut_short)
+        with pytest.raises(InterruptedError):
+            graph.fill_backup()
+        monkeypatch.undo()
+        graph.fill_backup()
+        assert [(s.batch_id, s.drift) for s in graph.servers()] == [("one", ()), ("one", ())]
+        assert not list(stores.folder.path.glob("*.copy-*"))
+
+
+def test_a_backup_that_cannot_be_started_keeps_nothing_from_going_on(stores):
+    with opened(stores) as graph:
+        for batch, n in (("one", 300), ("two", 301)):
+            graph.load(plan_of(batch, n))
+            graph.promote(batch)
+        name = stores.folder.standby_graph()
+        kill(stores, name)
+        (stores.folder.data_folder(name) / "release").write_text("9999.01.0\n")
+        graph.promote("two")
+        assert [load.batch_id for load in graph.loads() if load.is_promoted] == ["two"]
+        graph.load(plan_with_changes("three"))
+        graph.promote("three")
+        assert graph.digest("three") == plan_with_changes("three").digest()
+        assert [server.drift for server in graph.servers()] == [(), ()]
+
+
+def test_a_batch_that_was_loaded_again_is_shown_as_it_is_now(stores):
+    with opened(stores) as graph:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        again = plan_with_changes("one")
+        graph.load(again)
+        graph.promote("one")
+        assert graph.digest("one") == again.digest()
+        assert len(graph.find_by_name("Renamed")) == 1
+
+
+def test_an_index_on_trial_does_not_follow_the_readers(stores):
+    proven, on_trial = auto_index("Account", "bank", "range"), auto_index("Account", "currency", "range")
+    with opened(stores) as graph:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        graph.load(plan_with_changes("two"))
+        for index in (proven, on_trial):
+            graph.index_lab.create_index(index)
+        graph.index_lab.keep_index(proven.name)
+        graph.promote("two")
+        assert {index for index in graph.index_lab.list_indexes() if index.is_ours} == {proven}
+
+
+def test_an_answer_of_a_server_that_readers_left_is_asked_for_again(stores):
+    """That server may have been replaced while it was asked, and have nothing to show."""
+    with opened(stores) as graph, PairDrivers(stores, BATCH) as drivers:
+        for batch, n in (("one", 300), ("two", 301)):
+            graph.load(plan_of(batch, n))
+            graph.promote(batch)
+        left, current = (
+            drivers.of(name) for name in (stores.folder.standby_graph(), stores.folder.primary_graph())
+        )
+        chosen = iter([left, current, current, current])
+        reader = Neo4jQueries(GraphSessions(lambda: next(chosen), "neo4j", QueryObserver(), 60.0))
+        assert reader.promoted_batch() == "two"
+
+
 def test_a_home_is_replaced_whole_or_not_at_all(tmp_path):
     home = tmp_path / "home"
-    for folder, text in ((home, "before"), (new_home_of(home), "after")):
+    for folder, text in ((home, "before"), (build_home_of(home), "after")):
         folder.mkdir()
         (folder / "data").write_text(text)
-    replace_home(home)
+    replace_home(home, build_home_of(home))
     assert (home / "data").read_text() == "after"
     assert [folder.name for folder in tmp_path.iterdir()] == ["home"]
     home.rename(home.with_name("home.old"))  # as if killed between the two steps
