@@ -109,7 +109,7 @@ class GraphPair(Neo4jQueries):
                 raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
             moves_readers = holders[0] != self._stores.folder.primary_graph()
             if moves_readers:
-                self._copy_indexes(holders[0])
+                self._prepare(holders[0])
             for name in holders:
                 self._graph(name).promote(batch_id)
             if moves_readers:
@@ -279,6 +279,11 @@ class GraphPair(Neo4jQueries):
             remove_copies(self._home(primary))
             self._shelf_of(primary).write(store_id, change.number, change.manifest)
             copy_home(fresh, copy_home_of(self._home(primary), plan.digest()))
+
+    def _prepare(self, name: str) -> None:
+        """Readers wait two seconds at most: the server plans its longest query before they come."""
+        self._copy_indexes(name)
+        self._graph(name).find_entity("nobody")
 
     def _copy_indexes(self, name: str) -> None:
         """Gives a server, before readers come, the indexes that tuning has made on the other one."""
