@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from pymongo.database import Database
 
 from resources.batch_identity import batch_id
 from resources.embedded import EmbeddedStores
@@ -20,6 +21,7 @@ from resources.graph_pair import GraphPair
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
 from resources.mongo_reviews import MongoReviews
+from resources.mongo_tuning_log import MongoTuningLog
 from resources.neo4j_graph import Neo4jGraph
 from resources.open_graph import open_graph, query_history
 from resources.owner_files import make_owner_folder, write_owner_file
@@ -45,6 +47,16 @@ DECISIONS_SHELF = "decisions"
 def settings() -> Settings:
     """The settings of this process, read once."""
     return load_settings()
+
+
+@contextmanager
+def _documents() -> Iterator[Database[dict[str, Any]]]:
+    """MongoDB: the configured one, or the embedded one, which is started where it does not run."""
+    database = connect_documents(settings(), EmbeddedStores(settings()).start())
+    try:
+        yield database
+    finally:
+        database.client.close()
 
 
 class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -125,6 +137,12 @@ class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             dg.get_dagster_logger().warning("slow queries are found without their past: %s", error)
             return None
 
+    @contextmanager
+    def tuning_log(self) -> Iterator[MongoTuningLog]:
+        """What tuning decided so far. Raises: StoreUnavailableError."""
+        with _documents() as database:
+            yield MongoTuningLog(database)
+
     def load_plan_params(self) -> LoadPlanParams:
         """How identifiers become nodes: under a hash that only this installation can compute."""
         return LoadPlanParams(identifier_key=identifier_key(settings()))
@@ -136,11 +154,8 @@ class BillingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def open(self) -> Iterator[MongoBilling]:
         """The billing store's adapter. Raises: StoreUnavailableError."""
-        database = connect_documents(settings(), EmbeddedStores(settings()).start())
-        try:
+        with _documents() as database:
             yield MongoBilling(database)
-        finally:
-            database.client.close()
 
 
 class ReviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -149,11 +164,8 @@ class ReviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def open(self) -> Iterator[MongoReviews]:
         """The review log's adapter. Raises: StoreUnavailableError."""
-        database = connect_documents(settings(), EmbeddedStores(settings()).start())
-        try:
+        with _documents() as database:
             yield MongoReviews(database)
-        finally:
-            database.client.close()
 
 
 class PrinterResource(dg.ConfigurableResource):  # type: ignore[type-arg]

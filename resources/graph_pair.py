@@ -30,7 +30,7 @@ from terag_pipelines.errors import (
 from terag_pipelines.graph.changes import GraphChange, find_change, with_interval
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
-from terag_pipelines.tuning.ports import IndexSpec
+from terag_pipelines.tuning.ports import IndexSpec, find_index
 
 TURN_WAIT_S = 3_600.0
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -289,12 +289,17 @@ class GraphPair(Neo4jQueries):
         """Gives a server, before readers come, the indexes that tuning has made on the other one."""
         ours, theirs = (self._tuned(graph) for graph in (self._graph(name), self._primary()))
         lab = self._graph(name).index_lab
-        for index in theirs - ours:
-            lab.create_index(index)
-            lab.keep_index(index.name)
         for index in ours - theirs:
             lab.drop_index(index.name)
-        for index in theirs - ours:
+        lacking = [
+            index
+            for index in sorted(theirs - ours, key=lambda index: index.name)
+            if find_index(lab.list_indexes(), index) is None
+        ]
+        for index in lacking:
+            lab.create_index(index)
+            lab.keep_index(index.name)
+        for index in lacking:
             lab.await_online(index.name)
 
     @staticmethod

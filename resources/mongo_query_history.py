@@ -5,13 +5,14 @@ Queries are kept without literals, and parameters not at all: nothing personal i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 from pymongo import ASCENDING
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -37,19 +38,12 @@ class MongoQueryHistory:
 
     def append(self, windows: pa.Table) -> None:
         """Adds QUERY_WINDOWS in one batch; a row that is there already stays as it is."""
-        documents = [_document(row) for row in QUERY_WINDOWS.conform(windows).to_pylist()]
-        if not documents:
-            return
         with self._translated():
-            try:
-                self._windows.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                    raise
+            insert_new(self._windows, map(_document, QUERY_WINDOWS.conform(windows).to_pylist()))
 
     def windows(self, since: datetime | None = None) -> pa.Table:
         """QUERY_WINDOWS that ended at `since` or later; without it, all that are kept."""
-        query = {} if since is None else {"ended_at": {"$gte": _whole_ms(since)}}
+        query = {} if since is None else {"ended_at": {"$gte": whole_ms(since)}}
         with self._translated():
             found = list(self._windows.find(query, {"_id": 0}))
         return QUERY_WINDOWS.from_columns(
@@ -94,13 +88,25 @@ class LateQueryHistory:
             database.client.close()
 
 
+def insert_new(collection: Collection[Document], documents: Iterable[Document]) -> None:
+    """Adds documents in one batch; those whose `_id` is there already stay as they are."""
+    given = list(documents)
+    if not given:
+        return
+    try:
+        collection.insert_many(given, ordered=False)
+    except BulkWriteError as error:
+        if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
+            raise
+
+
 def _document(row: Document) -> Document:
-    instants = {name: _whole_ms(row[name]) for name in _INSTANTS}
+    instants = {name: whole_ms(row[name]) for name in _INSTANTS}
     named = (row["observer_id"], int(1000 * instants["started_at"].timestamp()), row["shape_id"])
     return {"_id": ":".join(map(str, named)), **row, **instants}
 
 
-def _whole_ms(instant: datetime) -> datetime:
+def whole_ms(instant: datetime) -> datetime:
     """MongoDB's own dates, which its removal by age asks for, end at milliseconds."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 

@@ -102,6 +102,8 @@ IS_SWEPT = "MATCH (s:LoadPointer {name: 'token'}) RETURN coalesce(s.is_swept, fa
 SWEPT = _IN_TURN + "SET s.is_swept = true RETURN s.token AS token"
 """Whether no row is left that none of the remembered loads has."""
 
+QUEUE_TRIALS = "MERGE (t:LoadPointer {name: 'tuning'}) SET t.n_turns = coalesce(t.n_turns, 0) + 1"
+"""Those who try indexes queue for its write lock, as loaders do for theirs."""
 OPEN_TRIAL = "UNWIND $rows AS name MERGE (t:LoadPointer {name: 'trial:' + name}) SET t.index = name"
 CLOSE_TRIAL = "UNWIND $rows AS name MATCH (t:LoadPointer {name: 'trial:' + name}) DELETE t"
 OPEN_TRIALS = "MATCH (t:LoadPointer) WHERE t.name STARTS WITH 'trial:' RETURN t.index AS index ORDER BY index"

@@ -57,6 +57,11 @@ class GraphSessions:
         self.observer = observer
         self._answer_timeout_s = answer_timeout_s
 
+    def pinned(self) -> GraphSessions:
+        """Sessions of the server that is chosen now, also when readers are sent elsewhere later."""
+        driver = self._choose_driver()
+        return GraphSessions(lambda: driver, self._database, self.observer, self._answer_timeout_s)
+
     @contextmanager
     def open(self, access: str = WRITE_ACCESS) -> Iterator[Session]:
         """A session of the driver, closed at the end."""

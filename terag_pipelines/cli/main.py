@@ -300,6 +300,26 @@ def roll_back_batch() -> None:
     roll_back(console)
 
 
+@graph.command("tune")
+@click.option("--apply", "may_change", is_flag=True, help="Try the indexes, and keep those that pay.")
+@JSON
+def tune_graph(may_change: bool, as_json: bool) -> None:
+    """Say which indexes slow queries ask for, and which serve nobody; changes nothing without --apply."""
+    from terag_pipelines.cli.tuning import tune
+
+    tune(may_change, as_json, _output())
+
+
+@graph.command("history")
+@click.option("--picture", type=FILE, help="Draw what each trial did, as PNG.")
+@JSON
+def index_history(picture: Path | None, as_json: bool) -> None:
+    """Show every decision on an index, the last one first: tried, kept, reverted or dropped, and why."""
+    from terag_pipelines.cli.tuning import print_history
+
+    print_history(picture, as_json, _output())
+
+
 @main.group()
 def review() -> None:
     """Decide the pairs of records most worth a person's look; a decision takes effect with the next run."""

@@ -57,22 +57,47 @@ SLOW_SHAPES = TableSchema(
     digested=False,
 )
 
+_DECIDED = [
+    ("trial_id", TEXT),  # the index's name, or "none" where no index was thinkable
+    ("label", TEXT),  # or relationship type
+    ("property", TEXT),  # several are separated by commas
+    ("index_kind", TEXT),  # "range", "text", "point", "full-text"
+    ("decision", TEXT),  # one of those in trials.py
+    ("db_hits_before", pa.int64()),  # of the sampled calls of the shapes that asked for the index
+    ("db_hits_after", pa.int64()),
+    ("latency_before_ms", pa.float64()),  # median over those calls and repeats
+    ("latency_after_ms", pa.float64()),
+    ("reason", TEXT),
+]
+_MEASURED = [
+    ("element", TEXT),  # "node", "relationship"
+    ("n_entries", pa.int64()),  # rows that the index holds, where that is known
+    ("hits_ratio_low", pa.float64()),  # after / before, call by call: 95% confidence interval
+    ("hits_ratio_high", pa.float64()),
+    ("latency_ratio_low", pa.float64()),
+    ("latency_ratio_high", pa.float64()),
+]
+
 INDEX_TRIALS = TableSchema(
     name="index_trials",
+    schema=pa.schema([*_DECIDED, *_MEASURED]),
+    key=("trial_id", "decision"),
+    digested=False,
+    later=frozenset(name for name, _ in _MEASURED),
+)
+
+INDEX_DECISIONS = TableSchema(
+    name="index_decisions",
     schema=pa.schema(
         [
-            ("trial_id", TEXT),  # the index's name, or "none" where no index was thinkable
-            ("label", TEXT),
-            ("property", TEXT),
-            ("index_kind", TEXT),  # "range", "text"
-            ("decision", TEXT),  # "kept", "reverted", "not_needed"
-            ("db_hits_before", pa.int64()),  # of the sampled calls of the shapes that asked for the index
-            ("db_hits_after", pa.int64()),
-            ("latency_before_ms", pa.float64()),  # median over those calls and repeats
-            ("latency_after_ms", pa.float64()),
-            ("reason", TEXT),
+            ("decided_at", INSTANT),
+            ("step", pa.int64()),  # order within one run
+            *_DECIDED,
+            *_MEASURED,
+            ("queries", pa.list_(TEXT)),  # shapes that asked for the index: no parameter, no literal
         ]
     ),
-    key=("trial_id",),
+    key=("decided_at", "step"),
     digested=False,
 )
+"""The history of indexes: what was tried, kept, reverted or dropped, when and why."""

@@ -14,7 +14,10 @@ BAR = 0.36
 
 
 def draw_trials(trials: pa.Table) -> bytes:
-    """Db hits of the sampled queries before and after each index that was tried (INDEX_TRIALS), as PNG."""
+    """Db hits of the sampled queries before and after each index that was tried, as PNG.
+
+    `trials`: INDEX_TRIALS, or INDEX_DECISIONS of many runs.
+    """
     tried = [row for row in trials.to_pylist() if row["db_hits_before"] is not None]
     figure, axes = new_picture(
         "Indexes tried: db hits of the sampled queries", height_inches=1.8 + 0.9 * len(tried)
@@ -42,7 +45,8 @@ def _draw_pair(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return f"{row['label']}.{row['property']}\n{row['index_kind']}, {row['decision']}"
+    when = f", {row['decided_at']:%Y-%m-%d}" if "decided_at" in row else ""
+    return f"{row['label']}.{row['property']}\n{row['index_kind']}, {row['decision']}{when}"
 
 
 def _reasons(trials: pa.Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from terag_pipelines.graph.ports import GraphStore
 
 AUTO_PREFIX = "terag_auto_"
 """Names of indexes made here start with this; no other index is ever dropped."""
+NODE, RELATIONSHIP = "node", "relationship"
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,46 @@ class PlanProfile:
 
 @dataclass(frozen=True)
 class IndexSpec:
-    """An index of a label's properties; `is_constraint` for one that a constraint owns."""
+    """An index of the properties of a label, or of a relationship type (`element`).
+
+    `kind`: "range", "text", "point" or "full-text"; `is_constraint` for one that a constraint owns.
+    """
 
     name: str
     kind: str
     label: str
     properties: tuple[str, ...]
     is_constraint: bool = False
+    element: str = NODE
 
     @property
     def is_ours(self) -> bool:
         """Made by tuning, so tuning may drop it."""
         return self.name.startswith(AUTO_PREFIX) and not self.is_constraint
 
+    @property
+    def covers(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """What it indexes and how: two of the same are one index under two names."""
+        return (self.element, self.kind, self.label, self.properties)
+
+
+@dataclass(frozen=True)
+class IndexUse:
+    """How often the store itself says that it read an index, and since when it counts."""
+
+    n_reads: int
+    last_read_at: datetime | None
+    counted_since: datetime | None
+
 
 class IndexLab(Protocol):
     """Where an index is tried. Raises StoreUnavailableError and StoreError like every store."""
+
+    def alone(self) -> AbstractContextManager[IndexLab]:
+        """The lab on the server that readers ask now, whoever is sent elsewhere meanwhile; nobody else tries.
+
+        It waits for the turn of a trial that another process makes.
+        """
 
     def profile(self, call: SampledCall) -> PlanProfile:
         """Runs the call, reading only, and gives its plan with db hits and rows."""
@@ -67,8 +93,14 @@ class IndexLab(Protocol):
     def time_call(self, call: SampledCall) -> float:
         """Runs the call, reading only; milliseconds until its last row."""
 
+    def n_distinct(self, index: IndexSpec) -> int:
+        """How many values the properties have together, at least 1; of the first rows where they are many."""
+
     def create_index(self, index: IndexSpec) -> None:
-        """Notes that its trial began and asks for the index; it fills in the background."""
+        """Notes that its trial began and asks for the index; it fills in the background.
+
+        Raises: StoreError where there is such an index, or another one of that name.
+        """
 
     def keep_index(self, name: str) -> None:
         """Notes that the trial of an index ended and that it stays."""
@@ -83,7 +115,10 @@ class IndexLab(Protocol):
         """Drops an index by name; nothing happens where there is none."""
 
     def list_indexes(self) -> tuple[IndexSpec, ...]:
-        """Every range and text index on labels, those of constraints too."""
+        """Every range, text, point and full-text index, those of constraints too, by name."""
+
+    def index_uses(self) -> Mapping[str, IndexUse]:
+        """By name, how the store itself says that its indexes are read."""
 
 
 class ObservedQueries(Protocol):
@@ -106,6 +141,22 @@ class QueryHistory(Protocol):
         """QUERY_WINDOWS that ended at `since` or later; without it, all that are kept."""
 
 
+class TuningLog(Protocol):
+    """What tuning decided and saw, kept from run to run. Raises StoreUnavailableError and StoreError."""
+
+    def append(self, decisions: pa.Table) -> None:
+        """Adds INDEX_DECISIONS; a row that is there already stays as it is."""
+
+    def decisions(self) -> pa.Table:
+        """INDEX_DECISIONS, all that were ever made."""
+
+    def note_uses(self, used_at: Mapping[str, datetime]) -> None:
+        """Notes when indexes were last seen to serve a query; an earlier instant changes nothing."""
+
+    def uses(self) -> Mapping[str, datetime]:
+        """When each index, by name, was last seen to serve a query, on whichever server."""
+
+
 class TunableStore(GraphStore, Protocol):
     """A graph store whose queries are observed and whose indexes can be tried."""
 
@@ -126,6 +177,5 @@ class Workload(Protocol):
 
 
 def find_index(indexes: Iterable[IndexSpec], wanted: IndexSpec) -> IndexSpec | None:
-    """The index that already covers what `wanted` would: same kind, label and properties."""
-    same = (index for index in indexes if (index.kind, index.label) == (wanted.kind, wanted.label))
-    return next((index for index in same if index.properties == wanted.properties), None)
+    """The index that already covers what `wanted` would."""
+    return next((index for index in indexes if index.covers == wanted.covers), None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
 from terag_pipelines.errors import StoreUnavailableError
-from terag_pipelines.tuning.model import QUERY_WINDOWS
+from terag_pipelines.tuning.model import INDEX_DECISIONS, QUERY_WINDOWS
 
 
 class MemoryQueryHistory:
@@ -26,3 +28,28 @@ class MemoryQueryHistory:
     def windows(self, since: datetime | None = None) -> pa.Table:
         rows = [row for row in self._rows.values() if since is None or row["ended_at"] >= since]
         return QUERY_WINDOWS.conform(pa.Table.from_pylist(rows, schema=QUERY_WINDOWS.schema))
+
+
+class MemoryTuningLog:
+    """A TuningLog in memory, for tests of its callers."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[datetime, int], dict[str, Any]] = {}
+        self._uses: dict[str, datetime] = {}
+
+    def append(self, decisions: pa.Table) -> None:
+        for row in INDEX_DECISIONS.conform(decisions).to_pylist():
+            self._rows.setdefault((row["decided_at"], row["step"]), row)
+
+    def decisions(self) -> pa.Table:
+        rows = list(self._rows.values())
+        return INDEX_DECISIONS.from_columns(
+            **{name: [row[name] for row in rows] for name in INDEX_DECISIONS.schema.names}
+        )
+
+    def note_uses(self, used_at: Mapping[str, datetime]) -> None:
+        for name, instant in used_at.items():
+            self._uses[name] = max(instant, self._uses.get(name, instant))
+
+    def uses(self) -> Mapping[str, datetime]:
+        return dict(self._uses)

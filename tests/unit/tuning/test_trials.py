@@ -2,102 +2,298 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from terag_pipelines.tuning.advice import auto_index
-from terag_pipelines.tuning.ports import SampledCall
-from terag_pipelines.tuning.trials import QueryOptimizer, TuningParams
-from tests.unit.tuning.fake_lab import FOREIGN, KEY, FakeLab, scan_plan
+from terag_pipelines.tuning.autopilot import Autopilot
+from terag_pipelines.tuning.history import past_of, trials_table
+from terag_pipelines.tuning.model import INDEX_DECISIONS, QUERY_SHAPES
+from terag_pipelines.tuning.optimizer import QueryOptimizer
+from terag_pipelines.tuning.policy import TuningParams, TuningPolicy
+from terag_pipelines.tuning.ports import IndexSpec, IndexUse, SampledCall
+from terag_pipelines.tuning.upkeep import Past, PastTrial
+from tests.unit.tuning.fake_lab import FOREIGN, KEY, FakeLab, scan_plan, seek_plan
+from tests.unit.tuning.memory_history import MemoryTuningLog
 
-NAME = auto_index("Entity", "display_name", "range")
-BANK = auto_index("Account", "bank", "range")
-BY_NAME, BY_BANK, OTHER = "by name", "by bank", "other"
-SAMPLES = {query: [SampledCall(query, {"a": n}) for n in range(2)] for query in (BY_NAME, BY_BANK, OTHER)}
-SCAN = scan_plan("x.display_name = $a")
+NOW = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)  # half past three in Almaty
+NAME = auto_index("Entity", "display_name")
+BANK = auto_index("Account", "bank")
+BOTH = auto_index("Account", ("bank", "currency"))
+BY_NAME, BY_BANK, BY_BOTH, OTHER = "by name", "by bank", "by both", "other"
+QUERIES = (BY_NAME, BY_BANK, BY_BOTH, OTHER)
+SAMPLES = {query: [SampledCall(query, {"a": n}) for n in range(2)] for query in QUERIES}
 
 
-def lab(helper=NAME, **rest):
+def lab(is_served=True, **rest):
+    seek_both = seek_plan(BANK, 500, "x.currency = $c", 5)
     plans = {
-        BY_NAME: (SCAN, helper),
-        BY_BANK: (scan_plan("x.bank = $a", label="Account"), BANK),
-        OTHER: (scan_plan("x.party_type = $a", n_found=950), None),
+        BY_NAME: (scan_plan("x.display_name = $a"), ((NAME, seek_plan(NAME)),) if is_served else ()),
+        BY_BANK: (scan_plan("x.bank = $a", label="Account"), ((BANK, seek_plan(BANK)),)),
+        BY_BOTH: (
+            scan_plan("x.bank = $a AND x.currency = $c", n_found=5, label="Account"),
+            ((BANK, seek_both), (BOTH, seek_plan(BOTH, 5))),
+        ),
+        OTHER: (scan_plan("x.party_type = $a", n_found=950), ()),
     }
     return FakeLab(plans, **rest)
 
 
+def tuned(made, *slow, past=None, now=NOW, samples=SAMPLES, **policy):
+    params = TuningParams(max_trials=policy.pop("max_trials", 4))
+    optimizer = QueryOptimizer(made, params, TuningPolicy(**policy))
+    return optimizer.tune(dict.fromkeys(slow, 10), samples, now, past)
+
+
+def decisions(trials):
+    return [(trial.index, trial.decision) for trial in trials]
+
+
 def test_a_useful_index_is_kept_with_its_figures():
     made = lab()
-    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
-    assert (trial.index, trial.decision) == (NAME, "kept")
+    (trial,) = tuned(made, BY_NAME)
+    assert (trial.index, trial.decision, trial.shapes) == (NAME, "kept", (BY_NAME,))
     assert (trial.before.db_hits, trial.after.db_hits) == (2 * 2_001, 2 * 11)
+    assert trial.hits.ratio == pytest.approx(11 / 2_001, rel=0.01)
+    assert trial.latency.high < 1
     assert made.indexes == [KEY, FOREIGN, NAME]
+    assert made.unfinished == []
 
 
 def test_a_useless_index_is_reverted():
-    made = lab(helper=None)
-    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
+    made = lab(is_served=False)
+    (trial,) = tuned(made, BY_NAME)
     assert trial.decision == "reverted"
     assert made.indexes == [KEY, FOREIGN]
 
 
 def test_an_index_that_slows_another_shape_is_reverted():
     made = lab(slows_down=frozenset({OTHER}))
-    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
-    assert (trial.decision, trial.reason) == ("reverted", "1 sampled query shapes became slower")
+    (trial,) = tuned(made, BY_NAME)
+    assert (trial.decision, trial.reason) == ("reverted", "1 sampled query shape became slower")
     assert made.indexes == [KEY, FOREIGN]
 
 
 def test_latency_counts_only_where_the_plan_changed():
-    (trial,) = QueryOptimizer(lab(noise=frozenset({OTHER}))).tune([BY_NAME], SAMPLES)
+    (trial,) = tuned(lab(noise=frozenset({OTHER})), BY_NAME)
     assert trial.decision == "kept"
-    (trial,) = QueryOptimizer(lab(noise=frozenset({BY_NAME}))).tune([BY_NAME], SAMPLES)
+    (trial,) = tuned(lab(noise=frozenset({BY_NAME})), BY_NAME)
     assert trial.decision == "reverted"
 
 
-def test_a_trial_that_fails_leaves_no_index():
+def test_a_trial_that_fails_leaves_no_index_and_lets_others_try():
     made = lab(fails_online=True)
     with pytest.raises(TimeoutError):
-        QueryOptimizer(made).tune([BY_NAME], SAMPLES)
+        tuned(made, BY_NAME)
     assert made.indexes == [KEY, FOREIGN]
+    assert made.n_alone == 0
+
+
+def test_an_index_that_the_store_does_not_make_is_said_and_the_others_are_tried():
+    made = lab(refuses=True)
+    trials = tuned(made, BY_NAME, BY_BANK)
+    assert {trial.decision for trial in trials} == {"failed"}
+    assert "the store does not make it" in trials[0].reason
+    assert (made.indexes, made.unfinished) == ([KEY, FOREIGN], [])
 
 
 def test_an_index_whose_trial_was_killed_is_tried_anew():
     made = lab()
-    made.create_index(NAME)
-    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
+    made.indexes.append(NAME)
+    made.unfinished.append(NAME.name)
+    (trial,) = tuned(made, BY_NAME)
     assert (trial.decision, trial.before.db_hits) == ("kept", 2 * 2_001)
     assert (made.indexes, made.unfinished) == ([KEY, FOREIGN, NAME], [])
 
 
 def test_a_second_run_makes_nothing():
     made = lab()
-    QueryOptimizer(made).tune([BY_NAME], SAMPLES)
+    tuned(made, BY_NAME)
     made.log.clear()
-    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
-    assert (trial.index, trial.decision, made.log) == (NAME, "not_needed", [])
+    (trial,) = tuned(made, BY_NAME)
+    assert (trial.index, trial.decision, made.log) == (NAME, "in_use", [])
 
 
 def test_an_index_that_cannot_save_enough_is_not_tried():
     made = lab()
-    (trial,) = QueryOptimizer(made).tune([OTHER], SAMPLES)
+    (trial,) = tuned(made, OTHER)
     assert (trial.decision, made.log) == ("not_needed", [])
 
 
 def test_an_index_that_exists_and_is_not_used_is_not_made_again():
-    made = lab(helper=None)
+    made = lab(is_served=False)
     made.indexes.append(NAME)
-    (trial,) = QueryOptimizer(made).tune([BY_NAME], SAMPLES)
+    (trial,) = tuned(made, BY_NAME)
     assert (trial.decision, made.log) == ("not_needed", [])
 
 
 def test_trials_of_one_run_are_bounded():
     made = lab()
-    trials = QueryOptimizer(made, TuningParams(max_trials=1)).tune([BY_NAME, BY_BANK], SAMPLES)
+    trials = tuned(made, BY_NAME, BY_BANK, max_trials=1)
     assert sorted(trial.decision for trial in trials) == ["kept", "not_needed"]
     assert len(made.log) == 1
 
 
+def test_indexes_of_a_label_are_bounded_and_constraints_do_not_count():
+    made = lab()
+    trials = tuned(made, BY_NAME, BY_BANK, max_indexes=1)  # Account has one by hand, Entity a constraint
+    assert sorted(decisions(trials), key=str) == sorted([(NAME, "kept"), (BANK, "not_needed")], key=str)
+
+
+def test_one_index_for_two_shapes_and_a_wider_one_only_for_what_is_left():
+    made = lab(distinct=1_000)
+    trials = tuned(made, BY_BANK, BY_BOTH)
+    assert decisions(trials) == [(BANK, "kept"), (BOTH, "kept")]
+    assert trials[0].shapes == (BY_BANK, BY_BOTH)
+
+
+def test_an_index_that_a_later_one_replaces_goes_at_once():
+    made = lab(distinct=1_000)
+    trials = tuned(made, BY_BOTH, samples={BY_BOTH: SAMPLES[BY_BOTH]})
+    assert decisions(trials) == [(BANK, "superseded"), (BOTH, "kept")]
+    assert made.indexes == [KEY, FOREIGN, BOTH]
+
+
+def test_without_leave_it_only_says_what_it_would_do():
+    made = lab()
+    made.unfinished.append("terag_auto_of_another")
+    (trial,) = tuned(made, BY_NAME, may_change=False)
+    assert (trial.index, trial.decision) == (NAME, "advised")
+    assert "99% of 20,010 db hits" in trial.reason
+    assert (made.log, made.indexes) == ([], [KEY, FOREIGN])
+
+
+@pytest.mark.parametrize(
+    ("hours", "decision"), [((2, 5), "kept"), ((23, 4), "kept"), ((4, 5), "postponed"), ((3, 3), "postponed")]
+)
+def test_changes_are_made_in_hours_of_low_load_only(hours, decision):
+    (trial,) = tuned(lab(), BY_NAME, low_load_hours=hours)
+    assert trial.decision == decision
+
+
+def test_hours_that_no_day_has_are_refused():
+    with pytest.raises(ValueError, match="0 to 24"):
+        TuningPolicy(low_load_hours=(1, 25))
+
+
+@pytest.mark.parametrize(
+    ("days", "n_entries", "decision"),
+    [(29, 1_000, "not_needed"), (30, 1_000, "reverted"), (1, 500, "reverted"), (1, 501, "not_needed")],
+)
+def test_what_did_not_pay_is_tried_again_after_a_while_or_with_twice_the_rows(days, n_entries, decision):
+    last = PastTrial("reverted", NOW - timedelta(days=days), "of no use", n_entries)
+    (trial,) = tuned(lab(is_served=False), BY_NAME, past=Past({NAME.name: last}))
+    assert trial.decision == decision
+
+
+def test_an_unused_index_of_ours_is_dropped_after_its_window_and_not_before():
+    made = lab()
+    made.indexes.append(BANK)
+    kept = Past({BANK.name: PastTrial("kept", NOW - timedelta(days=100), "", 9)})
+    used = Past(kept.trials, {BANK.name: NOW - timedelta(days=89)})
+    samples = {BY_NAME: SAMPLES[BY_NAME]}
+    assert "dropped" not in [t.decision for t in tuned(made, past=used, samples=samples)]
+    made.uses = {BANK.name: IndexUse(5, NOW - timedelta(days=80), None)}
+    assert "dropped" not in [t.decision for t in tuned(made, past=kept, samples=samples)]
+    made.uses = {}
+    assert decisions(tuned(made, past=kept, samples=samples, may_change=False)) == [(BANK, "advised")]
+    (trial,) = tuned(made, past=kept, samples=samples)
+    assert (trial.index, trial.decision) == (BANK, "dropped")
+    assert trial.reason == "it served no query since 2026-08-16"
+    assert made.indexes == [KEY, FOREIGN]
+
+
+def test_an_unused_index_that_serves_a_sampled_query_stays():
+    made = lab()
+    made.indexes.append(BANK)
+    old = Past({BANK.name: PastTrial("kept", NOW - timedelta(days=100), "", 9)})
+    assert decisions(tuned(made, past=old)) == [(BANK, "in_use")]
+
+
+def test_indexes_of_others_are_advised_on_and_those_of_nobody_knows_when_left_alone():
+    made = lab()
+    assert decisions(tuned(made)) == [(None, "not_needed")]
+    made.uses = {
+        FOREIGN.name: IndexUse(0, None, NOW - timedelta(days=91)),
+        KEY.name: IndexUse(0, None, NOW - timedelta(days=91)),
+    }
+    (trial,) = tuned(made)
+    assert (trial.index, trial.decision) == (FOREIGN, "advised")
+    assert made.indexes == [KEY, FOREIGN]
+
+
+def test_of_two_indexes_of_the_same_properties_ours_goes():
+    made = lab()
+    theirs = IndexSpec("z_by_hand", "range", "Account", ("currency", "bank"))
+    made.indexes += [BOTH, theirs]
+    (trial,) = tuned(made, samples={})
+    assert (trial.index, trial.decision) == (BOTH, "dropped")
+    assert made.indexes == [KEY, FOREIGN, theirs]
+
+
 @pytest.mark.parametrize("samples", [{}, SAMPLES])
 def test_no_slow_shape_is_one_row_that_says_so(samples):
-    (trial,) = QueryOptimizer(lab()).tune([], samples)
+    (trial,) = tuned(lab(), samples=samples)
     assert (trial.index, trial.decision) == (None, "not_needed")
+
+
+class Observed:
+    """Queries as an observer gives them, with these medians."""
+
+    def __init__(self, medians):
+        rows = [(q, q, 10, 0, 10, 10 * ms, ms, ms, ms) for q, ms in medians.items()]
+        columns = zip(*rows, strict=True)
+        self._shapes = QUERY_SHAPES.from_columns(**dict(zip(QUERY_SHAPES.schema.names, columns, strict=True)))
+
+    def snapshot(self):
+        return self._shapes
+
+    def samples(self):
+        return SAMPLES
+
+
+class Store:
+    def __init__(self, made, medians):
+        self.observed, self.index_lab = Observed(medians), made
+
+
+class Silence:
+    def ask(self, store):
+        """Everything has been asked."""
+
+
+def test_the_log_holds_each_change_with_its_queries_and_the_next_run_knows_them():
+    log, made = MemoryTuningLog(), lab(is_served=False)
+    pilot = Autopilot(log=log)
+    first = pilot.run(Store(made, {BY_NAME: 90.0, BY_BANK: 50.0}), Silence(), NOW)
+    assert first.slow["shape_id"].to_pylist() == [BY_NAME, BY_BANK]
+    rows = {row["trial_id"]: row for row in log.decisions().to_pylist()}
+    assert {name: row["decision"] for name, row in rows.items()} == {
+        NAME.name: "reverted",
+        BANK.name: "kept",
+    }
+    assert rows[BANK.name]["queries"] == [BY_BANK]
+    assert rows[BANK.name]["hits_ratio_high"] < 0.1
+    assert (rows[BANK.name]["n_entries"], rows[BANK.name]["element"]) == (1_000, "node")
+    made.log.clear()
+    pilot.run(Store(made, {BY_NAME: 90.0, BY_BANK: 50.0}), Silence(), NOW + timedelta(hours=1))
+    assert made.log == []
+    assert log.decisions().num_rows == 2
+    assert log.uses() == {BANK.name: NOW + timedelta(hours=1)}
+    assert past_of(log).trials[NAME.name].decision == "reverted"
+
+
+def test_a_dry_run_leaves_no_trace():
+    log, made = MemoryTuningLog(), lab()
+    result = Autopilot(policy=TuningPolicy(may_change=False), log=log).run(
+        Store(made, {BY_NAME: 90.0}), Silence(), NOW
+    )
+    assert result.trials["decision"].to_pylist() == ["advised"]
+    assert (log.decisions().num_rows, log.uses(), made.log) == (0, {}, [])
+
+
+def test_decisions_are_a_table_of_one_row_for_index_and_decision():
+    table = trials_table([*tuned(lab(), BY_NAME), *tuned(lab(), BY_NAME)])
+    assert table["trial_id"].to_pylist() == [NAME.name]
+    assert INDEX_DECISIONS.empty().num_rows == 0
