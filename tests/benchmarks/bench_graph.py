@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import neo4j
@@ -23,7 +24,7 @@ from resources.settings import load_settings
 from resources.stores import connect_graph
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
 from terag_pipelines.graph.model import EDGES, NODES, EdgeSpec
-from terag_pipelines.tuning.trials import tune_indexes
+from terag_pipelines.tuning.autopilot import Autopilot
 from terag_pipelines.tuning.workload import analyst_workload
 from tests.benchmarks.measuring import cost_of, measured, tell
 from tests.contract.graphs import empty, graph_of, tables_of
@@ -84,7 +85,7 @@ def bench_loads(driver: neo4j.Driver, n_entities: int) -> None:
     n_rows = sum(ours.counts().values())
     for (what, peer), cost in costs.items():
         tell("graph", what, cost, PACKAGES, peer, n_rows=n_rows, rows_per_s=round(n_rows / cost.wall_s))
-    tuned, cost = measured(lambda: tune_indexes(graph, analyst_workload(tables)))
+    tuned, cost = measured(lambda: Autopilot().run(graph, analyst_workload(tables), datetime.now(UTC)))
     trials = {row["trial_id"]: f"{row['decision']}: {row['reason']}" for row in tuned.trials.to_pylist()}
     tell("graph", "index trials", cost, PACKAGES, n_rows=n_rows, trials=trials)
 

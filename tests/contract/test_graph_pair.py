@@ -25,6 +25,7 @@ from resources.stores import BATCH
 from terag_pipelines.errors import StorageFullError, StoreError
 from terag_pipelines.graph.load_plan import build_load_plan
 from terag_pipelines.tuning.advice import auto_index
+from terag_pipelines.tuning.ports import RELATIONSHIP
 from tests.contract.graphs import changed_tables, empty, plan_of
 from tests.contract.pairs import BY_IMPORTER, OVER_BOLT, opened, running_home
 
@@ -160,7 +161,7 @@ def test_a_batch_that_neither_server_holds_cannot_be_promoted(stores):
 
 @pytest.mark.parametrize("pace", [OVER_BOLT, BY_IMPORTER], ids=["bolt", "importer"])
 def test_indexes_that_tuning_made_are_there_after_a_promotion(stores, pace):
-    index = auto_index("Account", "bank", "range")
+    index = auto_index("TRANSFERRED", ("currency", "amount_minor"), element=RELATIONSHIP)
     with opened(stores, pace) as graph:
         graph.load(plan_of("one", 300))
         graph.promote("one")
