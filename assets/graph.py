@@ -3,21 +3,28 @@
 import dagster as dg
 import pyarrow as pa
 
-from assets.groups import GRAPH, tables_in
-from resources.bindings import GraphResource, SourceResource
-from terag_pipelines.graph.load_plan import build_load_plan
+from assets.groups import GRAPH
+from resources.bindings import GraphResource, LakeResource, SourceResource
+from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
+from terag_pipelines.graph.loading import load_batch
+from terag_pipelines.graph.model import GRAPH_LOAD
 from terag_pipelines.graph.ports import LoadReport
 
 INPUTS = ("entities", "entity_members", "entity_records", "links", "accounts", "transfers", "relationships")
 
 
-@dg.asset(**GRAPH, ins=tables_in(*INPUTS))
-def graph_load(source: SourceResource, graph: GraphResource, **tables: pa.Table) -> dg.Output[pa.Table]:
+@dg.asset(**GRAPH, deps=INPUTS)
+def graph_load(source: SourceResource, lake: LakeResource, graph: GraphResource) -> dg.Output[pa.Table]:
     """Entities, records, accounts and what ties them: what changed is loaded, unseen yet, and verified."""
-    plan = build_load_plan(source.batch_id(), tables, graph.load_plan_params())
+    batch_id, shelf = source.batch_id(), source.batch_shelf()
+
+    def make_plan() -> LoadPlan:
+        return build_load_plan(batch_id, lake.tables(shelf, INPUTS), graph.load_plan_params())
+
     with graph.open() as store:
-        report = store.load(plan)
-    return dg.Output(plan.summary(), metadata={"note": _told(report), "retries": report.n_retries})
+        loaded = load_batch(store, batch_id, lake.find(shelf, GRAPH_LOAD), make_plan)
+    report = loaded.report
+    return dg.Output(loaded.summary, metadata={"note": _told(report), "retries": report.n_retries})
 
 
 def _told(report: LoadReport) -> str:

@@ -4,7 +4,7 @@ No secret is ever a field here: Dagster stores and shows run configuration.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,7 +33,12 @@ from resources.stores import connect_documents
 from resources.table_registry import TABLES
 from terag_pipelines.billing.core import BillingCore
 from terag_pipelines.billing.invoices import Invoice
-from terag_pipelines.errors import RenderingError, StoreUnavailableError
+from terag_pipelines.errors import (
+    IncompleteBatchError,
+    RenderingError,
+    StoreUnavailableError,
+    TornTableError,
+)
 from terag_pipelines.graph.load_plan import LoadPlanParams
 from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.tables import TableSchema
@@ -111,6 +116,17 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def open(self) -> ParquetLake:
         """The lake's adapter; its folder is for the owner only, since it holds clients' names and numbers."""
         return ParquetLake(make_owner_folder(settings().lake_folder))
+
+    def tables(self, shelf: str, names: Iterable[str]) -> dict[str, pa.Table]:
+        """Tables of a shelf by name. Raises: IncompleteBatchError, TornTableError."""
+        return {name: self.open().read(shelf, TABLES[name]) for name in names}
+
+    def find(self, shelf: str, schema: TableSchema) -> pa.Table | None:
+        """A table of a shelf; None where it is not there, or not whole."""
+        try:
+            return self.open().read(shelf, schema)
+        except (IncompleteBatchError, TornTableError):
+            return None
 
     def put_in_force(self, decisions: pa.Table) -> None:
         """Makes PAIR_DECISIONS part of what names a batch: from now on that is the batch they are used in."""

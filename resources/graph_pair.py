@@ -98,6 +98,13 @@ class GraphPair(Neo4jQueries):
                 return self._load_both(primary, plan)
             return self._load_standby(plan)
 
+    def held(self, batch_id: str) -> LoadState | None:
+        """The whole load of a batch, on the primary or else on the other server, that has not drifted."""
+        if (found := self._primary().held(batch_id)) is not None:
+            return found
+        others = (graph.held(batch_id) for graph in list(self._graphs().values())[1:])
+        return next((load for load in others if load is not None), None)
+
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see: by the primary's pointer, or by moving them to the standby.
 

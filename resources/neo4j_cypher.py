@@ -55,6 +55,8 @@ MATCH (l:LoadPointer {name: 'load:' + $load}) SET l.is_whole = true, l.finished_
 RETURN l.load AS load
 """
 )
+DISTRUST = "UNWIND $rows AS load MATCH (l:LoadPointer {name: 'load:' + load}) SET l.digest = ''"
+"""Its rows are not what was written: no plan is that of this load any more."""
 LOADS = """
 MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:'
 RETURN l.load AS load, l.batch_id AS batch_id, l.digest AS digest, l.is_whole AS is_whole,

@@ -96,6 +96,11 @@ class Neo4jGraph(Neo4jQueries):
         base = self._manifests.read(self.store_id, newest) if newest else None
         return find_change(plan, base, newest + 1).n_rows if base else plan.n_rows
 
+    def held(self, batch_id: str) -> LoadState | None:
+        """The newest whole load of a batch that was not found to have drifted."""
+        found = self.whole_load(batch_id)
+        return found if found and found.digest else None
+
     def whole_load(self, batch_id: str) -> LoadState | None:
         """The newest load of a batch that can be promoted."""
         return next(
@@ -129,7 +134,7 @@ class Neo4jGraph(Neo4jQueries):
         return (self.server_state("primary"),)
 
     def server_state(self, role: str) -> ServerState:
-        """The server in a role, against the manifest of the load that its readers see."""
+        """The server in a role, against the manifest of the load that its readers see; drift is noted."""
         held = self.shown_load()
         if held is None:
             return ServerState(role)
@@ -137,6 +142,8 @@ class Neo4jGraph(Neo4jQueries):
         stored = self._loads.sums(held.load)
         n_rows = sum(total.n_rows for total in stored.values())
         drift = None if manifest is None else tuple(differing(manifest.sums(), stored))
+        if drift:
+            self._sessions.write(cypher.DISTRUST, [held.load])
         return ServerState(role, True, held.load, held.batch_id, held.finished_at, n_rows, drift)
 
     def loads(self) -> tuple[LoadState, ...]:

@@ -23,10 +23,10 @@ class LoadReport:
     digest: str
     counts: Mapping[str, int]
     was_complete: bool
-    n_nodes_created: int
-    n_relationships_created: int
-    n_ended: int
-    n_retries: int
+    n_nodes_created: int = 0
+    n_relationships_created: int = 0
+    n_ended: int = 0
+    n_retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,9 @@ class GraphStore(Protocol):
         May be repeated and resumed. What other loaders began and did not finish is undone.
         """
 
+    def held(self, batch_id: str) -> LoadState | None:
+        """The newest whole load of a batch that was not found to have drifted; it may be promoted."""
+
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
 
@@ -189,7 +192,10 @@ class GraphStore(Protocol):
         """The newest batch from before the promoted one that readers have seen and may see again."""
 
     def servers(self) -> tuple[ServerState, ...]:
-        """Each server of the graph, against the manifest of the load that its readers see."""
+        """Each server of the graph, against the manifest of the load that its readers see.
+
+        What has drifted is noted, so that the next load of its batch mends it.
+        """
 
     def fill_backup(self) -> None:
         """Gives a backup that holds nothing yet what readers see, where that was prepared by the load."""

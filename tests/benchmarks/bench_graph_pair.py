@@ -23,6 +23,7 @@ from resources.open_graph import open_graph
 from resources.settings import Settings, load_settings
 from terag_pipelines.graph.changes import find_change, with_interval
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
+from terag_pipelines.graph.loading import load_batch
 from tests.benchmarks.measuring import cost_of, measured, tell
 from tests.contract.graphs import tables_of
 
@@ -55,15 +56,19 @@ def bench_promotions(settings: Settings, lake: Path, n_entities: int) -> None:
     told = {"first load": ("one", tables), "nothing changed": ("one", tables)}
     told["1% changed"] = ("two", with_changes(tables, 0.01))
     told["1% changed again"] = ("three", with_changes(tables, 0.02))
+    summaries: dict[str, pa.Table] = {}
     with open_graph(settings) as graph:
         for what, (batch_id, given) in told.items():
             write_tables(lake, given)
 
             def serve(batch_id: str = batch_id) -> int:
-                plan = build_load_plan(batch_id, read_tables(lake))
-                graph.load(plan)
+                earlier = summaries.get(batch_id)
+                loaded = load_batch(
+                    graph, batch_id, earlier, lambda: build_load_plan(batch_id, read_tables(lake))
+                )
                 graph.promote(batch_id)
-                return plan.n_rows
+                summaries[batch_id] = loaded.summary
+                return sum(loaded.report.counts.values())
 
             n_rows, cost = measured(serve)
             tell("graph", f"lake to promoted: {what}", cost, PACKAGES, n_rows=n_rows)

@@ -22,7 +22,8 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.graph.changes import find_change
 from terag_pipelines.graph.load_plan import build_load_plan
-from terag_pipelines.graph.ports import ServerState
+from terag_pipelines.graph.loading import load_batch
+from terag_pipelines.graph.ports import LoadReport, ServerState
 from terag_pipelines.tuning.advice import auto_index
 from tests.conftest import RunningPair
 from tests.contract.graphs import (
@@ -220,6 +221,29 @@ def test_without_a_manifest_everything_is_written_anew(graph, tmp_path):
     graph.promote("two")
     graph.remove_other_batches()
     assert graph.digest("two") == build_load_plan("two", changed_tables(60)).digest()
+
+
+def no_plan():
+    raise AssertionError("the batch is there: nothing is to be planned")
+
+
+def test_a_batch_that_is_held_is_not_planned_again_until_it_has_drifted(graph, graph_driver):
+    plan = plan_of("one", 20)
+    first = load_batch(graph, "one", None, lambda: plan)
+    graph.promote("one")
+    again = load_batch(graph, "one", first.summary, no_plan)
+    assert again.summary.equals(first.summary)
+    assert again.report == LoadReport("one", 1, plan.digest(), plan.counts(), was_complete=True)
+    other = load_batch(graph, "one", plan_of("one", 21).summary(), lambda: plan)  # of other content
+    assert (other.report.was_complete, other.summary.equals(first.summary)) == (True, True)
+    graph_driver.execute_query("MATCH (a:Account) WITH a LIMIT 1 SET a.row_hash = a.row_hash + 1")
+    assert load_batch(graph, "one", first.summary, no_plan).report.was_complete  # nobody has looked
+    assert graph.servers()[0].drift == ("Account",)
+    mended = load_batch(graph, "one", first.summary, lambda: plan)
+    assert (mended.report.was_complete, mended.report.load) == (False, 2)
+    graph.promote("one")
+    assert graph.servers()[0].drift == ()
+    assert load_batch(graph, "one", first.summary, no_plan).report.load == 2
 
 
 def test_rows_that_drifted_in_the_store_are_written_anew(graph, graph_driver):
