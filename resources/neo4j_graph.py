@@ -92,9 +92,11 @@ class Neo4jGraph(Neo4jQueries):
 
     def n_rows_to_write(self, plan: LoadPlan) -> int:
         """How many nodes and relationships a load of the plan would end and write."""
-        newest = max((one.load for one in self.loads() if one.is_whole), default=0)
-        base = self._manifests.read(self.store_id, newest) if newest else None
-        return find_change(plan, base, newest + 1).n_rows if base else plan.n_rows
+        whole = [one for one in self.loads() if one.is_whole]
+        if not whole or not whole[-1].digest:
+            return plan.n_rows
+        base = self._manifests.read(self.store_id, whole[-1].load)
+        return find_change(plan, base, whole[-1].load + 1).n_rows if base else plan.n_rows
 
     def held(self, batch_id: str) -> LoadState | None:
         """The newest whole load of a batch that was not found to have drifted."""
@@ -208,12 +210,13 @@ class Neo4jGraph(Neo4jQueries):
         """The change to write, and whether an earlier loader began with it; what others began is undone."""
         state, known = self._loads.state(), self.loads()
         whole_ones, begun = ([one for one in known if one.is_whole is is_whole] for is_whole in (True, False))
-        newest = max((one.load for one in whole_ones), default=0)
+        newest, has_drifted = max(((one.load, not one.digest) for one in whole_ones), default=(0, False))
         is_resumed = not whole and [one.digest for one in begun] == [plan.digest()]
         number = begun[0].load if is_resumed else state.last + 1
         if begun and not is_resumed:
             writer.undo_begun(newest, [one.load for one in whole_ones])
-        base = None if whole or not newest else self._manifests.read(state.store_id, newest)
+        is_known = newest and not (whole or has_drifted)
+        base = self._manifests.read(state.store_id, newest) if is_known else None
         change = find_change(plan, base, number)
         writer.begin(number, plan)
         self._manifests.write(state.store_id, number, change.manifest)
