@@ -20,6 +20,7 @@ from resources.entity_registry import EntityRegistry
 from resources.graph_pair import GraphPair
 from resources.invoice_pdf import InvoicePrinter
 from resources.mongo_billing import MongoBilling
+from resources.mongo_readings import MongoReadings
 from resources.mongo_reviews import MongoReviews
 from resources.mongo_tuning_log import MongoTuningLog
 from resources.neo4j_graph import Neo4jGraph
@@ -158,6 +159,12 @@ class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """What tuning decided so far. Raises: StoreUnavailableError."""
         with _documents() as database:
             yield MongoTuningLog(database)
+
+    @contextmanager
+    def health_history(self) -> Iterator[MongoReadings]:
+        """How the graph's servers were. Raises: StoreUnavailableError."""
+        with _documents() as database:
+            yield MongoReadings(database)
 
     def load_plan_params(self) -> LoadPlanParams:
         """How identifiers become nodes: under a hash that only this installation can compute."""

@@ -15,6 +15,7 @@ from resources.embedded import PRIMARY, STANDBY, EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.graph_homes import build_home_of, copy_home, copy_home_of, remove_copies
 from resources.neo4j_graph import Neo4jGraph
+from resources.neo4j_health import Neo4jProbe
 from resources.neo4j_import import OfflineImporter, end_import
 from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import GraphSessions
@@ -159,6 +160,14 @@ class GraphPair(Neo4jQueries):
         if self._stores.has_standby():
             states.append(self._state_of_standby())
         return tuple(states)
+
+    def probes(self) -> dict[str, Neo4jProbe]:
+        """The servers that have data and answer, the primary first, to be asked how they are."""
+        roles = ("primary", "backup")
+        graphs = self._graphs().items()
+        return {
+            role: graph.probe(self._home(name)) for role, (name, graph) in zip(roles, graphs, strict=False)
+        }
 
     def loads(self) -> tuple[LoadState, ...]:
         """The loads that either server knows, in the order in which they became whole; begun ones last."""

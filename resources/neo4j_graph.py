@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from neo4j import Driver
 
 from resources import neo4j_cypher as cypher
+from resources.neo4j_health import Neo4jProbe
 from resources.neo4j_loads import LoadWriter, Neo4jLoads, OnChunk
 from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import ANSWER_TIMEOUT_S, GraphSessions, WriteOutcome
@@ -134,6 +136,14 @@ class Neo4jGraph(Neo4jQueries):
     def servers(self) -> tuple[ServerState, ...]:
         """The one server, against the manifest of the load that its readers see."""
         return (self.server_state("primary"),)
+
+    def probes(self) -> dict[str, Neo4jProbe]:
+        """The one server, to be asked how it is."""
+        return {"primary": self.probe()}
+
+    def probe(self, home: Path | None = None) -> Neo4jProbe:
+        """The server, to be asked how it is; `home` is its folder where it is ours."""
+        return Neo4jProbe(self._sessions, home)
 
     def server_state(self, role: str) -> ServerState:
         """The server in a role, against the manifest of the load that its readers see; drift is noted."""

@@ -12,7 +12,7 @@ from typing import Any
 from neo4j import READ_ACCESS, ManagedTransaction, ResultSummary
 
 from resources import neo4j_cypher as cypher
-from resources.neo4j_sessions import GraphSessions
+from resources.neo4j_sessions import TURN, GraphSessions
 from resources.stores import graph_errors
 from terag_pipelines.errors import StoreError
 from terag_pipelines.tuning.ports import (
@@ -54,7 +54,7 @@ class Neo4jIndexLab:
         pinned = self._sessions.pinned()
         with pinned.open() as session:
             with graph_errors():
-                transaction = session.begin_transaction(timeout=TURN_TIMEOUT_S)
+                transaction = session.begin_transaction(metadata=TURN, timeout=TURN_TIMEOUT_S)
                 transaction.run(cypher.QUEUE_TRIALS).consume()
             try:
                 yield Neo4jIndexLab(pinned)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from resources import neo4j_cypher as cypher
-from resources.neo4j_sessions import GraphSessions, WriteOutcome
+from resources.neo4j_sessions import TURN, GraphSessions, WriteOutcome
 from resources.stores import graph_errors
 from terag_pipelines.errors import StoreError
 from terag_pipelines.graph.changes import GraphChange, LoadManifest, sample_content
@@ -60,7 +60,7 @@ class Neo4jLoads:
         """Waits for its turn and holds it: two loads or removals never run at once."""
         with self._sessions.open() as session:
             with graph_errors():
-                transaction = session.begin_transaction(timeout=TURN_TIMEOUT_S)
+                transaction = session.begin_transaction(metadata=TURN, timeout=TURN_TIMEOUT_S)
                 transaction.run(cypher.QUEUE).consume()
             try:
                 token = int(self._sessions.command(cypher.COUNT_TURN)[0]["token"])

@@ -21,6 +21,8 @@ from resources.query_observer import QueryObserver
 from resources.stores import graph_errors
 
 ANSWER_TIMEOUT_S = 60.0
+TURN = {"terag": "turn"}
+"""Noted with a transaction that holds somebody's turn: it is long by design."""
 
 
 @dataclass(frozen=True)

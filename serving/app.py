@@ -9,7 +9,7 @@ from fastapi_offline import FastAPIOffline
 
 from serving.errors import answer_with_problems
 from serving.ports import Ports
-from serving.routes import entities, health, invoices, reviews, rings, twins
+from serving.routes import entities, health, invoices, metrics, reviews, rings, twins
 
 DESCRIPTION = """
 Live answers over the promoted batch. Every call but the health checks needs an API key in `X-API-Key`;
@@ -26,7 +26,7 @@ def create_app(ports: Ports) -> FastAPI:
         redoc_url=None,
     )
     app.state.ports = ports
-    for module in (health, entities, reviews, rings, twins, invoices):
+    for module in (health, metrics, entities, reviews, rings, twins, invoices):
         app.include_router(module.router)
     answer_with_problems(app)
     return app

@@ -15,12 +15,14 @@ from resources.mongo_reviews import MongoReviews
 from resources.open_graph import open_graph
 from resources.parquet_lake import ParquetLake
 from resources.promoted_tables import PromotedTables
+from resources.query_recorder import utc_now
 from resources.secrets import api_key_pepper
 from resources.settings import Settings, load_settings
 from resources.stores import BATCH, SERVING, connect_documents
 from serving.app import create_app
 from serving.ports import Ports
 from terag_pipelines.billing.core import BillingCore
+from terag_pipelines.tuning.health import read_now
 
 
 def serve_api() -> None:
@@ -51,6 +53,7 @@ def open_ports(settings: Settings) -> Iterator[Ports]:
             render_invoice=printer.render,
             pepper=api_key_pepper(settings),
             reviews=MongoReviews(database),
+            read_figures=lambda: read_now(graph, graph.observed.snapshot(), utc_now()),
         )
     database.client.close()
 

@@ -66,3 +66,5 @@ class Ports:
     render_invoice: Callable[[Invoice], bytes]
     pepper: bytes
     reviews: ReviewLog
+    read_figures: Callable[[], pa.Table]
+    """GRAPH_READINGS of now."""

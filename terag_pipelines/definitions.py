@@ -10,6 +10,7 @@ from assets import (
     checks,
     graph,
     graph_checks,
+    graph_health,
     ingestion,
     jobs,
     linking,
@@ -38,7 +39,19 @@ LAKE = LakeResource()
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(
-        [reviews, ingestion, linking, graph, rings, calibration, twins, promotion, tuning, billing]
+        [
+            reviews,
+            ingestion,
+            linking,
+            graph,
+            rings,
+            calibration,
+            twins,
+            promotion,
+            tuning,
+            graph_health,
+            billing,
+        ]
     ),
     asset_checks=dg.load_asset_checks_from_modules([checks, graph_checks]),
     jobs=jobs.JOBS,

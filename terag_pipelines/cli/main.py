@@ -240,7 +240,10 @@ def keys() -> None:
 @keys.command("create")
 @click.option("--name", required=True, help="Whose key it is, for the list of keys.")
 @click.option(
-    "--role", type=click.Choice(["analyst", "billing", "admin"]), default="analyst", show_default=True
+    "--role",
+    type=click.Choice(["analyst", "billing", "operator", "admin"]),
+    default="analyst",
+    show_default=True,
 )
 @click.option("--tenant", help="Tenant that the key is bound to.")
 def create_key(name: str, role: str, tenant: str | None) -> None:

@@ -55,7 +55,7 @@ STAGES = (
     ),
     Stage("Twin", ("client_panel",), ("twin_effects", "client_twins")),
     Stage("Promote", (), (), ("promoted_batch",)),
-    Stage("Tune indexes", (), ("index_trials",)),
+    Stage("Tune indexes", (), ("index_trials",), ("graph_health",)),
     Stage("Invoice", ("usage_events", "tenants"), ("rated_lines", "invoices"), ("usage_totals",)),
 )
 """The stages in the order in which they are run."""

@@ -15,6 +15,7 @@ class Permission(StrEnum):
     ASK_WHAT_IF = "ask_what_if"
     DECIDE_PAIRS = "decide_pairs"
     READ_INVOICES = "read_invoices"
+    READ_METRICS = "read_metrics"
 
 
 class Role(StrEnum):
@@ -22,6 +23,7 @@ class Role(StrEnum):
 
     ANALYST = "analyst"
     BILLING = "billing"
+    OPERATOR = "operator"
     ADMIN = "admin"
 
 
@@ -35,6 +37,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         }
     ),
     Role.BILLING: frozenset({Permission.READ_INVOICES}),
+    Role.OPERATOR: frozenset({Permission.READ_METRICS}),
     Role.ADMIN: frozenset(Permission),
 }
 

@@ -101,3 +101,19 @@ INDEX_DECISIONS = TableSchema(
     digested=False,
 )
 """The history of indexes: what was tried, kept, reverted or dropped, when and why."""
+
+GRAPH_READINGS = TableSchema(
+    name="graph_health",
+    schema=pa.schema(
+        [
+            ("measured_at", INSTANT),
+            ("server", TEXT),  # "primary", "backup"; "all" for what is asked of the graph as a whole
+            ("figure", TEXT),  # with its unit: "store_bytes", "query_p95_ms", "index_online", ...
+            ("about", TEXT),  # an index's name or a shape_id; empty for the server as a whole
+            ("value", pa.float64()),
+        ]
+    ),
+    key=("measured_at", "server", "figure", "about"),
+    digested=False,
+)
+"""How the servers of the graph were at one moment."""

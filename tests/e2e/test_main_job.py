@@ -35,6 +35,7 @@ STEPS = [
     "fitted twins",
     "promoted batch",
     "index trials",
+    "graph health",
     "usage totals",
     "rated usage",
     "issued invoices",

@@ -11,6 +11,7 @@ from serving.app import create_app
 from serving.ports import Ports
 from terag_pipelines.linking.model import ENTITY_MEMBERS, PAIR_SCORES, REVIEW_QUEUE
 from terag_pipelines.security.roles import Role
+from terag_pipelines.tuning.model import GRAPH_READINGS
 from tests.serving.test_routes import PEPPER, FakeGraph, FakeInvoices, FakeKeys, FakeTables, key_of
 from tests.unit.linking.memory_reviews import MemoryReviews
 
@@ -53,7 +54,16 @@ class Tables(FakeTables):
 
 @pytest.fixture
 def ports() -> Ports:
-    return Ports(FakeGraph(), Tables(), FakeKeys(), FakeInvoices(), lambda _: b"", PEPPER, MemoryReviews())
+    return Ports(
+        FakeGraph(),
+        Tables(),
+        FakeKeys(),
+        FakeInvoices(),
+        lambda _: b"",
+        PEPPER,
+        MemoryReviews(),
+        GRAPH_READINGS.empty,
+    )
 
 
 class Desk:

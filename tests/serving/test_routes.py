@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from serving.app import create_app
 from serving.ports import Ports
@@ -22,6 +23,7 @@ from terag_pipelines.rings.model import FRAUD_RINGS, RING_MEMBERS
 from terag_pipelines.security.api_keys import ApiKeyRecord, make_api_key
 from terag_pipelines.security.roles import Role
 from terag_pipelines.tables import TableSchema
+from terag_pipelines.tuning.model import GRAPH_READINGS
 from terag_pipelines.twin.model import CLIENT_TWINS, TWIN_EFFECTS
 from tests.unit.linking.memory_reviews import MemoryReviews
 
@@ -117,8 +119,24 @@ class FakeInvoices:
 @pytest.fixture
 def ports() -> Ports:
     return Ports(
-        FakeGraph(), FakeTables(), FakeKeys(), FakeInvoices(), lambda _: b"%PDF-1.7", PEPPER, MemoryReviews()
+        FakeGraph(),
+        FakeTables(),
+        FakeKeys(),
+        FakeInvoices(),
+        lambda _: b"%PDF-1.7",
+        PEPPER,
+        MemoryReviews(),
+        lambda: READINGS,
     )
+
+
+READINGS = GRAPH_READINGS.from_columns(
+    measured_at=[datetime(2026, 11, 24, tzinfo=UTC)] * 3,
+    server=["primary", "backup", "primary"],
+    figure=["nodes", "nodes", "index_online"],
+    about=["", "", 'odd "name"'],
+    value=[8.0, 7.0, 1.0],
+)
 
 
 @pytest.fixture
@@ -271,4 +289,22 @@ def test_readiness_names_the_part_that_is_not_there(ports: Ports) -> None:
         "lake": "nothing has been promoted yet",
         "graph": "Neo4j gave no answer in time",
         "keys": "ok",
+    }
+
+
+def test_metrics_are_read_by_operators_only_and_as_prometheus_reads_them(ports, client):
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers=key_of(ports, Role.ANALYST)).status_code == 403
+    answer = client.get("/metrics", headers=key_of(ports, Role.OPERATOR))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    values = {
+        (family.name, sample.labels["server"], sample.labels["about"]): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+    assert values == {
+        ("terag_graph_index_online", "primary", 'odd "name"'): 1.0,
+        ("terag_graph_nodes", "backup", ""): 7.0,
+        ("terag_graph_nodes", "primary", ""): 8.0,
     }
