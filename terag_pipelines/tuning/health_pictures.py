@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,9 +11,12 @@ from typing import Any
 import pyarrow as pa
 from matplotlib.axes import Axes
 
+from terag_pipelines.graph.model import POINTER_LABEL
 from terag_pipelines.pictures import ACCENT, INK, MUTED, SECOND, new_picture, png
 
 SHOWN_SHAPES = 3
+_POINTER = re.compile(rf"MATCH \(\w+:{POINTER_LABEL}[^)]*\) WITH \S+ AS \w+ ")
+"""With which every question of the promoted load begins."""
 COLOURS = (ACCENT, SECOND, MUTED)
 
 Series = Mapping[str, list[tuple[datetime, float]]]
@@ -21,7 +25,7 @@ Series = Mapping[str, list[tuple[datetime, float]]]
 def draw_trend(readings: pa.Table, queries: Mapping[str, str]) -> bytes:
     """The slowest shapes' 95th percentile over time (GRAPH_READINGS), PNG; `queries`: texts by shape_id."""
     series = _slowest(readings)
-    figure, axes = new_picture("95th percentile of the slowest queries, ms", height_inches=3.2)
+    figure, axes = new_picture("95th percentile of the slowest queries, ms", height_inches=3.4)
     if not series:
         axes.set_axis_off()
         axes.text(0, 0.5, "no query was recorded yet", color=INK, fontsize=9)
@@ -30,12 +34,13 @@ def draw_trend(readings: pa.Table, queries: Mapping[str, str]) -> bytes:
         _draw_line(axes, points, colour, queries.get(shape, shape))
     axes.set_ylim(bottom=0)
     axes.tick_params(axis="x", labelrotation=20, labelsize=7)
-    axes.legend(loc="upper left", fontsize=7, frameon=False)
+    figure.legend(loc="outside lower left", fontsize=7, frameon=False)
     return png(figure)
 
 
 def _draw_line(axes: Axes, points: list[tuple[datetime, float]], colour: str, query: str) -> None:
-    label = query if len(query) <= 70 else query[:67] + "..."
+    told = _POINTER.sub("", query)
+    label = told if len(told) <= 100 else told[:97] + "..."
     axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
 
 
