@@ -43,6 +43,6 @@ def index_trials(
     with graph.open() as store, graph.tuning_log() as log:
         pilot = Autopilot(TuningParams(max_trials=config.max_trials), config.policy(), log)
         tuned = pilot.run(store, workload, utc_now(), graph.past_queries())
-    note = "; ".join(told_decisions(tuned.trials))
+    note = "\n".join(told_decisions(tuned.trials))
     metadata = described(note=note, picture=picture(draw_trials(tuned.trials)))
     return dg.Output(tuned.trials, metadata=metadata)

@@ -98,7 +98,9 @@ def _summarise_stage(
 
 def _note(result: AssetResult) -> str:
     """What the asset noted, or why it is empty."""
-    return str(result.metadata.get("note") or result.metadata.get("why_empty") or "")
+    if empty := result.metadata.get("why_empty"):
+        return f"{result.asset.replace('_', ' ')}: {empty}"
+    return str(result.metadata.get("note") or "")
 
 
 def _counted(names: Sequence[str], made: Mapping[str, AssetResult]) -> dict[str, int]:

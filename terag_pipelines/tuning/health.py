@@ -146,10 +146,10 @@ def _latencies(windows: pa.Table, since: datetime) -> Figures:
 
 
 def told_health(readings: pa.Table, ended: Iterable[EndedTransaction]) -> str:
-    """GRAPH_READINGS in a line for each server, and what was ended, for people."""
+    """GRAPH_READINGS, a line for each server, and what was ended, for people."""
     lines = [_told_server(server, figures) for server, figures in sorted(_by_server(readings).items())]
     lines += [f"ended on the {one.server} after {one.seconds:,.0f} s: {one.query}" for one in ended]
-    return "; ".join(lines)
+    return "\n".join(lines)
 
 
 def _by_server(readings: pa.Table) -> dict[str, dict[tuple[str, str], float]]:

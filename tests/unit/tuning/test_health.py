@@ -112,8 +112,8 @@ def test_people_read_what_is_wrong():
     readings = PerformanceMonitor().read(Store(), QUERY_WINDOWS.empty(), NOW)
     told = told_health(readings, [EndedTransaction("primary", 61.0, "MATCH (n)")])
     assert told == (
-        "backup: 10 nodes, 20 relationships, 3 MB, NOT ONLINE: by_name; "
-        "primary: 10 nodes, 20 relationships, 3 MB, NOT ONLINE: by_name; "
+        "backup: 10 nodes, 20 relationships, 3 MB, NOT ONLINE: by_name\n"
+        "primary: 10 nodes, 20 relationships, 3 MB, NOT ONLINE: by_name\n"
         "ended on the primary after 61 s: MATCH (n)"
     )
 
