@@ -28,7 +28,7 @@ from tests.conftest import RunningPair
 from tests.contract.graphs import emptied, graph_of, tables_of
 from tests.unit.tuning.memory_history import MemoryTuningLog
 
-pytestmark = pytest.mark.stores
+pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("index-trials")]
 
 EVERY_SHAPE = TuningParams(
     slow=SlowQueryParams(slow_ms=0.0, min_calls=1),
@@ -49,13 +49,27 @@ def stores(request: pytest.FixtureRequest, graph_of_release: Callable[[str], Run
     return graph_of_release(request.param)
 
 
-@pytest.fixture
-def graph(stores: RunningPair, graph_driver: neo4j.Driver, tmp_path: Path) -> Iterator[Neo4jGraph]:
+@pytest.fixture(scope="module")
+def loaded(
+    stores: RunningPair, graph_driver: neo4j.Driver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Trials change no row, so one load serves all tests; gives the folder of its manifests."""
+    folder = tmp_path_factory.mktemp("manifests")
     with emptied(graph_driver, stores.settings.home):
-        graph = graph_of(graph_driver, tmp_path)
+        graph = graph_of(graph_driver, folder)
         graph.load(build_load_plan("tuned", TABLES))
         graph.promote("tuned")
-        yield graph
+        yield folder
+
+
+@pytest.fixture
+def graph(loaded: Path, graph_driver: neo4j.Driver) -> Neo4jGraph:
+    """Nobody has asked it anything, and it has no index of ours."""
+    graph = graph_of(graph_driver, loaded)
+    graph.index_lab.drop_unfinished()
+    for name in made_here(graph):
+        graph.index_lab.drop_index(name)
+    return graph
 
 
 class Asked:
