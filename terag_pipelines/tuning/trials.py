@@ -94,16 +94,23 @@ class AutoIndexCreator:
         was, now = joined(before, asking), joined(after, asking)
         hits, latency = hits_change(was, now), latency_change(was, now)
         worse = [shape for shape in before if self._regresses(before[shape], after[shape])]
-        decision, reason = self._verdict(1 - now.db_hits / max(1, was.db_hits), hits, len(worse))
+        is_sure = hits.high < 1 or self._fell_throughout(was, now)
+        decision, reason = self._verdict(1 - now.db_hits / max(1, was.db_hits), is_sure, len(worse))
         return IndexTrial(index, decision, reason, asking, was, now, hits, latency, n_entries)
 
-    def _verdict(self, fall: float, hits: Change, n_worse: int) -> tuple[str, str]:
+    def _fell_throughout(self, was: Measurement, now: Measurement) -> bool:
+        """Db hits are no chance: what saves as much of each call is sure for however few."""
+        most = 1 - self.params.min_hits_fall
+        pairs = zip(was.calls, now.calls, strict=True)
+        return all(after.db_hits <= most * before.db_hits for before, after in pairs)
+
+    def _verdict(self, fall: float, is_sure: bool, n_worse: int) -> tuple[str, str]:
         if n_worse:
             return REVERTED, f"{n_worse} sampled query shape{'s' * (n_worse > 1)} became slower"
         told = f"db hits fell by {fall:.0%}"
         if fall < self.params.min_hits_fall:
             return REVERTED, f"{told}, less than the {self.params.min_hits_fall:.0%} asked for"
-        if hits.high >= 1:
+        if not is_sure:
             return REVERTED, f"{told}, but for so few calls that may be chance"
         return KEPT, f"{told} and no sampled shape regressed"
 

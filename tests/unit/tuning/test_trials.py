@@ -12,7 +12,8 @@ from terag_pipelines.tuning.history import past_of, trials_table
 from terag_pipelines.tuning.model import INDEX_DECISIONS, QUERY_SHAPES
 from terag_pipelines.tuning.optimizer import QueryOptimizer
 from terag_pipelines.tuning.policy import TuningParams, TuningPolicy
-from terag_pipelines.tuning.ports import IndexSpec, IndexUse, SampledCall
+from terag_pipelines.tuning.ports import IndexSpec, IndexUse, PlanProfile, SampledCall
+from terag_pipelines.tuning.trials import AutoIndexCreator
 from terag_pipelines.tuning.upkeep import Past, PastTrial
 from tests.unit.tuning.fake_lab import FOREIGN, KEY, FakeLab, scan_plan, seek_plan
 from tests.unit.tuning.memory_history import MemoryTuningLog
@@ -297,3 +298,23 @@ def test_decisions_are_a_table_of_one_row_for_index_and_decision():
     table = trials_table([*tuned(lab(), BY_NAME), *tuned(lab(), BY_NAME)])
     assert table["trial_id"].to_pylist() == [NAME.name]
     assert INDEX_DECISIONS.empty().num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("hits", "decision"),
+    [
+        ([(10_000, 100), (100, 1)], "kept"),
+        ([(10_000, 100), (100, 100), (100, 100)], "reverted"),
+    ],
+)
+def test_a_fall_of_every_call_is_sure_and_that_of_one_of_few_is_not(hits, decision):
+    plans = {
+        f"call {n}": (PlanProfile((), before, 1), ((NAME, PlanProfile((), after, 1)),))
+        for n, (before, after) in enumerate(hits)
+    }
+    made = FakeLab(plans)
+    with made.alone():
+        trial = AutoIndexCreator(made).try_index(
+            NAME, [BY_NAME], {BY_NAME: [SampledCall(query, {}) for query in plans]}
+        )
+    assert trial.decision == decision
