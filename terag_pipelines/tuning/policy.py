@@ -16,11 +16,11 @@ class TuningParams:
     `n_calls` sampled calls of each shape are replayed, each timed `n_repeats` times. `min_hits_fall`: share
     by which the db hits of the shapes that ask for the index must fall, of each call or surely (95%) by
     something; one that is not thought to save as much of any plan is not tried. A shape regresses when its
-    db hits rise by more than `max_hits_rise`, or when its plan changed and its latency rose, surely, by more than
-    `max_latency_rise`, and by more than `latency_noise_ms`: with the plan as it was, a change of latency is
-    the machine's, not the index's. `written_share` of the rows of a label is thought to be written between
-    as many calls as were seen: an index that costs more than it saves is not tried. `max_trials` bounds the
-    indexes tried in one run.
+    db hits rise by more than `max_hits_rise`, or when its plan changed and its latency rose, surely, by
+    more than `max_latency_rise`, and by more than `latency_noise_ms`: with the plan as it was, a change of
+    latency is the machine's, not the index's. `written_share` of the rows of a label is thought to be
+    written between as many calls as were seen: an index that costs more than it saves is not tried.
+    `max_trials` bounds the indexes tried in one run.
     """
 
     slow: SlowQueryParams = field(default_factory=SlowQueryParams)
