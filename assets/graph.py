@@ -32,5 +32,5 @@ def _told(report: LoadReport) -> str:
         return f"the batch was loaded already, as load {report.load}: no new nodes"
     return (
         f"load {report.load}: {report.n_nodes_created:,} nodes and {report.n_relationships_created:,} "
-        f"relationships created, {report.n_ended:,} of the load before ended"
+        f"relationships created, {report.n_updated:,} of the load before updated, {report.n_ended:,} ended"
     )

@@ -79,6 +79,10 @@ class JavaCommand:
         write_owner_file(file, f'-cp "{":".join(map(str, self.class_path))}"\n')
         return [str(self.java), *self.flags, f"-Xmx{self.heap_mb}m", *extra, f"@{file}"]
 
+    def start_cache_flags(self) -> tuple[str, ...]:
+        """Java's flag for the cache; none where there is no sound one."""
+        return (f"-XX:AOTCache={self.cache_file}",) if self.has_sound_cache() else ()
+
     def has_sound_cache(self) -> bool:
         """Whether the cache is there and as it was written: a torn one would crash Java, not be ignored."""
         try:
@@ -121,7 +125,7 @@ class EmbeddedNeo4j:
         write_configuration(data, port, self.page_cache_mb(), self.settings.neo4j_database)
         if not (data / "data" / "databases" / "system").exists():  # users are kept there
             write_first_password(data, self.password())
-        cache = (f"-XX:AOTCache={command.cache_file}",) if command.has_sound_cache() else ()
+        cache = command.start_cache_flags()
         main = [command.server_class, self.folder.identity(self.name), f"--config-dir={data / 'conf'}"]
         return spawn(
             [*command.arguments(data, *cache), *main], self.folder.log_file(self.name), WITHOUT_JAVA_OPTIONS

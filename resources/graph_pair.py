@@ -28,7 +28,7 @@ from terag_pipelines.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from terag_pipelines.graph.changes import GraphChange, find_change, with_interval
+from terag_pipelines.graph.changes import WholeGraph, whole_graph
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
 from terag_pipelines.tuning.ports import IndexSpec, find_index
@@ -266,34 +266,33 @@ class GraphPair(Neo4jQueries):
             return self._import(plan, name)
         if present := graph.report_of(plan):
             return present
-        if self._favours_import(plan) and self._favours_import(plan, graph.n_rows_to_write(plan)):
+        awaits_promotion = any(load.is_whole and not load.was_shown for load in graph.loads())
+        prepared = graph.prepare(plan, in_place=not awaits_promotion)
+        if self._favours_import(plan, prepared.change.n_rows):
             return self._import(plan, name)
-        return graph.load(plan)
+        return graph.load(plan, prepared)
 
     def _favours_import(self, plan: LoadPlan, n_to_write: int | None = None) -> bool:
         return self._pace.favours_import(plan.n_rows if n_to_write is None else n_to_write, plan.n_rows)
 
     def _import(self, plan: LoadPlan, name: str) -> LoadReport:
         """Has the importer write a new store, which then takes the place of the standby's."""
-        store_id = f"{name}-{plan.digest()}"
-        change = find_change(plan, None, 1)
-        nodes = {label: with_interval(table, change.number) for label, table in change.new_nodes.items()}
-        nodes["LoadPointer"] = _begun(plan, change, store_id)
-        edges = {kind: with_interval(table, change.number) for kind, table in change.new_edges.items()}
-        self._shelf_of(name).write(store_id, change.number, change.manifest)
+        store_id, graph = f"{name}-{plan.digest()}", whole_graph(plan, 1)
+        nodes = {**graph.nodes, "LoadPointer": _begun(plan, graph, store_id)}
+        self._shelf_of(name).write(store_id, graph.number, graph.manifest)
         with _building(self._home(name)) as fresh:
-            OfflineImporter.of(self._stores.server_of(name)).build(fresh, nodes, edges)
-            self._leave_copy(plan, fresh, store_id, change)
+            OfflineImporter.of(self._stores.server_of(name)).build(fresh, nodes, graph.edges)
+            self._leave_copy(plan, fresh, store_id, graph)
             self._stores.replace_standby(fresh)
         self._shelf_of(name).keep_only_store(store_id)
-        return self._graph(name).adopt(plan, change)
+        return self._graph(name).adopt(plan, graph)
 
-    def _leave_copy(self, plan: LoadPlan, fresh: Path, store_id: str, change: GraphChange) -> None:
+    def _leave_copy(self, plan: LoadPlan, fresh: Path, store_id: str, graph: WholeGraph) -> None:
         """For the primary, where it shows nothing: it will be the backup then."""
         primary = self._stores.folder.primary_graph()
         if self._primary().shown_load() is None:
             remove_copies(self._home(primary))
-            self._shelf_of(primary).write(store_id, change.number, change.manifest)
+            self._shelf_of(primary).write(store_id, graph.number, graph.manifest)
             copy_home(fresh, copy_home_of(self._home(primary), plan.digest()))
 
     def _prepare(self, name: str) -> None:
@@ -341,17 +340,17 @@ def _drop_build(home: Path) -> None:
     shutil.rmtree(build_home_of(home), ignore_errors=True)
 
 
-def _begun(plan: LoadPlan, change: GraphChange, store_id: str) -> pa.Table:
+def _begun(plan: LoadPlan, graph: WholeGraph, store_id: str) -> pa.Table:
     """The bookkeeping of a store whose first load is written but not yet found whole (see neo4j_cypher)."""
     load = {
-        "key": f"load:{change.number}",
-        "name": f"load:{change.number}",
-        "load": change.number,
+        "key": f"load:{graph.number}",
+        "name": f"load:{graph.number}",
+        "load": graph.number,
         "batch_id": plan.batch_id,
         "digest": plan.digest(),
         "is_whole": False,
     }
-    token = {"key": "token", "name": "token", "token": 0, "last": change.number, "store_id": store_id}
+    token = {"key": "token", "name": "token", "token": 0, "last": graph.number, "store_id": store_id}
     names = {**load, **token, "is_swept": True}
-    rows = (load, {**token, "is_swept": True})
+    rows = (load, {**token, "is_swept": True}, {"key": "turn", "name": "turn"})
     return pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])

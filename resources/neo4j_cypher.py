@@ -48,6 +48,21 @@ SET l.load = $load, l.batch_id = $batch_id, l.digest = $digest, l.is_whole = fal
 RETURN l.load AS load
 """
 )
+BEGIN_IN_PLACE = (
+    _IN_TURN
+    + """
+SET s.last = CASE WHEN s.last < $load THEN $load ELSE s.last END, s.is_swept = false
+WITH s OPTIONAL MATCH (old:LoadPointer) WHERE old.name STARTS WITH 'load:' OR old.name = 'promoted'
+DELETE old
+WITH DISTINCT s
+CREATE (l:LoadPointer {name: 'load:' + $load, load: $load, batch_id: $batch_id, digest: $digest,
+  base: $base, is_whole: false, was_shown: false})
+RETURN l.load AS load
+"""
+)
+"""Forgets every load: what the store holds becomes the new one, row by row, and is not shown meanwhile."""
+BASE_OF = "MATCH (l:LoadPointer {name: 'load:' + $load}) RETURN coalesce(l.base, 0) AS base"
+"""The load that is being made into this one, in place; 0 where it stays beside it."""
 FINISH_LOAD = (
     _IN_TURN
     + """
@@ -174,7 +189,7 @@ TRANSFERS_ABOVE = (
     + f"""
 MATCH (a:Account) WHERE a.bank = $bank AND {_holds("a")}
 MATCH (a)-[t:TRANSFERRED]->(b:Account) WHERE t.amount_minor >= $amount_minor AND {_holds("t")}
-RETURN a.account_id, b.account_id, t.currency, t.n_transfers, t.amount_minor, t.first_at, t.last_at
+RETURN a.account_id, b.account_id, t.currency, t.n_transfers, t.amount_minor, t.first_at_ms, t.last_at_ms
 ORDER BY t.amount_minor DESC, a.account_id, b.account_id, t.currency LIMIT $limit
 """
 )
@@ -200,13 +215,16 @@ def write_nodes(spec: NodeSpec, *, are_new: bool) -> str:
 
     `are_new`: they are surely not there, so nothing need be looked for.
     """
-    columns = [*spec.schema, pa.field("row_hash", pa.int64())]
-    values = _listed({field.name: _value(i, field) for i, field in enumerate(columns, start=1)})
+    interval = {"valid_from": "$load", "valid_to": str(OPEN_END)}
+    values = _listed(interval | _values(spec.schema, after=1))
     verb = "CREATE" if are_new else "MERGE"
-    return (
-        f"{_IN_TURN}UNWIND $rows AS row {verb} (n:{spec.label} {{key: row[0]}}) "
-        f"SET n += {{{values}, valid_from: $load, valid_to: {OPEN_END}}}"
-    )
+    return f"{_IN_TURN}UNWIND $rows AS row {verb} (n:{spec.label} {{key: row[0]}}) SET n += {{{values}}}"
+
+
+def update_nodes(spec: NodeSpec) -> str:
+    """Gives the nodes with the keys of $rows the values behind those; they are of load $load, too."""
+    values = _listed(_values(spec.schema, after=1))
+    return f"{_IN_TURN}UNWIND $rows AS row MATCH (n:{spec.label} {{key: row[0]}}) SET n += {{{values}}}"
 
 
 def write_edges(spec: EdgeSpec, *, are_new: bool) -> str:
@@ -214,31 +232,36 @@ def write_edges(spec: EdgeSpec, *, are_new: bool) -> str:
 
     There is one for each start, end and identity. `are_new`: they are surely not there (a quarter faster).
     """
-    columns = [*spec.schema, pa.field("row_hash", pa.int64())][2:]
-    value_of = {field.name: _value(i, field) for i, field in enumerate(columns, start=2)}
+    value_of = _values(spec.properties, after=2)
     interval = {"valid_from": "$load", "valid_to": str(OPEN_END)}
     if are_new:
-        return _between_ends(spec) + f"CREATE (a)-[:{spec.type} {{{_listed(value_of | interval)}}}]->(b)"
+        return _between_ends(spec) + f"CREATE (a)-[:{spec.type} {{{_listed(interval | value_of)}}}]->(b)"
     identity = {name: value_of.pop(name) for name in spec.identity} | {"valid_from": "$load"}
     rest = _listed(value_of | {"valid_to": str(OPEN_END)})
     return _between_ends(spec) + f"MERGE (a)-[r:{spec.type} {{{_listed(identity)}}}]->(b) SET r += {{{rest}}}"
 
 
+def update_edges(spec: EdgeSpec) -> str:
+    """Gives the open relationships of $rows (as for `write_edges`) the values behind their identity."""
+    values = _values(spec.properties, after=2)
+    rest = {name: value for name, value in values.items() if name not in spec.identity}
+    return _open_edges(spec) + f"SET r += {{{_listed(rest)}}}"
+
+
 def read_nodes(spec: NodeSpec) -> str:
     """The nodes with the keys of $rows, each as a list in the order of `write_nodes`."""
-    values = _stored("n", [pa.field("key", pa.string()), *spec.schema])
+    values = _stored("n", ["key", *spec.schema.names])
     return f"UNWIND $rows AS row MATCH (n:{spec.label} {{key: row[0]}}) RETURN {values} AS row"
 
 
 def read_edges(spec: EdgeSpec) -> str:
     """The relationships of $rows (keys of both ends, then the plan's columns), each a list in that order."""
-    columns = list(spec.schema)[2:]
-    of_row = {field.name: f"row[{i}]" for i, field in enumerate(columns, start=2)}
+    of_row = _values(spec.properties, after=2)
     identity = _listed({name: of_row[name] for name in spec.identity})
     return (
         f"UNWIND $rows AS row MATCH (a:{spec.start.label} {{key: row[0]}})"
         f"-[r:{spec.type} {{{identity}}}]->(b:{spec.end.label} {{key: row[1]}}) "
-        f"WHERE r.valid_to = {OPEN_END} RETURN [a.key, b.key] + {_stored('r', columns)} AS row"
+        f"WHERE r.valid_to = {OPEN_END} RETURN [a.key, b.key] + {_stored('r', spec.properties.names)} AS row"
     )
 
 
@@ -249,10 +272,13 @@ def end_nodes(spec: NodeSpec) -> str:
 
 def end_edges(spec: EdgeSpec) -> str:
     """Ends the relationships of $rows (keys of both ends, identity) that are open, at load $load."""
+    return _open_edges(spec) + "AND r.valid_from < $load SET r.valid_to = $load"
+
+
+def _open_edges(spec: EdgeSpec) -> str:
     identity = _listed({name: f"row[{i}]" for i, name in enumerate(spec.identity, start=2)})
     return (
-        f"{_between_ends(spec)}MATCH (a)-[r:{spec.type} {{{identity}}}]->(b) "
-        f"WHERE r.valid_to = {OPEN_END} AND r.valid_from < $load SET r.valid_to = $load"
+        f"{_between_ends(spec)}MATCH (a)-[r:{spec.type} {{{identity}}}]->(b) WHERE r.valid_to = {OPEN_END} "
     )
 
 
@@ -322,8 +348,8 @@ def _sums(element: str) -> str:
     # overflows.
     low = "4294967296"
     return (
-        f"RETURN count({element}) AS n_rows, sum({element}.row_hash / {low}) AS high, "
-        f"sum({element}.row_hash % {low}) AS low"
+        f"WITH {element}.row_hash AS row_hash "
+        f"RETURN count(*) AS n_rows, sum(row_hash / {low}) AS high, sum(row_hash % {low}) AS low"
     )
 
 
@@ -331,17 +357,10 @@ def _listed(value_of: dict[str, str]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in value_of.items())
 
 
-def _stored(element: str, columns: list[pa.Field]) -> str:
-    columns = [*columns, pa.field("row_hash", pa.int64())]
-    return "[" + ", ".join(f"{element}.{field.name}{_millis(field)}" for field in columns) + "]"
+def _stored(element: str, names: list[str]) -> str:
+    return "[" + ", ".join(f"{element}.{name}" for name in [*names, "row_hash"]) + "]"
 
 
-def _value(i: int, field: pa.Field) -> str:
-    """Instants travel as epoch milliseconds: the driver packs integers ten times faster than times."""
-    if not pa.types.is_timestamp(field.type):
-        return f"row[{i}]"
-    return f"CASE WHEN row[{i}] IS NOT NULL THEN datetime.fromEpochMillis(row[{i}]) END"
-
-
-def _millis(field: pa.Field) -> str:
-    return ".epochMillis" if pa.types.is_timestamp(field.type) else ""
+def _values(columns: pa.Schema, after: int) -> dict[str, str]:
+    """What each column, and the row hash behind them, is in a row that begins with `after` other values."""
+    return {name: f"row[{i}]" for i, name in enumerate([*columns.names, "row_hash"], start=after)}

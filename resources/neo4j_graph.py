@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from neo4j import Driver
@@ -14,7 +16,7 @@ from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import ANSWER_TIMEOUT_S, GraphSessions, WriteOutcome
 from resources.query_observer import QueryObserver
 from terag_pipelines.errors import StoreError
-from terag_pipelines.graph.changes import GraphChange, find_change
+from terag_pipelines.graph.changes import GraphChange, WholeGraph, find_change
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.model import ContentSum, differing, digest_of
 from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
@@ -22,6 +24,21 @@ from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, Se
 
 def _ignore_chunk(name: str, n_rows: int) -> None:
     """The default of `on_chunk`: nobody watches."""
+
+
+@dataclass(frozen=True)
+class PreparedLoad:
+    """What a load will write, and how. It holds as long as nobody else loads.
+
+    `replaces`: the load that is made into this one in place; 0 where it stays beside it. `whole` and `begun`:
+    the loads that the store knew.
+    """
+
+    change: GraphChange
+    is_resumed: bool
+    replaces: int
+    whole: tuple[LoadState, ...]
+    begun: tuple[LoadState, ...]
 
 
 class Neo4jGraph(Neo4jQueries):
@@ -45,15 +62,41 @@ class Neo4jGraph(Neo4jQueries):
         self._manifests = manifests
         self._window_s = math.ceil(answer_timeout_s)
 
-    def load(self, plan: LoadPlan) -> LoadReport:
+    def load(self, plan: LoadPlan, prepared: PreparedLoad | None = None) -> LoadReport:
         """Writes what the plan changes of the newest load; loaders of one store take turns.
 
-        The load is whole once the store's digest of it is the plan's.
+        The load is whole once the store's digest of it is the plan's. `prepared`: by whoever saw to it that
+        nobody else loads since then.
         Raises: StoreUnavailableError; StoreError where it stays another, or the turn was lost.
         """
         self._loads.ensure_schema()
         with self._loads.turn() as writer:
-            return self.report_of(plan) or self._write_until_whole(writer, plan)
+            return self.report_of(plan) or self._write_until_whole(writer, plan, prepared)
+
+    def prepare(self, plan: LoadPlan, *, in_place: bool = False, whole: bool = False) -> PreparedLoad:
+        """What a load of the plan has to write; nothing is written.
+
+        `in_place`: what the store holds may be made into the load, row by row, since nobody reads it and
+        nobody will: half as much travels. `whole`: whatever the store says that it holds is not trusted.
+        """
+        state, known = self._loads.state(), self.loads()
+        whole_ones, begun = (
+            tuple(one for one in known if one.is_whole is is_whole) for is_whole in (True, False)
+        )
+        newest, has_drifted = max(((one.load, not one.digest) for one in whole_ones), default=(0, False))
+        is_resumed = not whole and [one.digest for one in begun] == [plan.digest()]
+        replaced = self._loads.base_of(begun[0].load) if is_resumed else 0
+        base_load = replaced or (0 if whole or has_drifted else newest)
+        base = self._manifests.read(state.store_id, base_load) if base_load else None
+        is_in_place = base is not None and (replaced > 0 or (in_place and not is_resumed))
+        number = begun[0].load if is_resumed else state.last + 1
+        return PreparedLoad(
+            find_change(plan, base, number, in_place=is_in_place),
+            is_resumed,
+            base_load if is_in_place else 0,
+            whole_ones,
+            begun,
+        )
 
     def report_of(self, plan: LoadPlan) -> LoadReport | None:
         """The report of the load that holds the plan whole already; None where none does."""
@@ -78,27 +121,22 @@ class Neo4jGraph(Neo4jQueries):
             writer.finish(begun[-1].load)
         self.promote(original.batch_id)
 
-    def adopt(self, plan: LoadPlan, change: GraphChange) -> LoadReport:
+    def adopt(self, plan: LoadPlan, written: WholeGraph) -> LoadReport:
         """Makes a load whole that was written into the store, and noted as begun, while no server ran on it.
 
+        The bookkeeping nodes that `Neo4jLoads` asks for are there, too.
         Raises: StoreError where the store does not hold the plan.
         """
-        self._loads.ensure_schema()
+        with ThreadPoolExecutor(1, thread_name_prefix="graph-schema") as pool:
+            schema = pool.submit(self._loads.ensure_constraints)
+            wrong = differing(plan.sums(), self._loads.sums(written.number))
+            schema.result()
+        if wrong := wrong or self._loads.altered(plan, written.manifest):
+            raise _differs(plan, wrong)
         with self._loads.turn() as writer:
-            if wrong := self._wrong(plan, change):
-                raise _differs(plan, wrong)
-            writer.finish(change.number)
-        n_edges = sum(table.num_rows for table in change.new_edges.values())
-        outcome = WriteOutcome(sum(table.num_rows for table in change.new_nodes.values()), n_edges)
-        return _report(plan, change.number, change, outcome)
-
-    def n_rows_to_write(self, plan: LoadPlan) -> int:
-        """How many nodes and relationships a load of the plan would end and write."""
-        whole = [one for one in self.loads() if one.is_whole]
-        if not whole or not whole[-1].digest:
-            return plan.n_rows
-        base = self._manifests.read(self.store_id, whole[-1].load)
-        return find_change(plan, base, whole[-1].load + 1).n_rows if base else plan.n_rows
+            writer.finish(written.number)
+        n_nodes, n_edges = (sum(t.num_rows for t in part.values()) for part in (plan.nodes, plan.edges))
+        return _report(plan, written.number, None, WriteOutcome(n_nodes, n_edges), was_complete=False)
 
     def held(self, batch_id: str) -> LoadState | None:
         """The newest whole load of a batch that was not found to have drifted."""
@@ -200,53 +238,61 @@ class Neo4jGraph(Neo4jQueries):
             (load for load in reversed(found) if not differing(plan.sums(), self._loads.sums(load))), None
         )
 
-    def _write_until_whole(self, writer: LoadWriter, plan: LoadPlan) -> LoadReport:
+    def _write_until_whole(
+        self, writer: LoadWriter, plan: LoadPlan, prepared: PreparedLoad | None
+    ) -> LoadReport:
         """By differences first; where the store then holds something else, everything is written anew."""
-        for whole in (False, True):
-            change, is_resumed = self._begin(writer, plan, whole=whole)
-            outcome = writer.apply(change, is_resumed=is_resumed)
-            wrong = self._wrong(plan, change)
+        for attempt in (prepared or self.prepare(plan), None):
+            begun = attempt or self.prepare(plan, whole=True)
+            outcome = self._write(writer, plan, begun)
+            wrong = self._wrong(plan, begun.change)
             if not wrong:
-                writer.finish(change.number)
-                return _report(plan, change.number, change, outcome)
+                writer.finish(begun.change.number)
+                return _report(plan, begun.change.number, begun.change, outcome)
         raise _differs(plan, wrong)
+
+    def _write(self, writer: LoadWriter, plan: LoadPlan, prepared: PreparedLoad) -> WriteOutcome:
+        """Writes the change, and the manifest beside it; what others began is undone."""
+        change, kept = prepared.change, [one.load for one in prepared.whole]
+        if prepared.begun and not prepared.is_resumed:
+            writer.undo_begun(max(kept, default=0), kept)
+        if prepared.replaces:
+            writer.begin_in_place(change.number, plan, prepared.replaces)
+        else:
+            writer.begin(change.number, plan)
+        with ThreadPoolExecutor(1, thread_name_prefix="graph-manifest") as pool:
+            manifest = pool.submit(self._manifests.write, self.store_id, change.number, change.manifest)
+            outcome = writer.apply(change, is_resumed=prepared.is_resumed)
+            manifest.result()
+        return outcome
 
     def _wrong(self, plan: LoadPlan, change: GraphChange) -> list[str]:
         """Labels and types that do not hold what the plan says: by sums, and by values of some rows."""
         by_sums = differing(plan.sums(), self._loads.sums(change.number))
         return by_sums or self._loads.altered(plan, change.manifest)
 
-    def _begin(self, writer: LoadWriter, plan: LoadPlan, *, whole: bool) -> tuple[GraphChange, bool]:
-        """The change to write, and whether an earlier loader began with it; what others began is undone."""
-        state, known = self._loads.state(), self.loads()
-        whole_ones, begun = ([one for one in known if one.is_whole is is_whole] for is_whole in (True, False))
-        newest, has_drifted = max(((one.load, not one.digest) for one in whole_ones), default=(0, False))
-        is_resumed = not whole and [one.digest for one in begun] == [plan.digest()]
-        number = begun[0].load if is_resumed else state.last + 1
-        if begun and not is_resumed:
-            writer.undo_begun(newest, [one.load for one in whole_ones])
-        is_known = newest and not (whole or has_drifted)
-        base = self._manifests.read(state.store_id, newest) if is_known else None
-        change = find_change(plan, base, number)
-        writer.begin(number, plan)
-        self._manifests.write(state.store_id, number, change.manifest)
-        return change, is_resumed
-
 
 def _differs(plan: LoadPlan, names: list[str]) -> StoreError:
     return StoreError(f"batch {plan.batch_id} differs from its plan in {', '.join(names)}")
 
 
-def _report(plan: LoadPlan, load: int, change: GraphChange | None, outcome: WriteOutcome) -> LoadReport:
-    ended = [*change.ended_nodes.values(), *change.ended_edges.values()] if change else []
+def _report(
+    plan: LoadPlan,
+    load: int,
+    change: GraphChange | None,
+    outcome: WriteOutcome,
+    *,
+    was_complete: bool | None = None,
+) -> LoadReport:
     return LoadReport(
         plan.batch_id,
         load,
         plan.digest(),
         plan.counts(),
-        change is None,
+        change is None if was_complete is None else was_complete,
         outcome.n_nodes_created,
         outcome.n_relationships_created,
-        sum(table.num_rows for table in ended),
+        change.n_updated if change else 0,
+        change.n_ended if change else 0,
         outcome.n_retries,
     )

@@ -27,7 +27,7 @@ from resources.owner_files import make_owner_folder, write_owner_file
 from resources.processes import find_processes, lay_over_environment, stop_process
 from resources.settings import Neo4jRelease
 from terag_pipelines.errors import EmbeddedStoreError, StorageFullError, StoreError
-from terag_pipelines.graph.model import EDGES
+from terag_pipelines.graph.model import EDGES, ENDS
 
 PROGRAM = (
     "org.neo4j.cli.AdminTool",
@@ -37,21 +37,19 @@ PROGRAM = (
 )  # Neo4jAdminCommand would lose Java's flags
 SCRATCH = "import"
 NODE_NUMBER, START_NUMBER, END_NUMBER = ":ID", ":START_ID", ":END_ID"
-ENDS = {spec.type: (spec.start.label, spec.end.label) for spec in EDGES}
+LABELS = {spec.type: (spec.start.label, spec.end.label) for spec in EDGES}
 FULL_DISK = ("No space left on device", "Disk quota exceeded", "File too large")
 OUT_OF_MEMORY_EXIT = 3
 POLL_S = 0.02
 STOP_WAIT_S = 2.0
 
-INSTANT = "datetime{timezone:Z}"
-INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S%.3f"
 TYPES: Mapping[Any, str] = {
     pl.String: "string",
     pl.Boolean: "boolean",
     pl.Int64: "long",
     pl.Float64: "double",
-    pl.Datetime: INSTANT,
 }
+"""No instants: the importer takes ten times as long to read those."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,13 @@ class OfflineImporter:
     ) -> ImportOutcome:
         """Writes the database of a Neo4j home that has none; without any row it writes nothing.
 
-        Rows come as they are written over Bolt: instants to the millisecond, a null is no property. The rows
-        in between lie in a folder of the home for the owner only, and are removed, whatever happens.
+        Rows come as they are written over Bolt: a null is no property. The rows in between lie in a folder of
+        the home for the owner only, and are removed, whatever happens.
 
         Args:
             home: the home; no server may run on it.
-            nodes: by label: key, unique within the label, then properties.
-            edges: by type: start_key, end_key, then properties.
+            nodes: by label: properties, `key` among them, unique within the label.
+            edges: by type: start_row, end_row (of the nodes of the type's labels), then properties.
 
         Raises:
             StoreError: a key is missing or there twice, an end is not there, a column has no type in Neo4j.
@@ -129,7 +127,7 @@ class OfflineImporter:
         heap_mb = self.memory_mb // 2
         java = replace(self.java, heap_mb=heap_mb)
         return [
-            *java.arguments(scratch, f"-Xms{heap_mb}m", _identity(home)),
+            *java.arguments(scratch, f"-Xms{heap_mb}m", *java.start_cache_flags(), _identity(home)),
             *PROGRAM,
             self.database,
             "--id-type=actual",
@@ -227,13 +225,14 @@ class _Files:
 
 def _write_tables(scratch: Path, nodes: Mapping[str, pa.Table], edges: Mapping[str, pa.Table]) -> _Files:
     arguments, has_line_breaks = [], False
-    numbers = _number_nodes(nodes)
+    first = _first_numbers(nodes)
     for label, table in _with_rows(nodes).items():
-        frame = _frame(table).select(numbers[label]["number"].alias(NODE_NUMBER), pl.all())
-        has_line_breaks |= _write_frame(scratch / f"{label}.csv", frame)
+        frame = _frame(table)
+        numbers = pl.int_range(first[label], first[label] + len(frame), eager=True).alias(NODE_NUMBER)
+        has_line_breaks |= _write_frame(scratch / f"{label}.csv", frame.select(numbers, pl.all()))
         arguments.append(f"--nodes={label}=./{label}.csv")
     for kind, table in _with_rows(edges).items():
-        frame = _with_numbers(kind, _frame(table), numbers)
+        frame = _with_numbers(kind, _frame(table), nodes, first)
         has_line_breaks |= _write_frame(scratch / f"{kind}.csv", frame)
         arguments.append(f"--relationships={kind}=./{kind}.csv")
     n_nodes, n_edges = (sum(table.num_rows for table in tables.values()) for tables in (nodes, edges))
@@ -244,35 +243,30 @@ def _with_rows(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
     return {name: table for name, table in tables.items() if table.num_rows}
 
 
-def _number_nodes(nodes: Mapping[str, pa.Table]) -> dict[str, pl.DataFrame]:
-    """By label, key and number: from 0 on, over all labels."""
-    numbers, n_before = {}, 0
+def _first_numbers(nodes: Mapping[str, pa.Table]) -> dict[str, int]:
+    """The number of the first node of each label: they go from 0 on, over all labels."""
+    first, n_before = {}, 0
     for label, table in nodes.items():
         keys = _frame(table.select(["key"]))["key"]
         if keys.null_count() or keys.n_unique() != len(keys):
             raise StoreError(f"a node of {label} has no key, or one that another has")
-        numbers[label] = pl.DataFrame(
-            {"key": keys, "number": pl.int_range(n_before, n_before + len(keys), eager=True)}
-        )
+        first[label] = n_before
         n_before += len(keys)
-    return numbers
+    return first
 
 
-def _with_numbers(kind: str, edges: pl.DataFrame, numbers: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The relationships with the numbers of their ends instead of keys."""
-    for side, name, label in zip(
-        ("start_key", "end_key"), (START_NUMBER, END_NUMBER), ENDS[kind], strict=True
-    ):
-        of_label = numbers.get(label, pl.DataFrame(schema={"key": pl.String, "number": pl.Int64}))
-        found = edges.select(side).join(
-            of_label, left_on=side, right_on="key", how="left", maintain_order="left"
-        )
-        if found["number"].null_count():
+def _with_numbers(
+    kind: str, edges: pl.DataFrame, nodes: Mapping[str, pa.Table], first: Mapping[str, int]
+) -> pl.DataFrame:
+    """The relationships with the numbers of their ends instead of rows."""
+    numbers = []
+    for name, number, label in zip(ENDS, (START_NUMBER, END_NUMBER), LABELS[kind], strict=True):
+        rows = edges[name].cast(pl.Int64)
+        n_nodes = nodes[label].num_rows if label in nodes else 0
+        if rows.null_count() or not rows.is_between(0, n_nodes - 1).all():
             raise StoreError(f"a relationship {kind} has an end that is not among the nodes of {label}")
-        edges = edges.with_columns(found["number"].alias(name))
-    return edges.select(
-        START_NUMBER, END_NUMBER, pl.exclude("start_key", "end_key", START_NUMBER, END_NUMBER)
-    )
+        numbers.append((rows + first[label]).alias(number))
+    return edges.select(*numbers, pl.exclude(ENDS))
 
 
 def _write_frame(path: Path, frame: pl.DataFrame) -> bool:
@@ -286,7 +280,7 @@ def _write_frame(path: Path, frame: pl.DataFrame) -> bool:
     with _open_for_owner(path) as file:
         file.write((",".join(header) + "\n").encode())
         frame.with_columns(_spelt_doubles(frame)).write_csv(
-            file, include_header=False, quote_style="non_numeric", datetime_format=INSTANT_FORMAT
+            file, include_header=False, quote_style="non_numeric"
         )
     texts = frame.select(pl.col(pl.String))
     return any(column.str.contains(end, literal=True).any() for column in texts for end in ("\n", "\r"))
@@ -311,10 +305,5 @@ def _open_for_owner(path: Path) -> BinaryIO:
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
-    """As polars; instants cut to milliseconds as for the driver."""
-    columns = [
-        column.cast(pa.timestamp("ms", "UTC"), safe=False) if pa.types.is_timestamp(column.type) else column
-        for column in table.columns
-    ]
-    frame: Any = pl.from_arrow(pa.table(columns, names=table.column_names))
+    frame: Any = pl.from_arrow(table)
     return frame  # type: ignore[no-any-return]

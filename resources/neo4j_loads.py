@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -18,17 +18,20 @@ from resources.stores import graph_errors
 from terag_pipelines.errors import StoreError
 from terag_pipelines.graph.changes import GraphChange, LoadManifest, sample_content
 from terag_pipelines.graph.load_plan import LoadPlan
-from terag_pipelines.graph.model import EDGES, NODES, ContentSum
+from terag_pipelines.graph.model import EDGES, NODES, TRANSFERRED, ContentSum, EdgeSpec, NodeSpec
 from terag_pipelines.graph.ports import LoadState
 
 CHUNK_ROWS = 5_000
-NODE_WRITERS = 2
-"""Nodes only: parallel relationship writers deadlock, as the store chains them through neighbours."""
+WRITERS = 2
+"""Not for new relationships: their writers deadlock, as the store chains them through neighbours."""
 READERS = 3
-"""Sessions that sum whole labels and types at once: the server gives each a processor."""
+"""Sessions that sum whole labels and types at once, or fill indexes: the server gives each a processor."""
 TURN_TIMEOUT_S = 3_600.0
 SAMPLED_ROWS = 200
 """Of each label and type: what is compared of a load value by value, beside the sums of all row hashes."""
+
+LARGEST_FIRST = sorted(EDGES, key=lambda spec: spec is not TRANSFERRED)
+"""What takes longest to sum begins first."""
 
 OnChunk = Callable[[str, int], None]
 
@@ -51,9 +54,13 @@ class Neo4jLoads:
 
     def ensure_schema(self) -> None:
         """Constraints and bookkeeping nodes, where they are not there yet."""
+        self.ensure_constraints()
+        self._sessions.command(cypher.ENSURE_TURN)
+
+    def ensure_constraints(self) -> None:
+        """Constraints, and indexes of ids, where they are not there yet."""
         for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):  # two at once on one label may deadlock
             self._sessions.command(text)
-        self._sessions.command(cypher.ENSURE_TURN)
 
     @contextmanager
     def turn(self) -> Iterator[LoadWriter]:
@@ -85,10 +92,15 @@ class Neo4jLoads:
         rows = self._sessions.read(cypher.LOADS, is_sampled=False)
         return tuple(_load_state(row.data(), promoted) for row in rows)
 
+    def base_of(self, load: int) -> int:
+        """The load that is being made into this one in place; 0 where it stays beside it."""
+        rows = self._sessions.read(cypher.BASE_OF, is_sampled=False, load=load)
+        return int(rows[0]["base"]) if rows else 0
+
     def sums(self, load: int) -> dict[str, ContentSum]:
         """Count and hash sum of a load by label and type, computed in the server."""
-        queries = {spec.label: cypher.sum_nodes(spec) for spec in NODES}
-        queries |= {spec.type: cypher.sum_edges(spec) for spec in EDGES}
+        queries = {spec.type: cypher.sum_edges(spec) for spec in LARGEST_FIRST}
+        queries |= {spec.label: cypher.sum_nodes(spec) for spec in NODES}
         with ThreadPoolExecutor(READERS, thread_name_prefix="graph-sums") as pool:
             return dict(
                 zip(queries, pool.map(lambda query: self._sum(query, load), queries.values()), strict=True)
@@ -130,8 +142,13 @@ class LoadWriter:
     _on_chunk: OnChunk
 
     def begin(self, load: int, plan: LoadPlan) -> None:
-        """Notes that a load is being written: it is not whole."""
+        """Notes that a load is being written beside the others: it is not whole."""
         self._require(cypher.BEGIN_LOAD, load=load, batch_id=plan.batch_id, digest=plan.digest())
+
+    def begin_in_place(self, load: int, plan: LoadPlan, base: int) -> None:
+        """Notes that the base is being made into a load, in place: the store has no whole one meanwhile."""
+        noted = {"batch_id": plan.batch_id, "digest": plan.digest(), "base": base}
+        self._require(cypher.BEGIN_IN_PLACE, load=load, **noted)
 
     def finish(self, load: int) -> None:
         """Marks a load as whole: it may be promoted."""
@@ -141,15 +158,16 @@ class LoadWriter:
         """Ends and writes the rows of the change; with `is_resumed` some of it may have been done before."""
         if change.ends_all and change.number > 1:
             self._change_all(cypher.end_all, load=change.number)
-        self._run_edges(cypher.end_edges, change.ended_edges, change.number)
-        self._run_nodes(cypher.end_nodes, change.ended_nodes, change.number)
-        nodes = self._run_nodes(
-            lambda spec: cypher.write_nodes(spec, are_new=not is_resumed), change.new_nodes, change.number
-        )
-        edges = self._run_edges(
-            lambda spec: cypher.write_edges(spec, are_new=not is_resumed), change.new_edges, change.number
-        )
-        return nodes + edges
+        are_new = not is_resumed
+        at_once = [
+            *_edge_writes(cypher.end_edges, change.ended_edges),
+            *_edge_writes(cypher.update_edges, change.updated_edges),
+            *_node_writes(cypher.end_nodes, change.ended_nodes),
+            *_node_writes(cypher.update_nodes, change.updated_nodes),
+            *_node_writes(partial(cypher.write_nodes, are_new=are_new), change.new_nodes),
+        ]
+        edges = _edge_writes(partial(cypher.write_edges, are_new=are_new), change.new_edges)
+        return self._write_at_once(at_once, change.number) + self._write_in_turn(edges, change.number)
 
     def undo_begun(self, newest: int, kept: Sequence[int]) -> None:
         """Takes back what loads that never became whole have written and ended since the newest whole one."""
@@ -177,35 +195,45 @@ class LoadWriter:
         )
         return sum(int(rows[0]["n_changed"]) for rows in changed)
 
-    def _run_edges(
-        self, query_of: Callable[[Any], str], tables: Mapping[str, pa.Table], load: int
-    ) -> WriteOutcome:
-        chunks = [
-            (spec.type, query_of(spec), chunk) for spec in EDGES for chunk in _chunks(tables[spec.type])
-        ]
-        return reduce(add, (self._write(*chunk, load) for chunk in chunks), WriteOutcome())
+    def _write_in_turn(self, writes: list[_Write], load: int) -> WriteOutcome:
+        return reduce(add, (self._write(write, load) for write in writes), WriteOutcome())
 
-    def _run_nodes(
-        self, query_of: Callable[[Any], str], tables: Mapping[str, pa.Table], load: int
-    ) -> WriteOutcome:
-        """Chunks of one label have disjoint keys, so their writers never wait for each other."""
-        with ThreadPoolExecutor(NODE_WRITERS, thread_name_prefix="graph-load") as pool:
-            futures = [
-                pool.submit(self._write, spec.label, query_of(spec), chunk, load)
-                for spec in NODES
-                for chunk in _chunks(tables[spec.label])
-            ]
+    def _write_at_once(self, writes: list[_Write], load: int) -> WriteOutcome:
+        """Writes that touch different rows, and no chain of relationships: none waits for another."""
+        with ThreadPoolExecutor(WRITERS, thread_name_prefix="graph-load") as pool:
+            futures = [pool.submit(self._write, write, load) for write in writes]
             return reduce(add, _results(pool, futures), WriteOutcome())
 
-    def _write(self, name: str, query: str, chunk: pa.Table, load: int) -> WriteOutcome:
-        rows = _rows(chunk)
-        outcome = self._sessions.write(query, rows, load=load, token=self.token)
-        self._on_chunk(name, len(rows))
+    def _write(self, write: _Write, load: int) -> WriteOutcome:
+        rows = _rows(write.chunk)
+        outcome = self._sessions.write(write.query, rows, load=load, token=self.token)
+        self._on_chunk(write.name, len(rows))
         return outcome
 
     def _require(self, query: str, **parameters: Any) -> None:
         if not self._sessions.command(query, token=self.token, **parameters):
             raise StoreError("another loader has taken the turn: this load goes no further")
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A query over a chunk of the rows of a label or type."""
+
+    name: str
+    query: str
+    chunk: pa.Table
+
+
+def _node_writes(query_of: Callable[[NodeSpec], str], tables: Mapping[str, pa.Table]) -> list[_Write]:
+    return [
+        _Write(spec.label, query_of(spec), chunk) for spec in NODES for chunk in _chunks(tables[spec.label])
+    ]
+
+
+def _edge_writes(query_of: Callable[[EdgeSpec], str], tables: Mapping[str, pa.Table]) -> list[_Write]:
+    return [
+        _Write(spec.type, query_of(spec), chunk) for spec in EDGES for chunk in _chunks(tables[spec.type])
+    ]
 
 
 def _chunks(table: pa.Table) -> list[pa.Table]:
@@ -214,13 +242,7 @@ def _chunks(table: pa.Table) -> list[pa.Table]:
 
 def _rows(chunk: pa.Table) -> list[tuple[Any, ...]]:
     """Rows as tuples: the driver packs those twice as fast as one dictionary for each row."""
-    columns = [
-        column.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
-        if pa.types.is_timestamp(column.type)
-        else column
-        for column in chunk.columns
-    ]
-    return list(zip(*(column.to_pylist() for column in columns), strict=True))
+    return list(zip(*(column.to_pylist() for column in chunk.columns), strict=True))
 
 
 def _results(pool: ThreadPoolExecutor, futures: list[Future[WriteOutcome]]) -> list[WriteOutcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from resources import neo4j_cypher as cypher
@@ -20,6 +20,7 @@ from terag_pipelines.graph.ports import (
 )
 
 VIEW_LIMIT = 200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Neo4jQueries:
@@ -77,8 +78,8 @@ def _entity_view(row: dict[str, Any]) -> EntityView:
 
 
 def _transfer_view(*values: Any) -> TransferView:
-    return TransferView(*values[:-2], *map(_native, values[-2:]))
+    return TransferView(*values[:-2], *map(_instant, values[-2:]))
 
 
-def _native(instant: Any) -> datetime | None:
-    return None if instant is None else instant.to_native()
+def _instant(epoch_ms: int | None) -> datetime | None:
+    return None if epoch_ms is None else EPOCH + timedelta(milliseconds=epoch_ms)

@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.graph.load_plan import LoadPlan, sum_rows
-from terag_pipelines.graph.model import EDGES, NODES, OPEN_END, ContentSum, EdgeSpec, NodeSpec
+from terag_pipelines.graph.model import EDGES, ENDS, NODES, OPEN_END, ROW, ContentSum, EdgeSpec, NodeSpec
+
+Mask = npt.NDArray[np.bool_]
+KEYS = ("start_key", "end_key")
 
 
 @dataclass(frozen=True)
 class LoadManifest:
     """What a load holds, without its properties.
 
-    `nodes` by label: id column, row_hash, valid_from. `edges` by type: start_id, end_id, identity columns,
-    row_hash.
+    `nodes` by label: id column, row_hash, valid_from. `edges` by type: start_row and end_row (of these
+    nodes), identity columns, row_hash.
     """
 
     nodes: Mapping[str, pa.Table]
@@ -35,48 +40,84 @@ class LoadManifest:
 
 @dataclass(frozen=True)
 class GraphChange:
-    """The rows that a load ends and those that it writes, and the manifest of what it then holds.
+    """The rows that a load ends, those that it writes, and the manifest of what it then holds.
 
-    `ended_nodes`: key. `ended_edges`: start_key, end_key, identity columns. `new_nodes`: key, then the plan's
-    columns. `new_edges`: start_key, end_key, then the plan's columns behind the ends. With `ends_all` what is
-    open in the store ends, whatever it is.
+    `ended_nodes`: key. `ended_edges`: start_key, end_key, identity columns. `new_nodes` and `updated_nodes`:
+    key, then the plan's columns. `new_edges` and `updated_edges`: start_key, end_key, then the plan's columns
+    behind the ends. With `ends_all` what is open in the store ends, whatever it is.
     """
 
     number: int
     ended_nodes: Mapping[str, pa.Table]
     ended_edges: Mapping[str, pa.Table]
+    updated_nodes: Mapping[str, pa.Table]
+    updated_edges: Mapping[str, pa.Table]
     new_nodes: Mapping[str, pa.Table]
     new_edges: Mapping[str, pa.Table]
     manifest: LoadManifest
     ends_all: bool = False
 
     @property
+    def n_ended(self) -> int:
+        """Nodes and relationships of the load before that are not part of this one."""
+        return _n_rows(self.ended_nodes, self.ended_edges)
+
+    @property
+    def n_updated(self) -> int:
+        """Nodes and relationships that are given other properties."""
+        return _n_rows(self.updated_nodes, self.updated_edges)
+
+    @property
     def n_rows(self) -> int:
         """Rows that travel."""
-        parts = (self.ended_nodes, self.ended_edges, self.new_nodes, self.new_edges)
-        return sum(table.num_rows for part in parts for table in part.values())
+        return self.n_ended + self.n_updated + _n_rows(self.new_nodes, self.new_edges)
 
 
-def find_change(plan: LoadPlan, base: LoadManifest | None, number: int) -> GraphChange:
+@dataclass(frozen=True)
+class WholeGraph:
+    """All that a store which holds nothing is given, ready to be written.
+
+    `nodes`: key, row_hash, valid_from, valid_to, then the plan's columns; `edges`: start_row, end_row (of
+    these nodes), row_hash, valid_from, valid_to, then the plan's columns. What each query asks for comes
+    first: the store reads properties from the first one on.
+    """
+
+    number: int
+    nodes: Mapping[str, pa.Table]
+    edges: Mapping[str, pa.Table]
+    manifest: LoadManifest
+
+
+def whole_graph(plan: LoadPlan, number: int) -> WholeGraph:
+    """The plan as load `number` of an empty store."""
+    nodes = {spec.label: _with_interval(plan.nodes[spec.label], ("key",), number, spec) for spec in NODES}
+    edges = {spec.type: _with_interval(plan.edges[spec.type], ENDS, number) for spec in EDGES}
+    held = {spec.label: nodes[spec.label].select(_held_schema(spec).names) for spec in NODES}
+    return WholeGraph(number, nodes, edges, LoadManifest(held, _held_edges(plan)))
+
+
+def find_change(
+    plan: LoadPlan, base: LoadManifest | None, number: int, *, in_place: bool = False
+) -> GraphChange:
     """What load `number` has to change for the store to hold the plan, where it holds `base` now.
 
-    Without a base everything is ended and written. A relationship is new where its row is, or the row of one
+    Without a base everything is ended and written. A relationship is new where its row is, or the node of one
     of its ends; rows are the same where their 63-bit hashes are. The same for rows in any order.
+    `in_place`: the base is not kept, so a row of which only properties differ is updated.
     """
     before = base or _empty_manifest()
-    nodes = {spec: _NodeChange.of(spec, plan, before, number) for spec in NODES}
-    edges = {spec: _EdgeChange.of(spec, plan, before, nodes) for spec in EDGES}
-    manifest = LoadManifest(
-        {spec.label: change.held.to_arrow() for spec, change in nodes.items()},
-        {spec.type: change.held.to_arrow() for spec, change in edges.items()},
-    )
+    nodes = {spec: _NodeChange.of(spec, plan, before, number, in_place) for spec in NODES}
+    edges = {spec: _EdgeChange.of(spec, plan, before, nodes, in_place) for spec in EDGES}
+    held = {spec.label: change.held.to_arrow().cast(_held_schema(spec)) for spec, change in nodes.items()}
     return GraphChange(
         number,
         {spec.label: change.ended.to_arrow() for spec, change in nodes.items()},
         {spec.type: change.ended.to_arrow() for spec, change in edges.items()},
+        {spec.label: change.updated.to_arrow() for spec, change in nodes.items()},
+        {spec.type: change.updated.to_arrow() for spec, change in edges.items()},
         {spec.label: change.new.to_arrow() for spec, change in nodes.items()},
         {spec.type: change.new.to_arrow() for spec, change in edges.items()},
-        manifest,
+        LoadManifest(held, _held_edges(plan)),
         ends_all=base is None,
     )
 
@@ -86,115 +127,159 @@ def sample_content(plan: LoadPlan, manifest: LoadManifest, n_rows: int) -> dict[
 
     Nodes: key, then the plan's columns; relationships: start_key, end_key, then the columns behind the ends.
     """
-    keys = {spec: _frame(manifest.nodes[spec.label]) for spec in NODES}
+    keys = {spec: _keys(_frame(manifest.nodes[spec.label]), spec) for spec in NODES}
     sample = {}
     for spec in NODES:
-        rows = _least(plan.nodes[spec.label], n_rows)
-        keyed = rows.join(keys[spec], on=[spec.id_column, "row_hash"]).select(
-            _key(spec.id_column, pl.col("valid_from")).alias("key"), *rows.columns
-        )
-        sample[spec.label] = keyed.to_arrow()
+        at = _least(plan.nodes[spec.label], n_rows)
+        rows = _frame(plan.nodes[spec.label].take(at))
+        sample[spec.label] = rows.select(keys[spec][at].alias("key"), pl.all()).to_arrow()
     for kind in EDGES:
-        rows = _least(plan.edges[kind.type], n_rows)
-        keyed = _with_keys(rows, kind, keys[kind.start], keys[kind.end])
-        sample[kind.type] = keyed.select("start_key", "end_key", *rows.columns[2:]).to_arrow()
+        rows = _frame(plan.edges[kind.type].take(_least(plan.edges[kind.type], n_rows)))
+        sample[kind.type] = _with_keys(rows, keys[kind.start], keys[kind.end]).to_arrow()
     return sample
-
-
-def with_interval(table: pa.Table, number: int) -> pa.Table:
-    """Rows that came with load `number` and have not ended: with valid_from and valid_to, int64, behind."""
-    for name, value in (("valid_from", number), ("valid_to", OPEN_END)):
-        table = table.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), table.num_rows))
-    return table
 
 
 @dataclass(frozen=True)
 class _NodeChange:
-    """`before` and `held`: id, row_hash, valid_from; `ended`: key; `new`: key and columns; `anew`: ids."""
+    """`held`: id, row_hash, valid_from; `ended`: key; `updated` and `new`: key and columns.
 
-    before: pl.DataFrame
+    `is_gone` and `is_new` by row of the base and of the plan: relationships go, and come, with such a node.
+    """
+
     held: pl.DataFrame
     ended: pl.DataFrame
+    updated: pl.DataFrame
     new: pl.DataFrame
-    anew: pl.Series
+    keys_before: pl.Series
+    keys: pl.Series
+    is_gone: Mask
+    is_new: Mask
 
     @classmethod
-    def of(cls, spec: NodeSpec, plan: LoadPlan, base: LoadManifest, number: int) -> _NodeChange:
+    def of(
+        cls, spec: NodeSpec, plan: LoadPlan, base: LoadManifest, number: int, in_place: bool
+    ) -> _NodeChange:
         before, rows = _frame(base.nodes[spec.label]), _frame(plan.nodes[spec.label])
-        same = [spec.id_column, "row_hash"]
-        kept = before.join(rows, on=same, how="semi")
-        ended = before.join(rows, on=same, how="anti")
-        new = rows.join(before, on=same, how="anti", maintain_order="left")
-        fresh = new.select(*same, valid_from=pl.lit(number, pl.Int64))
-        keyed = new.select(_key(spec.id_column, pl.lit(number)).alias("key"), *rows.columns)
+        known = before.select(spec.id_column, hash_before="row_hash", came="valid_from")
+        beside = rows.select(spec.id_column, "row_hash").join(
+            known, on=spec.id_column, how="left", maintain_order="left"
+        )
+        is_same = beside["row_hash"].eq_missing(beside["hash_before"])
+        stays = beside["came"].is_not_null() if in_place else is_same
+        came = pl.when(stays).then(pl.col("came")).otherwise(pl.lit(number, pl.Int64)).alias("valid_from")
+        held = beside.with_columns(came).select(before.columns)
+        keys, keys_before = _keys(held, spec), _keys(before, spec)
+        gone = ~before[spec.id_column].is_in(held.filter(stays)[spec.id_column].implode())
+        keyed = rows.select(keys.alias("key"), pl.all())
         return cls(
-            before,
-            pl.concat([kept, fresh]).sort(spec.id_column),
-            ended.select(_key(spec.id_column, pl.col("valid_from")).alias("key")),
-            keyed,
-            pl.concat([ended[spec.id_column], new[spec.id_column]]),
+            held,
+            keys_before.filter(gone).to_frame("key"),
+            keyed.filter(stays & ~is_same),
+            keyed.filter(~stays),
+            keys_before,
+            keys,
+            gone.to_numpy(),
+            (~stays).to_numpy(),
         )
 
 
 @dataclass(frozen=True)
 class _EdgeChange:
-    """`held`: ends, identity, row_hash; `ended`: keys and identity; `new`: keys and columns."""
+    """`ended`: keys and identity; `updated` and `new`: keys and columns."""
 
-    held: pl.DataFrame
     ended: pl.DataFrame
+    updated: pl.DataFrame
     new: pl.DataFrame
 
     @classmethod
     def of(
-        cls, spec: EdgeSpec, plan: LoadPlan, base: LoadManifest, nodes: Mapping[NodeSpec, _NodeChange]
+        cls,
+        spec: EdgeSpec,
+        plan: LoadPlan,
+        base: LoadManifest,
+        nodes: Mapping[NodeSpec, _NodeChange],
+        in_place: bool,
     ) -> _EdgeChange:
         before, rows = _frame(base.edges[spec.type]), _frame(plan.edges[spec.type])
-        starts, ends = nodes[spec.start], nodes[spec.end]
-        ended = _without(before, rows, starts, ends)
-        new = _without(rows, before, starts, ends)
-        named = ["start_key", "end_key"]
+        start, end = nodes[spec.start], nodes[spec.end]
+        gone = _changed(before, rows, start.is_gone, end.is_gone)
+        come = _changed(rows, before, start.is_new, end.is_new)
+        key = [*KEYS, *spec.identity]
+        ended = _with_keys(before.filter(gone), start.keys_before, end.keys_before).select(key)
+        new = _with_keys(rows.filter(come), start.keys, end.keys)
+        if not in_place:
+            return cls(ended, new.clear(), new)
+        updated = new.join(ended, on=key, how="semi", maintain_order="left")
         return cls(
-            rows.select(before.columns),
-            _with_keys(ended, spec, starts.before, ends.before).select(*named, *spec.identity),
-            _with_keys(new, spec, starts.held, ends.held).select(*named, *rows.columns[2:]),
+            ended.join(updated, on=key, how="anti", maintain_order="left"),
+            updated,
+            new.join(updated, on=key, how="anti", maintain_order="left"),
         )
 
 
-def _without(
-    rows: pl.DataFrame, others: pl.DataFrame, starts: _NodeChange, ends: _NodeChange
-) -> pl.DataFrame:
-    """The relationships that the others do not have, or that stand on a node which is written anew."""
-    is_there = rows["row_hash"].is_in(others["row_hash"].implode())
-    moved = rows["start_id"].is_in(starts.anew.implode()) | rows["end_id"].is_in(ends.anew.implode())
-    return rows.filter(~is_there | moved)
+def _changed(rows: pl.DataFrame, others: pl.DataFrame, start_moves: Mask, end_moves: Mask) -> pl.Series:
+    """Which relationships the others do not have, or stand on a node that goes or comes."""
+    is_there = rows["row_hash"].is_in(others["row_hash"].implode()).to_numpy()
+    start, end = (rows[name].to_numpy() for name in ENDS)
+    return pl.Series(~is_there | start_moves[start] | end_moves[end])
 
 
-def _with_keys(edges: pl.DataFrame, spec: EdgeSpec, starts: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-    for side, node, held in (("start", spec.start, starts), ("end", spec.end, ends)):
-        of_node = held.select(
-            pl.col(node.id_column).alias(f"{side}_id"),
-            _key(node.id_column, pl.col("valid_from")).alias(f"{side}_key"),
-        )
-        edges = edges.join(of_node, on=f"{side}_id", how="left", maintain_order="left")
-    return edges
+def _with_keys(edges: pl.DataFrame, start_keys: pl.Series, end_keys: pl.Series) -> pl.DataFrame:
+    """The relationships with the keys of their ends instead of rows."""
+    start, end = (
+        keys[edges[name]].alias(key)
+        for keys, name, key in zip((start_keys, end_keys), ENDS, KEYS, strict=True)
+    )
+    return edges.select(start, end, pl.exclude(ENDS))
 
 
-def _least(table: pa.Table, n_rows: int) -> pl.DataFrame:
-    return _frame(table).bottom_k(n_rows, by="row_hash")
+def _keys(held: pl.DataFrame, spec: NodeSpec) -> pl.Series:
+    """The keys of the nodes of a manifest."""
+    parts = [pl.col("valid_from").cast(pl.String), pl.lit(":"), pl.col(spec.id_column)]
+    return held.select(pl.concat_str(parts).alias("key"))["key"]
 
 
-def _key(id_column: str, valid_from: pl.Expr) -> pl.Expr:
-    return pl.concat_str([valid_from.cast(pl.String), pl.lit(":"), pl.col(id_column)])
+def _least(table: pa.Table, n_rows: int) -> npt.NDArray[np.int64]:
+    """The places of the rows with the least hashes."""
+    hashes = table["row_hash"].to_numpy()
+    n_rows = min(n_rows, len(hashes))
+    return np.sort(np.argpartition(hashes, n_rows - 1)[:n_rows]) if n_rows else np.empty(0, np.int64)
+
+
+def _with_interval(
+    table: pa.Table, ends: tuple[str, ...], number: int, node: NodeSpec | None = None
+) -> pa.Table:
+    """Rows that came with load `number`: key or ends, hash and interval first."""
+    values = {"valid_from": number, "valid_to": OPEN_END}
+    for name, value in values.items():
+        table = table.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), table.num_rows))
+    if node is not None:
+        table = table.append_column("key", _keys(_frame(table), node).to_arrow().cast(pa.string()))
+    first = (*ends, "row_hash", *values)
+    return table.select([*first, *(name for name in table.column_names if name not in first)])
+
+
+def _held_edges(plan: LoadPlan) -> dict[str, pa.Table]:
+    return {spec.type: plan.edges[spec.type].select([*spec.key, "row_hash"]) for spec in EDGES}
+
+
+def _held_schema(spec: NodeSpec) -> pa.Schema:
+    return pa.schema([(spec.id_column, pa.string()), ("row_hash", pa.int64()), ("valid_from", pa.int64())])
 
 
 def _empty_manifest() -> LoadManifest:
-    numbers = [("row_hash", pa.int64()), ("valid_from", pa.int64())]
-    nodes = {spec.label: pa.schema([(spec.id_column, pa.string()), *numbers]) for spec in NODES}
-    edges = {spec.type: pa.schema([(name, pa.string()) for name in spec.key] + numbers[:1]) for spec in EDGES}
+    of_edge = {
+        spec: [*((end, ROW) for end in ENDS), *((name, pa.string()) for name in spec.identity)]
+        for spec in EDGES
+    }
     return LoadManifest(
-        {label: schema.empty_table() for label, schema in nodes.items()},
-        {kind: schema.empty_table() for kind, schema in edges.items()},
+        {spec.label: _held_schema(spec).empty_table() for spec in NODES},
+        {spec.type: pa.schema([*of_edge[spec], ("row_hash", pa.int64())]).empty_table() for spec in EDGES},
     )
+
+
+def _n_rows(*parts: Mapping[str, pa.Table]) -> int:
+    return sum(table.num_rows for part in parts for table in part.values())
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

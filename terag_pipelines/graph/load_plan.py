@@ -6,9 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,10 +13,21 @@ import pyarrow.compute as pc
 from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, RELATIONSHIPS, TRANSFERS
 from terag_pipelines.entities.validity import interval_of, part_by_time
 from terag_pipelines.graph import model
-from terag_pipelines.graph.model import EDGES, GRAPH_LOAD, NODES, ContentSum, EdgeSpec, NodeSpec, digest_of
+from terag_pipelines.graph.model import (
+    ENDS,
+    GRAPH_LOAD,
+    NODES,
+    ContentSum,
+    EdgeSpec,
+    NodeSpec,
+    digest_of,
+)
+from terag_pipelines.graph.row_hashes import MOST, code_values, combine, hash_rows
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS, LINKS
 from terag_pipelines.tables import TableSchema
 
+ROW_HASH = "row_hash"
+MAX_ROW = (1 << 31) - 1
 NO_CURRENCY = "XXX"
 """ISO 4217's code for "no currency": a relationship's identity has no nulls."""
 
@@ -27,7 +35,6 @@ _INPUTS = {
     schema.name: schema
     for schema in (ENTITIES, ENTITY_MEMBERS, LINKS, ENTITY_RECORDS, ACCOUNTS, TRANSFERS, RELATIONSHIPS)
 }
-_MOST = (1 << 63) - 1
 MAX_TEXT = 1_000
 """Characters of an id or text in the graph: an index takes no more than 8 kB, and refuses the whole batch."""
 
@@ -50,7 +57,8 @@ class LoadPlanParams:
 class LoadPlan:
     """All nodes by label and relationships by type of one batch; tables end with `row_hash` (63-bit, int64).
 
-    `left_out` counts rows that the graph does not take, by reason.
+    Nodes are sorted by id, and relationships name their ends by the rows of their nodes (`start_row`,
+    `end_row`). `left_out` counts rows that the graph does not take, by reason.
     """
 
     batch_id: str
@@ -70,6 +78,15 @@ class LoadPlan:
     def n_rows(self) -> int:
         """Nodes and relationships in all."""
         return sum(self.counts().values())
+
+    def end_ids(self, spec: EdgeSpec) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """The ids of both ends of each relationship of a type."""
+        edges = self.edges[spec.type]
+        start, end = (
+            self.nodes[node.label][node.id_column].take(edges[name])
+            for name, node in zip(ENDS, (spec.start, spec.end), strict=True)
+        )
+        return start, end
 
     def digest(self) -> str:
         """The digest that a store which holds exactly this plan computes for it."""
@@ -100,18 +117,19 @@ def build_load_plan(
     identifiers = _identifiers(frames, params or LoadPlanParams())
     left_out = dict(identifiers.left_out)
     nodes = {
-        spec: _with_short_texts(frame, spec, left_out)
+        spec: _node_table(spec, _with_short_texts(frame, spec, left_out))
         for spec, frame in _nodes(frames, identifiers.edges).items()
     }
-    edges = {}
-    for spec, found in _edges(frames, identifiers.edges).items():
-        frame = _with_sums_that_fit(found, spec, left_out)
-        whole = _with_both_ends(frame, nodes[spec.start], nodes[spec.end])
-        if n_dangling := frame.height - whole.height:
-            left_out[f"{spec.type} without both ends"] = n_dangling
-        edges[spec.type] = _hashed(whole, spec.schema, spec.key)
-    hashed = {spec.label: _hashed(frame, spec.schema, (spec.id_column,)) for spec, frame in nodes.items()}
-    return LoadPlan(batch_id, hashed, edges, left_out)
+    edges = {
+        spec: _edge_table(spec, _between_nodes(spec, frame, nodes, left_out), nodes)
+        for spec, frame in _edges(frames, identifiers.edges).items()
+    }
+    return LoadPlan(
+        batch_id,
+        {spec.label: table for spec, table in nodes.items()},
+        {spec.type: table for spec, table in edges.items()},
+        left_out,
+    )
 
 
 @dataclass(frozen=True)
@@ -145,9 +163,7 @@ class _Frames:
 
 def _frame(tables: Mapping[str, pa.Table], schema: TableSchema) -> pl.DataFrame:
     table = tables.get(schema.name)
-    frame = pl.from_arrow(schema.empty() if table is None else table.select(schema.schema.names))
-    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
-    return frame
+    return _as_frame(schema.empty() if table is None else table.select(schema.schema.names))
 
 
 # --- nodes
@@ -176,35 +192,22 @@ def _with_short_texts(frame: pl.DataFrame, spec: NodeSpec, left_out: dict[str, i
 
 
 def _edges(frames: _Frames, identifier_edges: pl.DataFrame) -> dict[EdgeSpec, pl.DataFrame]:
-    frame_of = {
+    """By type: start_id, end_id and the columns behind the ends; transfers one by one."""
+    return {
         model.RESOLVES_TO: frames.members.rename({"record_id": "start_id", "entity_id": "end_id"}),
         model.LINKED: frames.links.rename({"left_id": "start_id", "right_id": "end_id"}),
         model.HOLDS: frames.account_holders().rename({"entity_id": "start_id", "account_id": "end_id"}),
-        model.TRANSFERRED: _transfers(frames),
+        model.TRANSFERRED: frames.transfers.select(
+            pl.col("source_account").alias("start_id"),
+            pl.col("target_account").alias("end_id"),
+            pl.col("currency").fill_null(NO_CURRENCY),
+            pl.col("amount_minor").cast(pl.Int128),
+            pl.col("occurred_at").dt.epoch("ms").alias("at_ms"),
+        ),
         model.HAS_IDENTIFIER: identifier_edges,
         model.USES: _device_uses(frames),
         model.RELATED_TO: _related_entities(frames),
     }
-    return {spec: frame_of[spec].select(spec.schema.names) for spec in EDGES}
-
-
-def _transfers(frames: _Frames) -> pl.DataFrame:
-    return (
-        frames.transfers.select(
-            pl.col("source_account").alias("start_id"),
-            pl.col("target_account").alias("end_id"),
-            pl.col("currency").fill_null(NO_CURRENCY),
-            "amount_minor",
-            "occurred_at",
-        )
-        .group_by("start_id", "end_id", "currency")
-        .agg(
-            pl.len().cast(pl.Int64).alias("n_transfers"),
-            pl.col("amount_minor").cast(pl.Int128).sum(),
-            pl.col("occurred_at").min().alias("first_at"),
-            pl.col("occurred_at").max().alias("last_at"),
-        )
-    )
 
 
 def _device_uses(frames: _Frames) -> pl.DataFrame:
@@ -214,6 +217,7 @@ def _device_uses(frames: _Frames) -> pl.DataFrame:
         frames.transfers.select(
             pl.col("source_account").alias("account_id"), pl.col("device_id").alias("end_id")
         )
+        .drop_nulls()
         .unique()
         .join(frames.account_holders(), on="account_id", how="inner")
     )
@@ -239,18 +243,42 @@ def _related_entities(frames: _Frames) -> pl.DataFrame:
     )
 
 
-def _with_sums_that_fit(frame: pl.DataFrame, spec: EdgeSpec, left_out: dict[str, int]) -> pl.DataFrame:
-    """The rows whose sums fit into the integers of Arrow and the store."""
-    kept = frame.filter(pl.col(pl.Int128).abs() <= _MOST) if pl.Int128 in frame.dtypes else frame
-    if n_huge := frame.height - kept.height:
-        left_out[f"{spec.type} with a sum of more than 64 bits"] = n_huge
-    return kept.with_columns(pl.col(pl.Int128).cast(pl.Int64))
+def _between_nodes(
+    spec: EdgeSpec, frame: pl.DataFrame, nodes: Mapping[NodeSpec, pa.Table], left_out: dict[str, int]
+) -> pl.DataFrame:
+    """The relationships whose two ends are nodes of the batch, by the rows of those, sorted by their key."""
+    found = frame.with_columns(
+        _rows_of(frame["start_id"], spec.start, nodes).alias("start_row"),
+        _rows_of(frame["end_id"], spec.end, nodes).alias("end_row"),
+    )
+    whole = found.drop_nulls(ENDS)
+    if whole.height < found.height:
+        dangling = found.filter(pl.any_horizontal(pl.col(ENDS).is_null()))
+        n_dangling = dangling.select("start_id", "end_id", *spec.identity).n_unique()
+        left_out[f"{spec.type} without both ends"] = n_dangling
+    summed = _sum_transfers(whole, left_out) if spec is model.TRANSFERRED else whole
+    ends = pl.col("start_row").cast(pl.Int64) * (MAX_ROW + 1) + pl.col("end_row")  # sorts fast, as a number
+    by_identity = summed.sort(spec.identity) if spec.identity else summed
+    return by_identity.select(spec.schema.names).sort(ends, maintain_order=True)
 
 
-def _with_both_ends(frame: pl.DataFrame, starts: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose two ends are nodes of the batch."""
-    known_start = frame.join(starts, left_on="start_id", right_on=starts.columns[0], how="semi")
-    return known_start.join(ends, left_on="end_id", right_on=ends.columns[0], how="semi")
+def _rows_of(ids: pl.Series, spec: NodeSpec, nodes: Mapping[NodeSpec, pa.Table]) -> pl.Series:
+    known = nodes[spec][spec.id_column]
+    return pl.Series(pc.index_in(ids.to_arrow().cast(known.type), value_set=known.combine_chunks()))
+
+
+def _sum_transfers(transfers: pl.DataFrame, left_out: dict[str, int]) -> pl.DataFrame:
+    """One row for each pair of accounts and currency, without sums that do not fit into 64 bits."""
+    flows = transfers.group_by(*model.TRANSFERRED.key).agg(
+        pl.len().cast(pl.Int64).alias("n_transfers"),
+        pl.col("amount_minor").sum(),
+        pl.col("at_ms").min().alias("first_at_ms"),
+        pl.col("at_ms").max().alias("last_at_ms"),
+    )
+    kept = flows.filter(pl.col("amount_minor").abs() <= MOST)
+    if n_huge := flows.height - kept.height:
+        left_out[f"{model.TRANSFERRED.type} with a sum of more than 64 bits"] = n_huge
+    return kept.with_columns(pl.col("amount_minor").cast(pl.Int64))
 
 
 # --- identifiers
@@ -328,36 +356,33 @@ def _named(shared: pl.DataFrame, key: bytes) -> pl.DataFrame:
     )
 
 
-# --- row hashes
+# --- tables with row hashes
 
 
-def _hashed(frame: pl.DataFrame, schema: pa.Schema, key: tuple[str, ...]) -> pa.Table:
-    """The frame sorted by its key, of the schema, with `row_hash` as the last column."""
-    table = frame.sort(key).to_arrow().cast(schema)
-    return table.append_column("row_hash", pa.array(hash_rows(table), pa.int64()))
+def _node_table(spec: NodeSpec, frame: pl.DataFrame) -> pa.Table:
+    table = frame.sort(spec.id_column).to_arrow().cast(spec.schema)
+    return table.append_column(ROW_HASH, pa.array(hash_rows(table)))
 
 
-def hash_rows(table: pa.Table) -> npt.NDArray[np.int64]:
-    """A 63-bit hash of each row's values, the same on every machine and in every run (SipHash, fixed key).
+def _edge_table(spec: EdgeSpec, frame: pl.DataFrame, nodes: Mapping[NodeSpec, pa.Table]) -> pa.Table:
+    """The hash is of the ids of both ends, not of their rows."""
+    table = frame.to_arrow().cast(spec.schema)
+    ends = [
+        code_values(nodes[node][node.id_column])[table[name].to_numpy()]
+        for name, node in zip(ENDS, (spec.start, spec.end), strict=True)
+    ]
+    codes = [*ends, *(code_values(table[name]) for name in spec.properties.names)]
+    return table.append_column(ROW_HASH, pa.array(combine(codes, table.num_rows)))
 
-    Texts carry their length, nulls are a letter: rows that differ are never the same text.
-    """
-    texts = [_tagged(column) for column in table.columns]
-    joined = pc.binary_join_element_wise(*texts, "") if texts else pa.array([], pa.string())
-    values = joined.to_numpy(zero_copy_only=False) if isinstance(joined, pa.Array) else joined.to_numpy()
-    hashes = pd.util.hash_array(values.astype(object), categorize=False)
-    return np.asarray(hashes & np.uint64(_MOST), dtype=np.int64)
 
-
-def _tagged(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    plain = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-    text = plain.cast(pa.string())
-    length = pc.utf8_length(text).cast(pa.string())
-    return pc.binary_join_element_wise(length, text, ":").fill_null("N")
+def _as_frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table never becomes a series
+    return frame
 
 
 def sum_rows(table: pa.Table) -> ContentSum:
     """Count of a table's rows and the exact sum of their column `row_hash`."""
     # Halves, since the sum of 2 M 63-bit numbers does not fit into 64 bits; the store sums the same halves.
-    hashes = table["row_hash"].to_numpy()
+    hashes = table[ROW_HASH].to_numpy()
     return ContentSum(table.num_rows, (int((hashes >> 32).sum()) << 32) + int((hashes & 0xFFFFFFFF).sum()))

@@ -15,7 +15,8 @@ from terag_pipelines.graph.load_plan import LoadPlan
 class LoadReport:
     """What a load did. `was_complete`: the batch was there already, whole, and nothing was written.
 
-    `n_ended` counts the nodes and relationships of the load before that are not part of this one.
+    Of nodes and relationships of the load before, `n_ended` are not part of this one, and `n_updated` were
+    given other properties (where what the load before held need not be kept).
     """
 
     batch_id: str
@@ -25,6 +26,7 @@ class LoadReport:
     was_complete: bool
     n_nodes_created: int = 0
     n_relationships_created: int = 0
+    n_updated: int = 0
     n_ended: int = 0
     n_retries: int = 0
 

@@ -29,6 +29,7 @@ from tests.conftest import RunningPair
 from tests.contract.graphs import (
     changed_tables,
     emptied,
+    empty,
     graph_of,
     hostile_payloads,
     n_nodes,
@@ -185,6 +186,61 @@ def test_only_what_changed_travels(graph, graph_driver):
     assert report.n_relationships_created == report.n_ended - 1 < 10
     assert graph.digest("two") == changed.digest()
     assert graph.digest("one") == plan_of("one", 300).digest()
+
+
+def test_a_load_in_place_changes_only_what_changed(graph, graph_driver):
+    first, second = plan_of("one", 300), build_load_plan("two", changed_tables(300))
+    graph.load(first)
+    report = graph.load(second, graph.prepare(second, in_place=True))
+    assert (report.n_nodes_created, report.n_relationships_created) == (0, 0)
+    assert (report.n_updated, report.n_ended) == (2, 0)
+    assert graph.digest("two") == second.digest()
+    assert [(load.batch_id, load.is_whole) for load in graph.loads()] == [("two", True)]
+    graph.promote("two")
+    assert len(graph.find_by_name("Renamed")) == 1
+    assert graph.servers()[0].drift == ()
+    third = plan_of("three", 200, seed=9)  # fewer people, other transfers
+    graph.load(third, graph.prepare(third, in_place=True))
+    assert (graph.counts("three"), graph.digest("three")) == (third.counts(), third.digest())
+    graph.promote("three")
+    graph.remove_other_batches()
+    assert n_nodes(graph_driver) == sum(table.num_rows for table in third.nodes.values())
+    assert graph.digest("three") == third.digest()
+
+
+@pytest.mark.parametrize("last_chunk", [1, 4, 12])
+def test_a_killed_load_in_place_is_resumed_or_gives_way_to_another(
+    graph, graph_driver, last_chunk, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("resources.neo4j_loads.CHUNK_ROWS", 100)
+    first, second, other = plan_of("one", 250), plan_of("two", 240, seed=8), plan_of("other", 230, seed=9)
+    seen: list[str] = []
+
+    def stop(name: str, n_rows: int) -> None:
+        seen.append(name)
+        if len(seen) > last_chunk:
+            raise LoaderKilledError
+
+    for batch in (second, other):
+        empty(graph_driver)
+        graph.load(first)
+        graph.promote("one")
+        dying = graph_of(graph_driver, tmp_path, on_chunk=stop)
+        seen.clear()
+        with pytest.raises(LoaderKilledError):
+            dying.load(second, dying.prepare(second, in_place=True))
+        assert graph.promoted_batch() is None  # half made, it is shown to nobody
+        with pytest.raises(StoreError, match="not loaded whole"):
+            graph.promote("one")
+        graph.load(batch, graph.prepare(batch, in_place=True))
+        graph.promote(batch.batch_id)
+        assert (graph.counts(batch.batch_id), graph.digest(batch.batch_id)) == (
+            batch.counts(),
+            batch.digest(),
+        )
+        assert graph.servers()[0].drift == ()
+        graph.remove_other_batches()
+        assert n_nodes(graph_driver) == sum(table.num_rows for table in batch.nodes.values())
 
 
 def test_a_load_can_be_rolled_back_and_taken_up_again(graph):
