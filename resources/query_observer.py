@@ -20,13 +20,11 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from terag_pipelines.tables import TableSchema
-from terag_pipelines.tuning.model import QUERY_SHAPES, QUERY_WINDOWS
+from terag_pipelines.tuning.model import BUCKETS_PER_OCTAVE, QUERY_SHAPES, QUERY_WINDOWS
 from terag_pipelines.tuning.ports import SampledCall
 
 Answer = TypeVar("Answer", bound=Sequence[Any])
 
-BUCKETS_PER_OCTAVE = 8
-"""Latency buckets grow by 2^(1/8): a percentile is within 5% of the true one (as HDR histograms do it)."""
 _OTHER_SHAPES = "(further shapes)"
 _LITERAL = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<name>`[^`]*`|\b[A-Za-z_]\w*)|\$\w+|\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b""",

@@ -49,7 +49,7 @@ class FieldSeal:
             return None
 
     def name_of(self, value: bytes) -> str:
-        """32 hex digits, the same for the same value; who guesses values cannot tell by it that one is right."""
+        """32 hex digits, the same for the same value; without the secret no guess can be checked by it."""
         return hashlib.blake2b(value, key=self._naming_key, digest_size=16).hexdigest()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
+from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.tuning.advice import (
     Candidate,
     ShapePlans,
@@ -14,7 +16,7 @@ from terag_pipelines.tuning.advice import (
     used_indexes,
 )
 from terag_pipelines.tuning.policy import TuningParams, TuningPolicy
-from terag_pipelines.tuning.ports import IndexLab, IndexSpec, PlanProfile, find_index
+from terag_pipelines.tuning.ports import IndexLab, IndexSpec, PlanProfile, SampledCall, find_index
 from terag_pipelines.tuning.trials import (
     ADVISED,
     CHANGES,
@@ -59,7 +61,8 @@ class QueryOptimizer:
         """What was decided; at least one row, to say why nothing was.
 
         `n_calls`: by shape_id of the slow shapes, how often they were asked; those and all others in
-        `samples` are compared. Raises: StoreUnavailableError, StoreError.
+        `samples` are compared. A call that the store refuses today, as one of before an upgrade may be,
+        is not replayed. Raises: StoreUnavailableError, StoreError.
         """
         with self.lab.alone() as lab:
             round_ = _Round(replace(self, lab=lab), n_calls, samples, now, past or Past())
@@ -79,8 +82,6 @@ class _Round:
     seen: set[tuple[object, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        n_calls = self.by.params.n_calls
-        self.samples = {shape: tuple(calls[:n_calls]) for shape, calls in self.samples.items()}
         self.postponed = self.by.policy.postponement(self.now)
 
     @property
@@ -90,7 +91,7 @@ class _Round:
     def run(self) -> tuple[IndexTrial, ...]:
         if self.may_change:
             self.by.lab.drop_unfinished()
-        profiles = self._profiled(self.samples)
+        profiles = self._profile_samples()
         self._note_served(profiles)
         while (candidate := self._next()) is not None:
             self._try(candidate)
@@ -98,6 +99,23 @@ class _Round:
         self.trials += map(_advised_full_text, full_text_advice(slow))
         self._look_after()
         return tuple(self.trials) or (NOTHING_TO_DO,)
+
+    def _profile_samples(self) -> dict[str, tuple[PlanProfile, ...]]:
+        """Plans of a few calls of each shape, which are those that are replayed from now on."""
+        n_calls, shapes = self.by.params.n_calls, sorted(self.samples)
+        answered = {shape: tuple(islice(self._answered(self.samples[shape]), n_calls)) for shape in shapes}
+        self.samples = {shape: tuple(call for call, _ in pairs) for shape, pairs in answered.items() if pairs}
+        return {shape: tuple(plan for _, plan in answered[shape]) for shape in self.samples}
+
+    def _answered(self, calls: Iterable[SampledCall]) -> Iterator[tuple[SampledCall, PlanProfile]]:
+        for call in calls:
+            try:
+                profile = self.by.lab.profile(call)
+            except StoreUnavailableError:
+                raise
+            except StoreError:
+                continue
+            yield call, profile
 
     def _profiled(self, shapes: Iterable[str]) -> dict[str, tuple[PlanProfile, ...]]:
         known = sorted(set(shapes) & self.samples.keys())
