@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import pyarrow as pa
 
@@ -14,7 +15,6 @@ from terag_pipelines.tuning.policy import TuningParams, TuningPolicy
 from terag_pipelines.tuning.ports import IndexLab, TunableStore, TuningLog, Workload
 from terag_pipelines.tuning.slow_queries import SlowQueryDetector
 from terag_pipelines.tuning.trials import IN_USE, IndexTrial, Samples
-from terag_pipelines.tuning.upkeep import Past
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Autopilot:
     ) -> tuple[IndexTrial, ...]:
         n_calls = dict(zip(*(slow[name].to_pylist() for name in ("shape_id", "n_calls")), strict=True))
         texts = dict(zip(*(shapes[name].to_pylist() for name in ("shape_id", "query")), strict=True))
-        past = past_of(self.log) if self.log else Past()
+        read_past = partial(past_of, self.log) if self.log else None
         on_trial = DecisionWriter(self.log, now, texts).write if self.log else ignore
         optimizer = QueryOptimizer(store.index_lab, self.params, self.policy, on_trial)
-        trials = optimizer.tune(n_calls, samples, now, past)
+        trials = optimizer.tune(n_calls, samples, now, read_past)
         if self.log and self.policy.may_change:
             self.log.note_uses(_reads(store.index_lab) | _served(trials, now))
         return trials

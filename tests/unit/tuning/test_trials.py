@@ -48,7 +48,7 @@ def lab(is_served=True, **rest):
 def tuned(made, *slow, past=None, now=NOW, samples=SAMPLES, **policy):
     params = TuningParams(max_trials=policy.pop("max_trials", 4))
     optimizer = QueryOptimizer(made, params, TuningPolicy(**policy))
-    return optimizer.tune(dict.fromkeys(slow, 10), samples, now, past)
+    return optimizer.tune(dict.fromkeys(slow, 10), samples, now, past and (lambda: past))
 
 
 def decisions(trials):
@@ -301,6 +301,70 @@ def test_the_log_holds_each_change_with_its_queries_and_the_next_run_knows_them(
     assert log.decisions().num_rows == 2
     assert log.uses() == {BANK.name: NOW + timedelta(hours=1)}
     assert past_of(log).trials[NAME.name].decision == "reverted"
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+class TornLog(MemoryTuningLog):
+    """A log before whose next row the process is killed."""
+
+    is_torn = True
+
+    def append(self, decisions):
+        if self.is_torn:
+            raise Killed
+        super().append(decisions)
+
+
+def test_an_index_that_was_kept_and_not_logged_gets_its_row_with_the_next_run():
+    log, made = TornLog(), lab()
+    store = Store(made, {BY_NAME: 90.0})
+    with pytest.raises(Killed):
+        Autopilot(log=log).run(store, Silence(), NOW)
+    assert (NAME in made.indexes, log.decisions().num_rows) == (True, 0)
+    log.is_torn = False
+    Autopilot(policy=TuningPolicy(may_change=False), log=log).run(store, Silence(), NOW)
+    assert log.decisions().num_rows == 0  # a dry run tells nobody
+    second = Autopilot(log=log).run(store, Silence(), NOW + timedelta(hours=1))
+    assert second.trials["decision"].to_pylist() == ["in_use", "kept"]
+    Autopilot(log=log).run(store, Silence(), NOW + timedelta(hours=2))
+    (row,) = log.decisions().to_pylist()
+    assert (row["trial_id"], row["decision"], row["decided_at"]) == (
+        NAME.name,
+        "kept",
+        NOW + timedelta(hours=1),
+    )
+    assert "found kept" in row["reason"]
+    assert (row["label"], row["db_hits_before"]) == ("Entity", None)
+
+
+def test_an_index_found_is_no_trial_of_this_run_and_not_taken_for_one_that_a_later_one_replaces():
+    made = lab()
+    made.indexes.append(NAME)
+    trials = tuned(made, BY_BANK, past=Past(), samples={BY_BANK: SAMPLES[BY_BANK]}, max_trials=1)
+    assert decisions(trials) == [(NAME, "kept"), (BANK, "kept")]
+    assert made.indexes == [KEY, FOREIGN, NAME, BANK]
+
+
+def test_an_index_whose_trial_was_killed_is_not_found_but_dropped():
+    made = lab()
+    made.indexes.append(NAME)
+    made.unfinished.append(NAME.name)
+    assert decisions(tuned(made, past=Past())) == [(None, "not_needed")]
+    assert made.indexes == [KEY, FOREIGN]
+
+
+def test_the_past_is_read_when_it_is_this_runs_turn():
+    """Who waited for another autopilot would else find unlogged what that one has just kept."""
+    made = lab()
+
+    def read_past():
+        assert made.n_alone == 1
+        return Past()
+
+    assert QueryOptimizer(made).tune({}, SAMPLES, NOW, read_past)
 
 
 QUERY_OF_THE_SERVICE = "MATCH (e:Entity) WHERE e.display_name = $a RETURN e"
