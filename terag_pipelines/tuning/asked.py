@@ -20,7 +20,7 @@ Samples = Mapping[str, Sequence[SampledCall]]
 
 def split_windows(windows: pa.Table | None, since: datetime) -> tuple[pa.Table, pa.Table]:
     """QUERY_WINDOWS that ended at `since` or later, and those of before."""
-    given = QUERY_WINDOWS.conform(QUERY_WINDOWS.empty() if windows is None else windows)
+    given = QUERY_WINDOWS.empty() if windows is None else windows
     is_recent = pc.greater_equal(given["ended_at"], pa.scalar(since, given["ended_at"].type))
     return given.filter(is_recent), given.filter(pc.invert(is_recent))
 
@@ -28,7 +28,7 @@ def split_windows(windows: pa.Table | None, since: datetime) -> tuple[pa.Table, 
 def shapes_of(windows: pa.Table) -> pa.Table:
     """QUERY_SHAPES of all calls in QUERY_WINDOWS, whoever observed them."""
     frame = _frame(windows)
-    shapes = frame.group_by("shape_id").agg(
+    shapes = frame.group_by("shape_id", maintain_order=True).agg(
         pl.col("query").first(), *(pl.col(name).sum() for name in _SUMS), pl.col("max_latency_ms").max()
     )
     spread = _spread(frame)
