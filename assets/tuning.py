@@ -42,7 +42,7 @@ def index_trials(
     workload = analyst_workload({"entities": entities, "accounts": accounts, "transfers": transfers})
     with graph.open() as store, graph.tuning_log() as log:
         pilot = Autopilot(TuningParams(max_trials=config.max_trials), config.policy(), log)
-        tuned = pilot.run(store, workload, utc_now(), graph.past_queries())
+        tuned = pilot.run(store, workload, utc_now(), graph.past_queries(), graph.past_calls())
     note = "\n".join(told_decisions(tuned.trials))
     metadata = described(note=note, picture=picture(draw_trials(tuned.trials)))
     return dg.Output(tuned.trials, metadata=metadata)

@@ -4,7 +4,7 @@ No secret is ever a field here: Dagster stores and shows run configuration.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from resources.mongo_readings import MongoReadings
 from resources.mongo_reviews import MongoReviews
 from resources.mongo_tuning_log import MongoTuningLog
 from resources.neo4j_graph import Neo4jGraph
-from resources.open_graph import open_graph, query_history
+from resources.open_graph import call_history, open_graph, query_history
 from resources.owner_files import make_owner_folder, write_owner_file
 from resources.parquet_lake import ParquetLake, StoredTable
 from resources.secrets import identifier_key
@@ -43,6 +43,7 @@ from terag_pipelines.errors import (
 from terag_pipelines.graph.load_plan import LoadPlanParams
 from terag_pipelines.linking.model import PAIR_DECISIONS
 from terag_pipelines.tables import TableSchema
+from terag_pipelines.tuning.ports import SampledCall
 
 N_PREVIEW_ROWS = 5
 DECISIONS_SHELF = "decisions"
@@ -153,6 +154,17 @@ class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         except StoreUnavailableError as error:
             dg.get_dagster_logger().warning("slow queries are found without their past: %s", error)
             return None
+
+    def past_calls(self) -> Mapping[str, Sequence[SampledCall]]:
+        """Sampled calls of what batches and the service have asked of the graph, by shape.
+
+        Empty, and a warning, where their history gives no answer.
+        """
+        try:
+            return call_history(settings(), EmbeddedStores(settings()).start()).calls()
+        except StoreUnavailableError as error:
+            dg.get_dagster_logger().warning("only questions of this run are replayed: %s", error)
+            return {}
 
     @contextmanager
     def tuning_log(self) -> Iterator[MongoTuningLog]:

@@ -1,7 +1,7 @@
 """Watches queries on their way to a store: shapes, counts, latency, a few sampled calls.
 
-Costs microseconds. What was asked since the last window was closed is one more window of the past; sampled
-calls, whose parameters may be personal, stay in memory.
+Costs microseconds. What was asked since the last window was closed is one more window of the past. Sampled
+calls, whose parameters may be personal, are in memory here; whoever stores them seals them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,11 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from terag_pipelines.tables import TableSchema
-from terag_pipelines.tuning.model import QUERY_SHAPES, QUERY_WINDOWS
+from terag_pipelines.tuning.model import BUCKETS_PER_OCTAVE, QUERY_SHAPES, QUERY_WINDOWS
 from terag_pipelines.tuning.ports import SampledCall
 
 Answer = TypeVar("Answer", bound=Sequence[Any])
 
-BUCKETS_PER_OCTAVE = 8
-"""Latency buckets grow by 2^(1/8): a percentile is within 5% of the true one (as HDR histograms do it)."""
 _OTHER_SHAPES = "(further shapes)"
 _LITERAL = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?P<name>`[^`]*`|\b[A-Za-z_]\w*)|\$\w+|\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b""",
@@ -87,6 +85,18 @@ class _Shape:
     closed: _Figures = field(default_factory=_Figures)  # of windows that ended
     window: _Figures = field(default_factory=_Figures)  # since then
     samples: list[SampledCall] = field(default_factory=list)
+    fresh: list[SampledCall] = field(default_factory=list)  # sampled since they were last taken
+
+    def sample(self, call: SampledCall, n_samples: int) -> None:
+        if call in self.fresh:
+            return
+        self.fresh.append(call)
+        if len(self.samples) < n_samples and call not in self.samples:
+            self.samples.append(call)
+
+    def take_fresh(self) -> tuple[SampledCall, ...]:
+        taken, self.fresh = tuple(self.fresh), []
+        return taken
 
     def close_window(self) -> _Figures:
         ended, self.window = self.window, _Figures()
@@ -97,8 +107,8 @@ class _Shape:
 class QueryObserver:
     """Counts calls, rows, errors and latency by shape. Safe to share between threads; memory is bounded.
 
-    `clock` gives seconds; `n_samples` distinct replayable calls are kept of each shape,
-    in memory only; shapes beyond `max_shapes` are counted together.
+    `clock` gives seconds; of each shape the first `n_samples` distinct replayable calls are kept, and as many
+    since they were last taken; shapes beyond `max_shapes` are counted together.
     """
 
     def __init__(
@@ -153,18 +163,19 @@ class QueryObserver:
         with self._lock:
             return {shape.shape_id: tuple(shape.samples) for shape in self._shapes.values() if shape.samples}
 
+    def take_samples(self) -> Mapping[str, Sequence[SampledCall]]:
+        """The first few distinct calls of each shape since they were last taken, as subjects change."""
+        with self._lock:
+            return {shape.shape_id: shape.take_fresh() for shape in self._shapes.values() if shape.fresh}
+
     def _record(
         self, query: str, parameters: Mapping[str, Any] | None, seconds: float, n_rows: int | None
     ) -> None:
         with self._lock:
             shape = self._by_text.get(query) or self._shape_of(query)
             shape.window.add(seconds, n_rows)
-            if (
-                parameters is not None
-                and len(shape.samples) < self._n_samples
-                and shape.query != _OTHER_SHAPES
-            ):
-                self._sample(shape, SampledCall(query, dict(parameters)))
+            if parameters is not None and len(shape.fresh) < self._n_samples and shape.query != _OTHER_SHAPES:
+                shape.sample(SampledCall(query, dict(parameters)), self._n_samples)
 
     def _shape_of(self, query: str) -> _Shape:
         text = fingerprint(query)
@@ -174,11 +185,6 @@ class QueryObserver:
         if len(self._by_text) < 4 * self._max_shapes:
             self._by_text[query] = shape
         return shape
-
-    @staticmethod
-    def _sample(shape: _Shape, call: SampledCall) -> None:
-        if call not in shape.samples:
-            shape.samples.append(call)
 
 
 def _id_of(text: str) -> str:

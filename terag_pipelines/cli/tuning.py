@@ -32,7 +32,8 @@ def tune(may_change: bool, as_json: bool, console: Console) -> None:
     graph = GraphResource()
     workload, policy = _workload(), TuningPolicy(may_change=may_change)
     with graph.open() as store, graph.tuning_log() as log:
-        tuned = Autopilot(policy=policy, log=log).run(store, workload, utc_now(), graph.past_queries())
+        asked = graph.past_queries(), graph.past_calls()
+        tuned = Autopilot(policy=policy, log=log).run(store, workload, utc_now(), *asked)
     _print(tuned.trials, as_json, console)
     if not may_change and not as_json:
         console.print(DRY_RUN)

@@ -9,6 +9,9 @@ from terag_pipelines.tables import TableSchema
 TEXT = pa.string()
 INSTANT = pa.timestamp("us", tz="UTC")
 
+BUCKETS_PER_OCTAVE = 8
+"""Latency buckets grow by 2^(1/8): a percentile is within 5% of the true one (as HDR histograms do it)."""
+
 _OBSERVED = [
     ("shape_id", TEXT),  # of the query without literals and parameter names
     ("query", TEXT),
@@ -33,8 +36,8 @@ QUERY_WINDOWS = TableSchema(
             ("started_at", INSTANT),
             ("ended_at", INSTANT),
             *_OBSERVED,
-            ("buckets", pa.list_(pa.int64())),  # latency buckets with calls, and how many calls each
-            ("bucket_calls", pa.list_(pa.int64())),
+            ("buckets", pa.list_(pa.int64())),  # those with calls: n holds latencies of up to 2^(n/8) s
+            ("bucket_calls", pa.list_(pa.int64())),  # how many calls each
         ]
     ),
     key=("observer_id", "started_at", "shape_id"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
+from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.tuning.advice import (
     Candidate,
     ShapePlans,
@@ -14,7 +16,7 @@ from terag_pipelines.tuning.advice import (
     used_indexes,
 )
 from terag_pipelines.tuning.policy import TuningParams, TuningPolicy
-from terag_pipelines.tuning.ports import IndexLab, IndexSpec, PlanProfile, find_index
+from terag_pipelines.tuning.ports import IndexLab, IndexSpec, PlanProfile, SampledCall, find_index
 from terag_pipelines.tuning.trials import (
     ADVISED,
     CHANGES,
@@ -32,6 +34,7 @@ from terag_pipelines.tuning.trials import (
 )
 from terag_pipelines.tuning.upkeep import Past, idle_indexes, twin_indexes
 
+FOUND = "it was found kept: the run that tried it ended before it could say so"
 OnTrial = Callable[[IndexTrial], None]
 NOTHING_TO_DO = IndexTrial(None, NOT_NEEDED, "no slow query shape reads rows that an index would spare it")
 
@@ -54,16 +57,23 @@ class QueryOptimizer:
     on_trial: OnTrial = ignore
 
     def tune(
-        self, n_calls: Mapping[str, int], samples: Samples, now: datetime, past: Past | None = None
+        self,
+        n_calls: Mapping[str, int],
+        samples: Samples,
+        now: datetime,
+        read_past: Callable[[], Past] | None = None,
     ) -> tuple[IndexTrial, ...]:
         """What was decided; at least one row, to say why nothing was.
 
         `n_calls`: by shape_id of the slow shapes, how often they were asked; those and all others in
-        `samples` are compared. Raises: StoreUnavailableError, StoreError.
+        `samples` are compared. A call that the store refuses today, as one of before an upgrade may be,
+        is not replayed. `read_past`, where there is a log, gives what it knows once it is this run's turn;
+        an index of ours of which it does not know that it was kept, as the run that kept it was killed
+        before it could say so, is told to `on_trial` now. Raises: StoreUnavailableError, StoreError.
         """
         with self.lab.alone() as lab:
-            round_ = _Round(replace(self, lab=lab), n_calls, samples, now, past or Past())
-            return round_.run()
+            past = read_past() if read_past else None
+            return _Round(replace(self, lab=lab), n_calls, samples, now, past).run()
 
 
 @dataclass
@@ -74,30 +84,56 @@ class _Round:
     n_calls: Mapping[str, int]
     samples: Samples
     now: datetime
-    past: Past
+    logged: Past | None
     trials: list[IndexTrial] = field(default_factory=list)
     seen: set[tuple[object, ...]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        n_calls = self.by.params.n_calls
-        self.samples = {shape: tuple(calls[:n_calls]) for shape, calls in self.samples.items()}
         self.postponed = self.by.policy.postponement(self.now)
+        self.past = self.logged or Past()
 
     @property
     def may_change(self) -> bool:
         return self.by.policy.may_change and self.postponed is None
 
     def run(self) -> tuple[IndexTrial, ...]:
-        if self.may_change:
-            self.by.lab.drop_unfinished()
-        profiles = self._profiled(self.samples)
+        found = self._settle() if self.may_change else ()
+        profiles = self._profile_samples()
         self._note_served(profiles)
         while (candidate := self._next()) is not None:
             self._try(candidate)
         slow = [profile for shape in self.n_calls for profile in profiles.get(shape, ())]
         self.trials += map(_advised_full_text, full_text_advice(slow))
         self._look_after()
-        return tuple(self.trials) or (NOTHING_TO_DO,)
+        return (*found, *self.trials) or (NOTHING_TO_DO,)
+
+    def _settle(self) -> tuple[IndexTrial, ...]:
+        """Ends what a killed run began; gives the indexes that stay and are not kept by the log."""
+        self.by.lab.drop_unfinished()
+        if self.logged is None:
+            return ()
+        ours = (index for index in self.by.lab.list_indexes() if index.is_ours)
+        found = tuple(IndexTrial(i, KEPT, FOUND) for i in ours if not self.logged.is_kept(i))
+        for trial in found:
+            self.by.on_trial(trial)
+        return found
+
+    def _profile_samples(self) -> dict[str, tuple[PlanProfile, ...]]:
+        """Plans of a few calls of each shape, which are those that are replayed from now on."""
+        n_calls, shapes = self.by.params.n_calls, sorted(self.samples)
+        answered = {shape: tuple(islice(self._answered(self.samples[shape]), n_calls)) for shape in shapes}
+        self.samples = {shape: tuple(call for call, _ in pairs) for shape, pairs in answered.items() if pairs}
+        return {shape: tuple(plan for _, plan in answered[shape]) for shape in self.samples}
+
+    def _answered(self, calls: Iterable[SampledCall]) -> Iterator[tuple[SampledCall, PlanProfile]]:
+        for call in calls:
+            try:
+                profile = self.by.lab.profile(call)
+            except StoreUnavailableError:
+                raise
+            except StoreError:
+                continue
+            yield call, profile
 
     def _profiled(self, shapes: Iterable[str]) -> dict[str, tuple[PlanProfile, ...]]:
         known = sorted(set(shapes) & self.samples.keys())

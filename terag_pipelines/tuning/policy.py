@@ -20,7 +20,8 @@ class TuningParams:
     more than `max_latency_rise`, and by more than `latency_noise_ms`: with the plan as it was, a change of
     latency is the machine's, not the index's. `written_share` of the rows of a label is thought to be
     written between as many calls as were seen: an index that costs more than it saves is not tried.
-    `max_trials` bounds the indexes tried in one run.
+    `max_trials` bounds the indexes tried in one run. What others asked in the last `recent_hours` counts with
+    what this process asks: a day, as there is one load a night.
     """
 
     slow: SlowQueryParams = field(default_factory=SlowQueryParams)
@@ -31,6 +32,7 @@ class TuningParams:
     max_latency_rise: float = 0.5
     latency_noise_ms: float = 5.0
     written_share: float = 0.01
+    recent_hours: float = 24.0
     max_trials: int = 4
 
 

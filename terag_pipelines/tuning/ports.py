@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,10 +19,19 @@ NODE, RELATIONSHIP = "node", "relationship"
 
 @dataclass(frozen=True)
 class SampledCall:
-    """A query as it was called: what a trial replays. Lives in memory only, as parameters may be personal."""
+    """A query as it was called: what a trial replays. It may name a person, so ``repr`` shows nothing."""
 
-    query: str
-    parameters: Mapping[str, Any]
+    query: str = field(repr=False)
+    parameters: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SeenCall:
+    """A sampled call of a shape, and when it was last seen."""
+
+    shape_id: str
+    call: SampledCall
+    seen_at: datetime
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,22 @@ class QueryHistory(Protocol):
 
     def windows(self, since: datetime | None = None) -> pa.Table:
         """QUERY_WINDOWS that ended at `since` or later; without it, all that are kept."""
+
+
+class CallHistory(Protocol):
+    """A few calls of each shape, of whoever asked, kept for a while and so that nobody else can read them.
+
+    Raises StoreUnavailableError and StoreError.
+    """
+
+    def append(self, calls: Iterable[SeenCall]) -> None:
+        """Keeps the calls; of each shape only the last few distinct ones that were seen.
+
+        A call with a parameter of a type that would not come back as it was is not kept.
+        """
+
+    def calls(self) -> Mapping[str, Sequence[SampledCall]]:
+        """All that are kept, by shape_id, the one that was seen last first."""
 
 
 class TuningLog(Protocol):

@@ -33,6 +33,11 @@ class Past:
     trials: Mapping[str, PastTrial] = field(default_factory=dict)
     used_at: Mapping[str, datetime] = field(default_factory=dict)
 
+    def is_kept(self, index: IndexSpec) -> bool:
+        """Whether the last decision on the index was to keep it."""
+        last = self.trials.get(index.name)
+        return last is not None and last.decision == KEPT
+
     def reversion(self, candidate: Candidate, now: datetime, retry_days: int) -> str | None:
         """Why a candidate is not worth another trial yet; None where it is."""
         last = self.trials.get(candidate.index.name)

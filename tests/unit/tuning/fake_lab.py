@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from terag_pipelines.errors import StoreError
+from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.tuning.ports import (
     IndexSpec,
     IndexUse,
@@ -49,6 +49,7 @@ class FakeLab:
 
     `slows_down`: queries that cost ten times as much once an index was made. `noise`: queries that take a
     second longer then, by the same plan. `fails_online`: awaiting raises. `refuses`: making raises.
+    `refused`: queries that are none to the store. `is_away`: it answers no query.
     """
 
     plans: dict[str, tuple[PlanProfile, tuple[tuple[IndexSpec, PlanProfile], ...]]]
@@ -56,6 +57,8 @@ class FakeLab:
     noise: frozenset[str] = frozenset()
     fails_online: bool = False
     refuses: bool = False
+    refused: frozenset[str] = frozenset()
+    is_away: bool = False
     distinct: int = 100
     indexes: list[IndexSpec] = field(default_factory=lambda: [KEY, FOREIGN])
     uses: dict[str, IndexUse] = field(default_factory=dict)
@@ -73,6 +76,10 @@ class FakeLab:
             self.n_alone -= 1
 
     def profile(self, call: SampledCall) -> PlanProfile:
+        if self.is_away:
+            raise StoreUnavailableError("no answer in time")
+        if call.query in self.refused:
+            raise StoreError("the store refused a query")
         plan, helpers = self.plans[call.query]
         for index, served in reversed(helpers):
             if find_index(self.indexes, index) is not None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from resources.call_codec import encode_call
 from terag_pipelines.errors import StoreUnavailableError
 from terag_pipelines.tuning.model import INDEX_DECISIONS, QUERY_WINDOWS
+from terag_pipelines.tuning.ports import SampledCall, SeenCall
 
 
 class MemoryQueryHistory:
@@ -28,6 +30,32 @@ class MemoryQueryHistory:
     def windows(self, since: datetime | None = None) -> pa.Table:
         rows = [row for row in self._rows.values() if since is None or row["ended_at"] >= since]
         return QUERY_WINDOWS.conform(pa.Table.from_pylist(rows, schema=QUERY_WINDOWS.schema))
+
+
+class MemoryCallHistory:
+    """A CallHistory that keeps `n_kept` calls of a shape; while `is_away` it cannot be reached."""
+
+    def __init__(self, n_kept: int = 8) -> None:
+        self.is_away = False
+        self._n_kept = n_kept
+        self._seen: dict[str, dict[bytes, SeenCall]] = {}
+
+    def append(self, calls: Iterable[SeenCall]) -> None:
+        if self.is_away:
+            raise StoreUnavailableError("the history is away")
+        for seen in calls:
+            if (encoded := encode_call(seen.call)) is not None:
+                self._keep(encoded, seen)
+
+    def calls(self) -> Mapping[str, Sequence[SampledCall]]:
+        return {shape: tuple(one.call for one in kept.values()) for shape, kept in self._seen.items()}
+
+    def _keep(self, encoded: bytes, seen: SeenCall) -> None:
+        kept = self._seen.setdefault(seen.shape_id, {})
+        known = kept.get(encoded, seen)
+        kept[encoded] = max(known, seen, key=lambda one: one.seen_at)
+        newest = sorted(kept.items(), key=lambda item: item[1].seen_at, reverse=True)
+        self._seen[seen.shape_id] = dict(newest[: self._n_kept])
 
 
 class MemoryTuningLog:

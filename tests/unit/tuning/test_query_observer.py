@@ -72,6 +72,24 @@ def test_only_calls_that_read_are_sampled_and_only_a_few():
     assert next(iter(observer.samples())) in observer.snapshot()["shape_id"].to_pylist()
 
 
+def test_samples_are_taken_once_and_new_subjects_come_after():
+    observer = QueryObserver(n_samples=2)
+
+    def ask(*subjects):
+        for n in subjects:
+            observer.run("MATCH (n) RETURN $n", {"n": n}, list, is_sampled=True)
+
+    def taken():
+        return [[call.parameters["n"] for call in calls] for calls in observer.take_samples().values()]
+
+    ask(1, 1, 2, 3)
+    assert (taken(), taken()) == ([[1, 2]], [])
+    ask(3, 2)
+    assert taken() == [[3, 2]]
+    (first,) = observer.samples().values()
+    assert [call.parameters["n"] for call in first] == [1, 2]
+
+
 def test_shapes_without_end_are_counted_together():
     observer = QueryObserver(max_shapes=10)
     for n in range(100):

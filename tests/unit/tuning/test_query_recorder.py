@@ -10,7 +10,7 @@ import pytest
 
 from resources.query_observer import QueryObserver
 from resources.query_recorder import QueryRecorder, recording
-from tests.unit.tuning.memory_history import MemoryQueryHistory
+from tests.unit.tuning.memory_history import MemoryCallHistory, MemoryQueryHistory
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
@@ -21,9 +21,12 @@ def recorder_of(observer, history, **rest):
     return QueryRecorder(observer, history, lambda: NOON + timedelta(minutes=next(minutes)), **rest)
 
 
+QUERY = "MATCH (n {name: $name}) RETURN n"
+
+
 def ask(observer, n_calls):
     for n in range(n_calls):
-        observer.run("MATCH (n {name: $name}) RETURN n", {"name": f"Aigerim {n}"}, list, is_sampled=True)
+        observer.run(QUERY, {"name": f"Aigerim {n}"}, list, is_sampled=True)
 
 
 def test_each_window_is_stored_with_its_start_and_end():
@@ -75,6 +78,45 @@ def test_no_parameter_reaches_the_history():
     ask(observer, 20)
     recorder.record()
     assert "Aigerim" not in str(history.windows().to_pylist())
+
+
+def names(calls):
+    return [call.parameters["name"] for kept in calls.calls().values() for call in kept]
+
+
+def test_a_few_calls_of_each_window_reach_their_history():
+    observer, calls = QueryObserver(n_samples=2), MemoryCallHistory()
+    recorder = recorder_of(observer, MemoryQueryHistory(), calls=calls)
+    ask(observer, 3)
+    recorder.record()
+    assert names(calls) == ["Aigerim 0", "Aigerim 1"]
+    ask(observer, 1)
+    recorder.record()
+    assert names(calls) == ["Aigerim 0", "Aigerim 1"]
+    assert [call.query for kept in calls.calls().values() for call in kept] == [QUERY] * 2
+
+
+def test_calls_that_wait_are_the_newest_distinct_ones_of_each_shape(caplog):
+    observer, history, calls = QueryObserver(n_samples=3), MemoryQueryHistory(), MemoryCallHistory()
+    recorder = recorder_of(observer, history, calls=calls)
+    calls.is_away = True
+    for n in range(6):
+        for subject in ("always", f"one {n}", f"two {n}"):
+            observer.run(QUERY, {"name": subject}, list, is_sampled=True)
+        assert not recorder.record()
+    assert recorder.state.n_pending_samples == 8
+    assert recorder.state.n_pending_windows == 0  # their history is there
+    calls.is_away = False
+    assert recorder.record()
+    assert recorder.state.n_pending_samples == 0
+    assert set(names(calls)) == {
+        "always",
+        *(f"{word} {n}" for n in (3, 4, 5) for word in ("one", "two")),
+        "two 2",
+    }
+    assert names(calls)[0] == "always"
+    assert history.windows()["n_calls"].to_pylist() == [3] * 6
+    assert not any(word in caplog.text for word in ("always", "one 3"))
 
 
 @pytest.mark.parametrize("every_s", [0.005, 3600.0])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
+from resources.query_observer import QueryObserver
+from resources.query_recorder import QueryRecorder
+from terag_pipelines.errors import StoreUnavailableError
 from terag_pipelines.tuning.advice import auto_index
 from terag_pipelines.tuning.autopilot import Autopilot
 from terag_pipelines.tuning.history import past_of, trials_table
@@ -16,7 +20,7 @@ from terag_pipelines.tuning.ports import IndexSpec, IndexUse, PlanProfile, Sampl
 from terag_pipelines.tuning.trials import AutoIndexCreator
 from terag_pipelines.tuning.upkeep import Past, PastTrial
 from tests.unit.tuning.fake_lab import FOREIGN, KEY, FakeLab, scan_plan, seek_plan
-from tests.unit.tuning.memory_history import MemoryTuningLog
+from tests.unit.tuning.memory_history import MemoryCallHistory, MemoryQueryHistory, MemoryTuningLog
 
 NOW = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)  # half past three in Almaty
 NAME = auto_index("Entity", "display_name")
@@ -44,7 +48,7 @@ def lab(is_served=True, **rest):
 def tuned(made, *slow, past=None, now=NOW, samples=SAMPLES, **policy):
     params = TuningParams(max_trials=policy.pop("max_trials", 4))
     optimizer = QueryOptimizer(made, params, TuningPolicy(**policy))
-    return optimizer.tune(dict.fromkeys(slow, 10), samples, now, past)
+    return optimizer.tune(dict.fromkeys(slow, 10), samples, now, past and (lambda: past))
 
 
 def decisions(trials):
@@ -233,6 +237,20 @@ def test_of_two_indexes_of_the_same_properties_ours_goes():
     assert made.indexes == [KEY, FOREIGN, theirs]
 
 
+def test_a_call_that_the_store_refuses_today_is_not_replayed_and_the_others_are():
+    made, gone = lab(), SampledCall("of an index that is no more", {})
+    made.refused = frozenset({gone.query})
+    samples = {BY_NAME: [gone, *SAMPLES[BY_NAME]], "gone": [gone]}
+    (trial,) = tuned(made, BY_NAME, "gone", samples=samples)
+    assert (trial.index, trial.decision, trial.before.db_hits) == (NAME, "kept", 2 * 2_001)
+
+
+def test_a_store_that_is_away_ends_the_run():
+    made = lab(is_away=True)
+    with pytest.raises(StoreUnavailableError):
+        tuned(made, BY_NAME)
+
+
 @pytest.mark.parametrize("samples", [{}, SAMPLES])
 def test_no_slow_shape_is_one_row_that_says_so(samples):
     (trial,) = tuned(lab(), samples=samples)
@@ -283,6 +301,145 @@ def test_the_log_holds_each_change_with_its_queries_and_the_next_run_knows_them(
     assert log.decisions().num_rows == 2
     assert log.uses() == {BANK.name: NOW + timedelta(hours=1)}
     assert past_of(log).trials[NAME.name].decision == "reverted"
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+class TornLog(MemoryTuningLog):
+    """A log before whose next row the process is killed."""
+
+    is_torn = True
+
+    def append(self, decisions):
+        if self.is_torn:
+            raise Killed
+        super().append(decisions)
+
+
+def test_an_index_that_was_kept_and_not_logged_gets_its_row_with_the_next_run():
+    log, made = TornLog(), lab()
+    store = Store(made, {BY_NAME: 90.0})
+    with pytest.raises(Killed):
+        Autopilot(log=log).run(store, Silence(), NOW)
+    assert (NAME in made.indexes, log.decisions().num_rows) == (True, 0)
+    log.is_torn = False
+    Autopilot(policy=TuningPolicy(may_change=False), log=log).run(store, Silence(), NOW)
+    assert log.decisions().num_rows == 0  # a dry run tells nobody
+    second = Autopilot(log=log).run(store, Silence(), NOW + timedelta(hours=1))
+    assert second.trials["decision"].to_pylist() == ["in_use", "kept"]
+    Autopilot(log=log).run(store, Silence(), NOW + timedelta(hours=2))
+    (row,) = log.decisions().to_pylist()
+    assert (row["trial_id"], row["decision"], row["decided_at"]) == (
+        NAME.name,
+        "kept",
+        NOW + timedelta(hours=1),
+    )
+    assert "found kept" in row["reason"]
+    assert (row["label"], row["db_hits_before"]) == ("Entity", None)
+
+
+def test_an_index_found_is_no_trial_of_this_run_and_not_taken_for_one_that_a_later_one_replaces():
+    made = lab()
+    made.indexes.append(NAME)
+    trials = tuned(made, BY_BANK, past=Past(), samples={BY_BANK: SAMPLES[BY_BANK]}, max_trials=1)
+    assert decisions(trials) == [(NAME, "kept"), (BANK, "kept")]
+    assert made.indexes == [KEY, FOREIGN, NAME, BANK]
+
+
+def test_an_index_whose_trial_was_killed_is_not_found_but_dropped():
+    made = lab()
+    made.indexes.append(NAME)
+    made.unfinished.append(NAME.name)
+    assert decisions(tuned(made, past=Past())) == [(None, "not_needed")]
+    assert made.indexes == [KEY, FOREIGN]
+
+
+def test_the_past_is_read_when_it_is_this_runs_turn():
+    """Who waited for another autopilot would else find unlogged what that one has just kept."""
+    made = lab()
+
+    def read_past():
+        assert made.n_alone == 1
+        return Past()
+
+    assert QueryOptimizer(made).tune({}, SAMPLES, NOW, read_past)
+
+
+QUERY_OF_THE_SERVICE = "MATCH (e:Entity) WHERE e.display_name = $a RETURN e"
+
+
+def asked_by_the_service(n_calls=20, ended_at=NOW, ms=90.0):
+    """QUERY_WINDOWS and sampled calls as the service's recorder has stored them."""
+    times = iter(n * ms / 1000 for n in range(n_calls) for n in (n, n + 1))
+    observer, windows, calls = QueryObserver(lambda: next(times)), MemoryQueryHistory(), MemoryCallHistory()
+    moments = iter([ended_at - timedelta(minutes=1), ended_at])
+    recorder = QueryRecorder(observer, windows, lambda: next(moments), calls=calls)
+    for n in range(n_calls):
+        observer.run(QUERY_OF_THE_SERVICE, {"a": n % 3}, list, is_sampled=True)
+    assert recorder.record()
+    return windows.windows(), calls.calls()
+
+
+def served_lab():
+    made = lab()
+    made.plans[QUERY_OF_THE_SERVICE] = (scan_plan("x.display_name = $a"), ((NAME, seek_plan(NAME)),))
+    return made
+
+
+def test_a_shape_that_only_the_service_asks_gets_its_index_for_the_calls_that_it_made():
+    log, made = MemoryTuningLog(), served_lab()
+    past, calls = asked_by_the_service()
+    result = Autopilot(log=log).run(Store(made, {OTHER: 0.1}), Silence(), NOW, past, calls)
+    (row,) = [row for row in result.trials.to_pylist() if row["decision"] == "kept"]
+    assert (row["trial_id"], row["db_hits_before"]) == (NAME.name, 3 * 2_001)  # of three distinct calls
+    assert made.indexes == [KEY, FOREIGN, NAME]
+    (slow,) = result.slow.to_pylist()
+    assert (slow["n_calls"], slow["why"]) == (20, "absolute")
+    (decided,) = log.decisions().to_pylist()
+    assert decided["queries"] == [slow["query"]] == [QUERY_OF_THE_SERVICE.replace("$a", "?")]
+
+
+def test_what_the_service_asked_before_the_recent_past_is_not_replayed():
+    made = served_lab()
+    past, calls = asked_by_the_service(ended_at=NOW - timedelta(hours=25))
+    result = Autopilot().run(Store(made, {OTHER: 0.1}), Silence(), NOW, past, calls)
+    assert result.trials["decision"].to_pylist() == ["not_needed"]
+    assert made.log == []
+
+
+def test_calls_of_the_service_add_to_those_of_the_run_when_candidates_are_ranked():
+    """Of two that are asked alike the first name comes first; the service's calls decide otherwise."""
+    past, calls = asked_by_the_service()
+    place = past.column_names.index("shape_id")
+    past = past.set_column(place, "shape_id", pa.array([BY_NAME]))  # as if it were the run's own shape
+    calls = {BY_NAME: next(iter(calls.values()))}
+    pilot, asked = Autopilot(TuningParams(max_trials=1)), {BY_NAME: 90.0, BY_BANK: 90.0}
+    alone = pilot.run(Store(served_lab(), asked), Silence(), NOW)
+    both = pilot.run(Store(served_lab(), asked), Silence(), NOW, past, calls)
+    assert [kept_in(alone), kept_in(both)] == [[BANK.name], [NAME.name]]
+    assert n_calls_in(alone) == {BY_NAME: 10, BY_BANK: 10}
+    assert n_calls_in(both) == {BY_NAME: 30, BY_BANK: 10}
+
+
+def kept_in(result):
+    return [row["trial_id"] for row in result.trials.to_pylist() if row["decision"] == "kept"]
+
+
+def n_calls_in(result):
+    return {row["shape_id"]: row["n_calls"] for row in result.slow.to_pylist()}
+
+
+def test_the_same_past_gives_the_same_decisions():
+    def told():
+        past, calls = asked_by_the_service()
+        observed = {BY_NAME: 90.0, BY_BANK: 50.0}
+        return Autopilot().run(Store(served_lab(), observed), Silence(), NOW, past, calls)
+
+    first, second = told(), told()
+    assert first.trials.equals(second.trials)
+    assert first.slow.equals(second.slow)
 
 
 def test_a_dry_run_leaves_no_trace():
