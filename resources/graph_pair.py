@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -270,7 +271,9 @@ class GraphPair(Neo4jQueries):
         prepared = graph.prepare(plan, in_place=not awaits_promotion)
         if self._favours_import(plan, prepared.change.n_rows):
             return self._import(plan, name)
-        return graph.load(plan, prepared)
+        with ThreadPoolExecutor(1, thread_name_prefix="graph-plans") as pool:
+            pool.submit(graph.plan_ahead)  # again at promotion, where a failure would be told
+            return graph.load(plan, prepared)
 
     def _favours_import(self, plan: LoadPlan, n_to_write: int | None = None) -> bool:
         return self._pace.favours_import(plan.n_rows if n_to_write is None else n_to_write, plan.n_rows)
@@ -296,9 +299,9 @@ class GraphPair(Neo4jQueries):
             copy_home(fresh, copy_home_of(self._home(primary), plan.digest()))
 
     def _prepare(self, name: str) -> None:
-        """Readers wait two seconds at most: the server plans its longest query before they come."""
+        """Gives the server, before readers come, the indexes of the other one and plans what takes long."""
         self._copy_indexes(name)
-        self._graph(name).find_entity("nobody")
+        self._graph(name).plan_ahead()
 
     def _copy_indexes(self, name: str) -> None:
         """Gives a server, before readers come, the indexes that tuning has made on the other one."""
@@ -320,9 +323,9 @@ class GraphPair(Neo4jQueries):
     @staticmethod
     def _tuned(graph: Neo4jGraph) -> set[IndexSpec]:
         """The indexes that tuning has made and found good."""
-        unfinished = graph.index_lab.unfinished()
-        indexes = graph.index_lab.list_indexes()
-        return {index for index in indexes if index.is_ours and index.name not in unfinished}
+        ours = {index for index in graph.index_lab.list_indexes() if index.is_ours}
+        unfinished = graph.index_lab.unfinished() if ours else ()
+        return {index for index in ours if index.name not in unfinished}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from neo4j import Driver
 from resources import neo4j_cypher as cypher
 from resources.neo4j_health import Neo4jProbe
 from resources.neo4j_loads import LoadWriter, Neo4jLoads, OnChunk
-from resources.neo4j_queries import Neo4jQueries
+from resources.neo4j_queries import VIEW_LIMIT, Neo4jQueries
 from resources.neo4j_sessions import ANSWER_TIMEOUT_S, GraphSessions, WriteOutcome
 from resources.query_observer import QueryObserver
 from terag_pipelines.errors import StoreError
@@ -129,8 +129,10 @@ class Neo4jGraph(Neo4jQueries):
         """
         with ThreadPoolExecutor(1, thread_name_prefix="graph-schema") as pool:
             schema = pool.submit(self._loads.ensure_constraints)
+            ahead = pool.submit(self.plan_ahead)
             wrong = differing(plan.sums(), self._loads.sums(written.number))
             schema.result()
+            ahead.result()
         if wrong := wrong or self._loads.altered(plan, written.manifest):
             raise _differs(plan, wrong)
         with self._loads.turn() as writer:
@@ -157,6 +159,10 @@ class Neo4jGraph(Neo4jQueries):
     def store_id(self) -> str:
         """What tells this store from every other; empty where it never had a loader."""
         return self._loads.state().store_id
+
+    def plan_ahead(self) -> None:
+        """Has the server plan its longest query: a reader would wait for that, two seconds at most."""
+        self._sessions.read(cypher.FIND_ENTITY, is_sampled=False, entity_id="nobody", limit=VIEW_LIMIT)
 
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""

@@ -9,9 +9,11 @@ the promotion of its batch; the servers run, as after `terag up`.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +23,13 @@ from resources.embedded import PRIMARY, STANDBY, EmbeddedStores
 from resources.neo4j_import import ImportOutcome, OfflineImporter
 from resources.open_graph import open_graph
 from resources.settings import Settings, load_settings
-from terag_pipelines.graph.changes import find_change, with_interval
+from resources.stores import connect_graph
+from terag_pipelines.graph.changes import whole_graph
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
 from terag_pipelines.graph.loading import load_batch
+from tests.benchmarks.bench_graph import load_plainly
 from tests.benchmarks.measuring import cost_of, measured, tell
+from tests.benchmarks.servers import measured_servers
 from tests.contract.graphs import tables_of
 
 PACKAGES = ("neo4j", "polars", "pyarrow")
@@ -33,11 +38,9 @@ TRANSFERS_EACH = 10
 
 def bench_importer(settings: Settings, plan: LoadPlan, home: Path) -> None:
     """Neo4j's importer with our files, into an empty home."""
-    change, importer = find_change(plan, None, 1), importer_of(settings)
-    nodes = {label: with_interval(table, 1) for label, table in change.new_nodes.items()}
-    edges = {kind: with_interval(table, 1) for kind, table in change.new_edges.items()}
+    graph, importer = whole_graph(plan, 1), importer_of(settings)
     outcome: ImportOutcome
-    outcome, cost = measured(lambda: importer.build(home, nodes, edges))
+    outcome, cost = measured(lambda: importer.build(home, graph.nodes, graph.edges))
     n_rows = outcome.n_nodes + outcome.n_edges
     seconds = {"files_s": outcome.files_s, "importer_s": outcome.importer_s}
     rate = round(n_rows / (outcome.files_s + outcome.importer_s))
@@ -51,14 +54,13 @@ def importer_of(settings: Settings) -> OfflineImporter:
 
 
 def bench_promotions(settings: Settings, lake: Path, n_entities: int) -> None:
-    """First load, the same again, and one in which a hundredth of entities and transfers changed."""
-    tables = tables_of(n_entities, n_transfers_each=TRANSFERS_EACH)
-    told = {"first load": ("one", tables), "nothing changed": ("one", tables)}
-    told["1% changed"] = ("two", with_changes(tables, 0.01))
-    told["1% changed again"] = ("three", with_changes(tables, 0.02))
+    """First load, the same again, and three in which a hundredth of entities and transfers changed."""
+    tables = tables_of(n_entities, n_transfers_each=TRANSFERS_EACH, dated=True)
+    told = [("first load", "one", tables), ("nothing changed", "one", tables)]
+    told += [(f"1% changed, {n}.", f"of {n}%", with_changes(tables, n / 100)) for n in (1, 2, 3)]
     summaries: dict[str, pa.Table] = {}
     with open_graph(settings) as graph:
-        for what, (batch_id, given) in told.items():
+        for what, batch_id, given in told:
             write_tables(lake, given)
 
             def serve(batch_id: str = batch_id) -> int:
@@ -70,11 +72,26 @@ def bench_promotions(settings: Settings, lake: Path, n_entities: int) -> None:
                 summaries[batch_id] = loaded.summary
                 return sum(loaded.report.counts.values())
 
-            n_rows, cost = measured(serve)
-            tell("graph", f"lake to promoted: {what}", cost, PACKAGES, n_rows=n_rows)
+            (n_rows, cost), servers = measured_servers(EmbeddedStores(settings), lambda: measured(serve))
+            tell("graph", f"lake to promoted: {what}", cost, PACKAGES, n_rows=n_rows, **asdict(servers))
             backup = cost_of(graph.fill_backup)
             if what == "first load":
                 tell("graph", "backup filled from the copy", backup, PACKAGES, n_rows=n_rows)
+
+
+def bench_plain_client(settings: Settings, lake: Path) -> None:
+    """What one writes first, on a server of its own: the same tables, one session, UNWIND MERGE."""
+    stores = EmbeddedStores(settings)
+    with connect_graph(settings, stores.start(needs=[PRIMARY])) as driver:
+
+        def serve() -> int:
+            plan = build_load_plan("plain", read_tables(lake))
+            load_plainly(driver, plan)
+            return plan.n_rows
+
+        (n_rows, cost), servers = measured_servers(stores, lambda: measured(serve))
+    what = "lake to promoted: first load"
+    tell("graph", what, cost, PACKAGES, "plain UNWIND client", n_rows=n_rows, **asdict(servers))
 
 
 def with_changes(tables: Mapping[str, pa.Table], share: float) -> dict[str, pa.Table]:
@@ -101,10 +118,10 @@ def read_tables(lake: Path) -> dict[str, pa.Table]:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[None]:
-    """Both servers of the graph, without documents."""
+def running(settings: Settings, *servers: str) -> Iterator[None]:
+    """Servers of the graph, without documents."""
     stores = EmbeddedStores(settings)
-    stores.start(needs=(PRIMARY, STANDBY))
+    stores.start(needs=servers)
     try:
         yield
     finally:
@@ -122,10 +139,13 @@ def main() -> None:
         )
         lake = Path(folder) / "lake"
         lake.mkdir()
-        plan = build_load_plan("one", tables_of(given.entities, n_transfers_each=TRANSFERS_EACH))
-        bench_importer(settings, plan, Path(folder) / "alone")
-        del plan
-        with running(settings):
+        tables = tables_of(given.entities, n_transfers_each=TRANSFERS_EACH, dated=True)
+        write_tables(lake, tables)
+        bench_importer(settings, build_load_plan("one", tables), Path(folder) / "alone")
+        with running(settings, PRIMARY):
+            bench_plain_client(settings, lake)
+        shutil.rmtree(settings.home)
+        with running(settings, PRIMARY, STANDBY):
             bench_promotions(settings, lake, given.entities)
 
 

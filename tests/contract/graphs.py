@@ -41,9 +41,17 @@ def empty(driver: neo4j.Driver) -> None:
 
 
 def tables_of(
-    n_entities: int, seed: int = 7, names: list[str] | None = None, n_transfers_each: int = 4
+    n_entities: int,
+    seed: int = 7,
+    names: list[str] | None = None,
+    n_transfers_each: int = 4,
+    *,
+    dated: bool = False,
 ) -> dict[str, pa.Table]:
-    """Entities of one record and one account each; phones shared by two or three, a few transfers each."""
+    """Entities of one record and one account each; phones shared by two or three, a few transfers each.
+
+    `dated`: transfers have the instant at which they were made, within one year.
+    """
     n_transfers = n_transfers_each * n_entities
     random = np.random.default_rng(seed)
     number = [f"{n:06d}" for n in range(n_entities)]
@@ -76,8 +84,15 @@ def tables_of(
             target_account=[f"acc{n:06d}" for n in pays[1]],
             amount_minor=random.integers(1, 10_000_000, n_transfers),
             currency=["KZT"] * n_transfers,
+            **({"occurred_at": _instants(random, n_transfers)} if dated else {}),
         ),
     }
+
+
+def _instants(random: np.random.Generator, n: int) -> pa.Array:
+    first_ms, year_ms = 1_735_689_600_000, 365 * 86_400_000  # of 2025
+    milliseconds = first_ms + random.integers(0, year_ms, n)
+    return pa.array(1_000 * milliseconds, pa.int64()).cast(pa.timestamp("us", "UTC"))
 
 
 def changed_tables(n_entities: int) -> dict[str, pa.Table]:
