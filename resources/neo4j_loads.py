@@ -50,10 +50,12 @@ class Neo4jLoads:
         self._on_chunk = on_chunk
 
     def ensure_schema(self) -> None:
-        """Constraints and bookkeeping nodes, where they are not there yet."""
-        for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):  # two at once on one label may deadlock
-            self._sessions.command(text)
-        self._sessions.command(cypher.ENSURE_TURN)
+        """Constraints and bookkeeping nodes, where they are not there yet.
+
+        Loaders that are the first deadlock over them: `write` tries again.
+        """
+        for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS, cypher.ENSURE_TURN):
+            self._sessions.write(text, [])
 
     @contextmanager
     def turn(self) -> Iterator[LoadWriter]:
