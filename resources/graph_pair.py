@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.embedded import PRIMARY, STANDBY, EmbeddedStores
+from resources.embedded import LEAST_FREE_BYTES, PRIMARY, STANDBY, EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.graph_homes import build_home_of, copy_home, copy_home_of, remove_copies
 from resources.neo4j_graph import Neo4jGraph
@@ -34,6 +34,8 @@ from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, Se
 from terag_pipelines.tuning.ports import IndexSpec, find_index
 
 TURN_WAIT_S = 3_600.0
+NO_ROOM_BYTES = 16 << 20
+"""A write that failed with less than this free has failed for that: Neo4j does not say so."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 AWAY = (StoreUnavailableError, EmbeddedStoreError, StorageFullError)
 """What a standby raises that is not there for now."""
@@ -199,17 +201,32 @@ class GraphPair(Neo4jQueries):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
+        """Nothing is written on a disk that is all but full: a server that finds no room stops answering."""
+        self._stores.require_disk(LEAST_FREE_BYTES)
         with hold_lock(self._stores.folder.path / "graph-load.lock", TURN_WAIT_S):
-            yield
+            try:
+                yield
+            except StoreError:
+                self._stores.require_disk(NO_ROOM_BYTES)
+                raise
 
     def _graphs(self) -> dict[str, Neo4jGraph]:
         """The servers that have data, the primary first, without a standby that cannot be had."""
         graphs = {self._stores.folder.primary_graph(): self._primary()}
         if self._stores.has_standby():
             with suppress(*AWAY):
-                name = self._stores.folder.standby_graph()
-                graphs[name] = self._graph(name)
+                graphs[self._stores.folder.standby_graph()] = self._standby()
         return graphs
+
+    def _standby(self) -> Neo4jGraph:
+        """The other server, answering; one that runs and does not, as after a full disk, is started anew."""
+        graph = self._graph(self._stores.folder.standby_graph())
+        try:
+            graph.promoted_batch()
+        except StoreError:
+            self._stores.start(needs=[STANDBY])
+            graph = self._graph(self._stores.folder.standby_graph())
+        return graph
 
     def _home(self, name: str) -> Path:
         return self._stores.folder.data_folder(name)
@@ -240,9 +257,8 @@ class GraphPair(Neo4jQueries):
         return self._graph(next(iter(self._holders_of(batch_id)), self._stores.folder.primary_graph()))
 
     def _state_of_standby(self) -> ServerState:
-        name = self._stores.folder.standby_graph()
         try:
-            return self._graph(name).server_state("backup")
+            return self._standby().server_state("backup")
         except AWAY:
             return ServerState("backup", is_reachable=False)
 
@@ -261,7 +277,7 @@ class GraphPair(Neo4jQueries):
         if not self._stores.has_standby() and self._favours_import(plan):
             return self._import(plan, name)
         try:
-            graph = self._graph(name)
+            graph = self._standby()
         except EmbeddedStoreError:  # whatever keeps it from starting, its home is made anew
             return self._import(plan, name)
         if present := graph.report_of(plan):
