@@ -95,18 +95,20 @@ class GraphPair(Neo4jQueries):
         with self._turn():
             _drop_build(self._home(self._stores.folder.standby_graph()))
             primary = self._primary()
-            if present := primary.report_of(plan):
+            present = primary.report_of(plan)
+            if present and self._stores.folder.primary_graph() in self._holders_of(plan.batch_id):
                 return present
             if primary.promoted_batch() is None and not self._favours_import(plan):
                 return self._load_both(primary, plan)
             return self._load_standby(plan)
 
     def held(self, batch_id: str) -> LoadState | None:
-        """The whole load of a batch, on the primary or else on the other server, that has not drifted."""
-        if (found := self._primary().held(batch_id)) is not None:
-            return found
-        others = (graph.held(batch_id) for graph in list(self._graphs().values())[1:])
-        return next((load for load in others if load is not None), None)
+        """The whole load with the newest content of a batch, on the primary or else on the other server.
+
+        None where it has drifted.
+        """
+        holders = self._holders_of(batch_id)
+        return self._graph(holders[0]).held(batch_id) if holders else None
 
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see: by the primary's pointer, or by moving them to the standby.
@@ -116,12 +118,16 @@ class GraphPair(Neo4jQueries):
         with self._turn():
             holders = self._holders_of(batch_id)
             if not holders:
-                raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
+                raise StoreError(
+                    f"batch {batch_id} is not loaded whole: it cannot be promoted. Where it was, another "
+                    "load has taken its place: load it again"
+                )
             moves_readers = holders[0] != self._stores.folder.primary_graph()
             if moves_readers:
                 self._prepare(holders[0])
+                self._primary().note_shown()
             for name in holders:
-                self._graph(name).promote(batch_id)
+                self._graph(name).promote(batch_id, is_shown=not moves_readers)
             if moves_readers:
                 self._stores.folder.send_readers_to(holders[0])
 
@@ -147,7 +153,7 @@ class GraphPair(Neo4jQueries):
         """
         with self._turn():
             name, shown = self._stores.folder.standby_graph(), self._primary().shown_load()
-            if shown is None or not self._stores.has_standby():
+            if shown is None or name not in self._graphs():
                 return
             copy = copy_home_of(self._home(name), shown.digest)
             if not any(state.is_whole for state in self._graph(name).loads()):
@@ -175,9 +181,10 @@ class GraphPair(Neo4jQueries):
         """The loads that either server knows, in the order in which they became whole; begun ones last."""
         shown = self._stores.folder.primary_graph()
         found = [
-            replace(state, is_promoted=state.is_promoted and name == shown)
+            replace(state, is_promoted=is_shown, was_shown=state.was_shown or is_shown)
             for name, graph in self._graphs().items()
             for state in graph.loads()
+            for is_shown in [state.is_promoted and name == shown]
         ]
         return tuple(sorted(found, key=lambda state: (state.finished_at is None, state.finished_at or 0)))
 
@@ -248,9 +255,14 @@ class GraphPair(Neo4jQueries):
         )
 
     def _holders_of(self, batch_id: str) -> list[str]:
-        """The servers that hold the newest content of a batch whole, the primary first."""
+        """The servers that hold the newest content of a batch whole, the primary first.
+
+        What has drifted counts as older than what has not.
+        """
         found = {name: load for name, graph in self._graphs().items() if (load := graph.whole_load(batch_id))}
-        newest = max(found.values(), key=lambda load: load.finished_at or NEVER, default=None)
+        newest = max(
+            found.values(), key=lambda load: (load.digest != "", load.finished_at or NEVER), default=None
+        )
         return [name for name, load in found.items() if newest and load.digest == newest.digest]
 
     def _graph_with(self, batch_id: str) -> Neo4jGraph:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from resources import neo4j_cypher as cypher
 from resources.neo4j_sessions import TURN, GraphSessions, WriteOutcome
 from resources.stores import graph_errors
-from terag_pipelines.errors import StoreError
+from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.graph.changes import GraphChange, LoadManifest, sample_content
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.model import EDGES, NODES, ContentSum
@@ -52,10 +52,15 @@ class Neo4jLoads:
     def ensure_schema(self) -> None:
         """Constraints and bookkeeping nodes, where they are not there yet.
 
-        Loaders that are the first deadlock over them: `write` tries again.
+        Loaders that are the first deadlock over them, where `write` tries again, or make the same at once.
         """
         for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS, cypher.ENSURE_TURN):
-            self._sessions.write(text, [])
+            try:
+                self._sessions.write(text, [])
+            except StoreUnavailableError:
+                raise
+            except StoreError:  # it was not there, and then was
+                self._sessions.write(text, [])
 
     @contextmanager
     def turn(self) -> Iterator[LoadWriter]:

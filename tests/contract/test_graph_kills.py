@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -110,3 +112,47 @@ def test_what_is_killed_anywhere_is_made_good_and_readers_see_whole_batches(
                 assert graph.load(plan).was_complete, told
     assert reader.seen <= allowed
     assert reader.seen
+
+
+# Promotes a batch, and is killed when all is done but sending readers to the server that shows it.
+KILLED_PROMOTER = """
+import os, signal, sys
+from resources.embedded import EmbeddedStores
+from resources.store_state import StoreFolder
+from tests.contract.pairs import graph_settings, opened
+StoreFolder.send_readers_to = lambda *_given: os.kill(os.getpid(), signal.SIGKILL)
+home, cache, batch = sys.argv[1:]
+with opened(EmbeddedStores(graph_settings(home, cache))) as graph:
+    graph.promote(batch)
+"""
+
+
+@pytest.mark.parametrize("next_one", ["the same batch", "another batch"])
+def test_a_promotion_killed_before_readers_are_sent_is_as_if_it_had_not_begun(
+    stores: EmbeddedStores, next_one: str
+) -> None:
+    """The server that nobody reads shows the batch already; the next promotion completes it, or another."""
+    old, new, other = (named_plan(f"{name}, then {next_one}", 300) for name in ("old", "new", "other"))
+    with opened(stores) as graph:
+        load_and_promote(graph, old)
+        with reading(stores) as reader:
+            graph.load(new)
+            killed_promoter(stores, new.batch_id)
+            assert graph.promoted_batch() == old.batch_id
+            assert [server.batch_id for server in graph.servers()] == [old.batch_id, new.batch_id]
+            assert new.batch_id not in {load.batch_id for load in graph.loads() if load.was_shown}
+            following = new if next_one == "the same batch" else other
+            load_and_promote(graph, following)
+        assert graph.batch_before() == old.batch_id
+        assert graph.digest(following.batch_id) == following.digest()
+        assert graph.promoted_batch() == following.batch_id
+        assert [server.drift for server in graph.servers()] == [(), ()]
+        graph.promote(old.batch_id)
+        assert graph.digest(old.batch_id) == old.digest()
+    assert reader.seen <= {(frozenset({plan.batch_id}), 300) for plan in (old, following)}
+
+
+def killed_promoter(stores: EmbeddedStores, batch: str) -> None:
+    given = [str(stores.settings.home), str(stores.settings.cache_folder), batch]
+    killed = subprocess.run([sys.executable, "-c", KILLED_PROMOTER, *given], check=False)
+    assert killed.returncode == -signal.SIGKILL
