@@ -95,7 +95,8 @@ class EmbeddedStores:
 
         Args:
             keep: let them run on after this process, until ``stop()``.
-            needs: which of DOCUMENTS, PRIMARY, STANDBY; at another's address nothing may answer.
+            needs: which of DOCUMENTS, PRIMARY, STANDBY, or one server of the graph by its name, whatever
+                readers are sent to when its turn to start comes; at another's address nothing may answer.
 
         Raises:
             EmbeddedStoreError: a store could not be installed or started; the message says what to do.
@@ -231,7 +232,7 @@ class EmbeddedStores:
             servers.append(EmbeddedMongo(self.folder, self.settings.mongo_cache_mb))
         if self.settings.neo4j_uri is None:
             named = {PRIMARY: self.folder.primary_graph(), STANDBY: self.folder.standby_graph()}
-            servers += [self.server_of(name) for role, name in named.items() if role in needs]
+            servers += [self.server_of(name) for role, name in named.items() if {role, name} & {*needs}]
         return servers
 
     def _report_fetch(self, n_done: int, n_all: int) -> None:

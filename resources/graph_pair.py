@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.embedded import LEAST_FREE_BYTES, PRIMARY, STANDBY, EmbeddedStores
+from resources.embedded import LEAST_FREE_BYTES, STANDBY, EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.graph_homes import build_home_of, copy_home, copy_home_of, remove_copies
 from resources.neo4j_graph import Neo4jGraph
@@ -244,8 +244,7 @@ class GraphPair(Neo4jQueries):
     def _graph(self, name: str) -> Neo4jGraph:
         """One server's graph; it is started where it does not run."""
         if not self._stores.is_running(name):
-            role = PRIMARY if name == self._stores.folder.primary_graph() else STANDBY
-            self._stores.start(needs=[role])
+            self._stores.start(needs=[name])
         return Neo4jGraph(
             self._drivers.of(name),
             self._stores.settings.neo4j_database,
@@ -308,13 +307,22 @@ class GraphPair(Neo4jQueries):
         nodes = {label: with_interval(table, change.number) for label, table in change.new_nodes.items()}
         nodes["LoadPointer"] = _begun(plan, change, store_id)
         edges = {kind: with_interval(table, change.number) for kind, table in change.new_edges.items()}
-        self._shelf_of(name).write(store_id, change.number, change.manifest)
-        with _building(self._home(name)) as fresh:
+        with self._noting(name, store_id, change), _building(self._home(name)) as fresh:
             OfflineImporter.of(self._stores.server_of(name)).build(fresh, nodes, edges)
             self._leave_copy(plan, fresh, store_id, change)
             self._stores.replace_standby(fresh)
         self._shelf_of(name).keep_only_store(store_id)
         return self._graph(name).adopt(plan, change)
+
+    @contextmanager
+    def _noting(self, name: str, store_id: str, change: GraphChange) -> Iterator[None]:
+        """Keeps the manifest of a store that is being built; nothing of it where the store fails."""
+        self._shelf_of(name).write(store_id, change.number, change.manifest)
+        try:
+            yield
+        except BaseException:
+            self._shelf_of(name).keep_only(store_id, ())
+            raise
 
     def _leave_copy(self, plan: LoadPlan, fresh: Path, store_id: str, change: GraphChange) -> None:
         """For the primary, where it shows nothing: it will be the backup then."""
