@@ -6,9 +6,9 @@ import pyarrow as pa
 from assets.groups import GRAPH
 from resources.bindings import GraphResource, LakeResource, SourceResource
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
-from terag_pipelines.graph.loading import load_batch
+from terag_pipelines.graph.loading import LoadedBatch, load_batch
 from terag_pipelines.graph.model import GRAPH_LOAD
-from terag_pipelines.graph.ports import LoadReport
+from terag_pipelines.graph.ports import GraphStore, LoadReport
 
 INPUTS = ("entities", "entity_members", "entity_records", "links", "accounts", "transfers", "relationships")
 
@@ -16,15 +16,22 @@ INPUTS = ("entities", "entity_members", "entity_records", "links", "accounts", "
 @dg.asset(**GRAPH, deps=INPUTS)
 def graph_load(source: SourceResource, lake: LakeResource, graph: GraphResource) -> dg.Output[pa.Table]:
     """Entities, records, accounts and what ties them: what changed is loaded, unseen yet, and verified."""
+    with graph.open() as store:
+        loaded = load_from_lake(store, source, lake, graph)
+    report = loaded.report
+    return dg.Output(loaded.summary, metadata={"note": _told(report), "retries": report.n_retries})
+
+
+def load_from_lake(
+    store: GraphStore, source: SourceResource, lake: LakeResource, graph: GraphResource
+) -> LoadedBatch:
+    """Loads the batch from the lake's tables where the graph does not hold it; else nothing is read."""
     batch_id, shelf = source.batch_id(), source.batch_shelf()
 
     def make_plan() -> LoadPlan:
         return build_load_plan(batch_id, lake.tables(shelf, INPUTS), graph.load_plan_params())
 
-    with graph.open() as store:
-        loaded = load_batch(store, batch_id, lake.find(shelf, GRAPH_LOAD), make_plan)
-    report = loaded.report
-    return dg.Output(loaded.summary, metadata={"note": _told(report), "retries": report.n_retries})
+    return load_batch(store, batch_id, lake.find(shelf, GRAPH_LOAD), make_plan)
 
 
 def _told(report: LoadReport) -> str:

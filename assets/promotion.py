@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets import calibration, graph, ingestion, linking, reviews, rings, twins
+from assets.graph import load_from_lake
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
 from resources.parquet_lake import ParquetLake, PromotedShelf
@@ -26,6 +27,7 @@ def promoted_batch(
     """Lets the service read the new batch, in lake and graph, and removes batches no longer kept."""
     shelf = source.batch_shelf()
     with graph.open() as store:
+        load_from_lake(store, source, lake, graph)  # the import of another run may have taken its place
         promoted = promote_both(store, lake.open(), source.batch_id(), shelf)
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,8 +34,14 @@ def disk_errors(if_full: str, otherwise: Callable[[str], TeragError] | None = No
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if _number_of(error) in FULL:
             raise StorageFullError(if_full) from error
         if otherwise is None:
             raise
         raise otherwise(error.strerror or type(error).__name__) from error
+
+
+def _number_of(error: OSError) -> int | None:
+    """Its errno; polars has that in the text alone."""
+    told = re.search(r"\(os error (\d+)\)$", str(error))
+    return int(told[1]) if error.errno is None and told else error.errno

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,7 @@ DOCUMENTS, PRIMARY, STANDBY = "documents", "primary", "standby"
 LAUNCH_ATTEMPTS = 3
 POLL_S = 0.05
 LEAST_FREE_BYTES = 400 << 20
+"""For a start, or a load."""
 
 
 class _EmbeddedStore(Protocol):
@@ -94,7 +95,8 @@ class EmbeddedStores:
 
         Args:
             keep: let them run on after this process, until ``stop()``.
-            needs: which of DOCUMENTS, PRIMARY, STANDBY; at another's address nothing may answer.
+            needs: which of DOCUMENTS, PRIMARY, STANDBY, or one server of the graph by its name, whatever
+                readers are sent to when its turn to start comes; at another's address nothing may answer.
 
         Raises:
             EmbeddedStoreError: a store could not be installed or started; the message says what to do.
@@ -103,7 +105,7 @@ class EmbeddedStores:
         if not self._servers(needs):
             return self.known_addresses()
         with self._named_disk_errors():
-            self._require_disk()
+            self.require_disk(LEAST_FREE_BYTES)
             with self.folder.held():
                 was_registered = self._has_registered
                 try:
@@ -150,7 +152,8 @@ class EmbeddedStores:
         if guard is not None:
             stop_process(guard.mark, wait_s=2.0)
         stop_pair(self.folder)
-        self.folder.write_state({n: r for n, r in self.folder.read_state().items() if n != GUARD})
+        with suppress(OSError):  # of a full disk
+            self.folder.write_state({n: r for n, r in self.folder.read_state().items() if n != GUARD})
 
     def status(self) -> tuple[StoreStatus, ...]:
         """The stores as they are now, by their processes; nothing is started or asked.
@@ -192,6 +195,14 @@ class EmbeddedStores:
                 replace_home(self.folder.data_folder(name), home)
             self.start(needs=[STANDBY])
 
+    def require_disk(self, n_bytes: int) -> None:
+        """Raises: StorageFullError where less is free: a store that finds its disk full fails for good."""
+        existing = next(p for p in (self.folder.path, *self.folder.path.parents) if p.exists())
+        if shutil.disk_usage(existing).free < n_bytes:
+            raise StorageFullError(
+                f"the disk of {existing} has less than {n_bytes >> 20} MB free: the stores would fail"
+            )
+
     def _status_of(self, name: str, is_embedded: bool, state: Mapping[str, RunningStore]) -> StoreStatus:
         marks = find_own_processes(self.folder, name, state) if is_embedded else []
         if not marks:
@@ -221,7 +232,7 @@ class EmbeddedStores:
             servers.append(EmbeddedMongo(self.folder, self.settings.mongo_cache_mb))
         if self.settings.neo4j_uri is None:
             named = {PRIMARY: self.folder.primary_graph(), STANDBY: self.folder.standby_graph()}
-            servers += [self.server_of(name) for role, name in named.items() if role in needs]
+            servers += [self.server_of(name) for role, name in named.items() if {role, name} & {*needs}]
         return servers
 
     def _report_fetch(self, n_done: int, n_all: int) -> None:
@@ -236,11 +247,6 @@ class EmbeddedStores:
                 "Set TERAG_HOME to a folder that may be written"
             ),
         )
-
-    def _require_disk(self) -> None:
-        existing = next(p for p in (self.folder.path, *self.folder.path.parents) if p.exists())
-        if shutil.disk_usage(existing).free < LEAST_FREE_BYTES:
-            raise StorageFullError(f"the disk of {existing} has less than 400 MB free: the stores would fail")
 
     def _ensure_guard(self) -> None:
         state = self.folder.read_state()

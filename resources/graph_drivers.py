@@ -10,6 +10,7 @@ from typing import Self
 from neo4j import Driver
 
 from resources.embedded import EmbeddedStores
+from resources.store_state import RunningStore
 from resources.stores import Patience, connect_graph
 
 
@@ -21,7 +22,7 @@ class PairDrivers:
         self._patience = patience
         self._open = ExitStack()
         self._lock = Lock()
-        self._by_uri: dict[str, Driver] = {}
+        self._by_process: dict[RunningStore | None, Driver] = {}
         self._seen: tuple[object, ...] = ()
         self._primary: Driver | None = None
 
@@ -42,13 +43,16 @@ class PairDrivers:
         return self._primary
 
     def of(self, name: str) -> Driver:
-        """That of a server. Raises: StoreUnavailableError."""
-        addresses = self._stores.known_addresses(name)
+        """That of a server; another one once it has started anew, as its data may be other data then.
+
+        Raises: StoreUnavailableError.
+        """
+        running, addresses = self._stores.folder.read_state().get(name), self._stores.known_addresses(name)
         with self._lock:
-            if addresses.neo4j_uri not in self._by_uri:
+            if running not in self._by_process:
                 driver = connect_graph(self._stores.settings, addresses, self._patience)
-                self._by_uri[addresses.neo4j_uri] = self._open.enter_context(driver)
-            return self._by_uri[addresses.neo4j_uri]
+                self._by_process[running] = self._open.enter_context(driver)
+            return self._by_process[running]
 
     def _look(self) -> tuple[object, ...]:
         """Changes whenever readers are sent elsewhere, or a server has started anew."""

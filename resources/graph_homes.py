@@ -52,12 +52,15 @@ def settle_home(home: Path) -> None:
 def copy_home(home: Path, to: Path) -> None:
     """Copies a home that no server runs on. Raises: StorageFullError."""
     part = to.with_name(to.name + ".part")
-    with disk_errors(f"the disk of {to} is full: the graph could not be copied"):
-        make_owner_folder(part)
-        for source in sorted(home.rglob("*")):  # shutil.copytree would hide that the disk is full
-            target = part / source.relative_to(home)
-            make_owner_folder(target) if source.is_dir() else shutil.copy2(source, target)
-        part.rename(to)
+    try:
+        with disk_errors(f"the disk of {to} is full: the graph could not be copied"):
+            make_owner_folder(part)
+            for source in sorted(home.rglob("*")):  # shutil.copytree would hide that the disk is full
+                target = part / source.relative_to(home)
+                make_owner_folder(target) if source.is_dir() else shutil.copy2(source, target)
+            part.rename(to)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def remove_copies(home: Path) -> None:

@@ -41,9 +41,9 @@ class FolderManifests:
         write_result_folder(at, manifest.tables(), {MARK: json.dumps(_noted(manifest))})
 
     def keep_only(self, store_id: str, loads: Collection[int]) -> None:
-        """Removes the manifests of the store's other loads."""
+        """Removes the manifests of the store's other loads, and what writers that were killed have left."""
         kept = {self._of(store_id, load) for load in loads}
-        for folder in (self._folder / store_id).glob("load-*"):
+        for folder in (self._folder / store_id).glob("*"):
             if folder not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 

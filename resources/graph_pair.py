@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.embedded import PRIMARY, STANDBY, EmbeddedStores
+from resources.embedded import LEAST_FREE_BYTES, STANDBY, EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.graph_homes import build_home_of, copy_home, copy_home_of, remove_copies
 from resources.neo4j_graph import Neo4jGraph
@@ -35,6 +35,8 @@ from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, Se
 from terag_pipelines.tuning.ports import IndexSpec, find_index
 
 TURN_WAIT_S = 3_600.0
+NO_ROOM_BYTES = 16 << 20
+"""A write that failed with less than this free has failed for that: Neo4j does not say so."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 AWAY = (StoreUnavailableError, EmbeddedStoreError, StorageFullError)
 """What a standby raises that is not there for now."""
@@ -94,18 +96,20 @@ class GraphPair(Neo4jQueries):
         with self._turn():
             _drop_build(self._home(self._stores.folder.standby_graph()))
             primary = self._primary()
-            if present := primary.report_of(plan):
+            present = primary.report_of(plan)
+            if present and self._stores.folder.primary_graph() in self._holders_of(plan.batch_id):
                 return present
             if primary.promoted_batch() is None and not self._favours_import(plan):
                 return self._load_both(primary, plan)
             return self._load_standby(plan)
 
     def held(self, batch_id: str) -> LoadState | None:
-        """The whole load of a batch, on the primary or else on the other server, that has not drifted."""
-        if (found := self._primary().held(batch_id)) is not None:
-            return found
-        others = (graph.held(batch_id) for graph in list(self._graphs().values())[1:])
-        return next((load for load in others if load is not None), None)
+        """The whole load with the newest content of a batch, on the primary or else on the other server.
+
+        None where it has drifted.
+        """
+        holders = self._holders_of(batch_id)
+        return self._graph(holders[0]).held(batch_id) if holders else None
 
     def promote(self, batch_id: str) -> None:
         """Makes a batch the one that readers see: by the primary's pointer, or by moving them to the standby.
@@ -115,12 +119,16 @@ class GraphPair(Neo4jQueries):
         with self._turn():
             holders = self._holders_of(batch_id)
             if not holders:
-                raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
+                raise StoreError(
+                    f"batch {batch_id} is not loaded whole: it cannot be promoted. Where it was, another "
+                    "load has taken its place: load it again"
+                )
             moves_readers = holders[0] != self._stores.folder.primary_graph()
             if moves_readers:
                 self._prepare(holders[0])
+                self._primary().note_shown()
             for name in holders:
-                self._graph(name).promote(batch_id)
+                self._graph(name).promote(batch_id, is_shown=not moves_readers)
             if moves_readers:
                 self._stores.folder.send_readers_to(holders[0])
 
@@ -146,7 +154,7 @@ class GraphPair(Neo4jQueries):
         """
         with self._turn():
             name, shown = self._stores.folder.standby_graph(), self._primary().shown_load()
-            if shown is None or not self._stores.has_standby():
+            if shown is None or name not in self._graphs():
                 return
             copy = copy_home_of(self._home(name), shown.digest)
             if not any(state.is_whole for state in self._graph(name).loads()):
@@ -174,9 +182,10 @@ class GraphPair(Neo4jQueries):
         """The loads that either server knows, in the order in which they became whole; begun ones last."""
         shown = self._stores.folder.primary_graph()
         found = [
-            replace(state, is_promoted=state.is_promoted and name == shown)
+            replace(state, is_promoted=is_shown, was_shown=state.was_shown or is_shown)
             for name, graph in self._graphs().items()
             for state in graph.loads()
+            for is_shown in [state.is_promoted and name == shown]
         ]
         return tuple(sorted(found, key=lambda state: (state.finished_at is None, state.finished_at or 0)))
 
@@ -200,17 +209,32 @@ class GraphPair(Neo4jQueries):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
+        """Nothing is written on a disk that is all but full: a server that finds no room stops answering."""
+        self._stores.require_disk(LEAST_FREE_BYTES)
         with hold_lock(self._stores.folder.path / "graph-load.lock", TURN_WAIT_S):
-            yield
+            try:
+                yield
+            except StoreError:
+                self._stores.require_disk(NO_ROOM_BYTES)
+                raise
 
     def _graphs(self) -> dict[str, Neo4jGraph]:
         """The servers that have data, the primary first, without a standby that cannot be had."""
         graphs = {self._stores.folder.primary_graph(): self._primary()}
         if self._stores.has_standby():
             with suppress(*AWAY):
-                name = self._stores.folder.standby_graph()
-                graphs[name] = self._graph(name)
+                graphs[self._stores.folder.standby_graph()] = self._standby()
         return graphs
+
+    def _standby(self) -> Neo4jGraph:
+        """The other server, answering; one that runs and does not, as after a full disk, is started anew."""
+        graph = self._graph(self._stores.folder.standby_graph())
+        try:
+            graph.promoted_batch()
+        except StoreError:
+            self._stores.start(needs=[STANDBY])
+            graph = self._graph(self._stores.folder.standby_graph())
+        return graph
 
     def _home(self, name: str) -> Path:
         return self._stores.folder.data_folder(name)
@@ -221,8 +245,7 @@ class GraphPair(Neo4jQueries):
     def _graph(self, name: str) -> Neo4jGraph:
         """One server's graph; it is started where it does not run."""
         if not self._stores.is_running(name):
-            role = PRIMARY if name == self._stores.folder.primary_graph() else STANDBY
-            self._stores.start(needs=[role])
+            self._stores.start(needs=[name])
         return Neo4jGraph(
             self._drivers.of(name),
             self._stores.settings.neo4j_database,
@@ -232,18 +255,22 @@ class GraphPair(Neo4jQueries):
         )
 
     def _holders_of(self, batch_id: str) -> list[str]:
-        """The servers that hold the newest content of a batch whole, the primary first."""
+        """The servers that hold the newest content of a batch whole, the primary first.
+
+        What has drifted counts as older than what has not.
+        """
         found = {name: load for name, graph in self._graphs().items() if (load := graph.whole_load(batch_id))}
-        newest = max(found.values(), key=lambda load: load.finished_at or NEVER, default=None)
+        newest = max(
+            found.values(), key=lambda load: (load.digest != "", load.finished_at or NEVER), default=None
+        )
         return [name for name, load in found.items() if newest and load.digest == newest.digest]
 
     def _graph_with(self, batch_id: str) -> Neo4jGraph:
         return self._graph(next(iter(self._holders_of(batch_id)), self._stores.folder.primary_graph()))
 
     def _state_of_standby(self) -> ServerState:
-        name = self._stores.folder.standby_graph()
         try:
-            return self._graph(name).server_state("backup")
+            return self._standby().server_state("backup")
         except AWAY:
             return ServerState("backup", is_reachable=False)
 
@@ -262,7 +289,7 @@ class GraphPair(Neo4jQueries):
         if not self._stores.has_standby() and self._favours_import(plan):
             return self._import(plan, name)
         try:
-            graph = self._graph(name)
+            graph = self._standby()
         except EmbeddedStoreError:  # whatever keeps it from starting, its home is made anew
             return self._import(plan, name)
         if present := graph.report_of(plan):
@@ -282,13 +309,22 @@ class GraphPair(Neo4jQueries):
         """Has the importer write a new store, which then takes the place of the standby's."""
         store_id, graph = f"{name}-{plan.digest()}", whole_graph(plan, 1)
         nodes = {**graph.nodes, "LoadPointer": _begun(plan, graph, store_id)}
-        self._shelf_of(name).write(store_id, graph.number, graph.manifest)
-        with _building(self._home(name)) as fresh:
+        with self._noting(name, store_id, graph), _building(self._home(name)) as fresh:
             OfflineImporter.of(self._stores.server_of(name)).build(fresh, nodes, graph.edges)
             self._leave_copy(plan, fresh, store_id, graph)
             self._stores.replace_standby(fresh)
         self._shelf_of(name).keep_only_store(store_id)
         return self._graph(name).adopt(plan, graph)
+
+    @contextmanager
+    def _noting(self, name: str, store_id: str, graph: WholeGraph) -> Iterator[None]:
+        """Keeps the manifest of a store that is being built; nothing of it where the store fails."""
+        self._shelf_of(name).write(store_id, graph.number, graph.manifest)
+        try:
+            yield
+        except BaseException:
+            self._shelf_of(name).keep_only(store_id, ())
+            raise
 
     def _leave_copy(self, plan: LoadPlan, fresh: Path, store_id: str, graph: WholeGraph) -> None:
         """For the primary, where it shows nothing: it will be the backup then."""

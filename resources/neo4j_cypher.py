@@ -86,11 +86,14 @@ PROMOTE = (
 WITH lock MATCH (l:LoadPointer {name: 'load:' + $load}) WHERE l.is_whole AND l.batch_id = $batch_id
 MERGE (p:LoadPointer {name: 'promoted'})
 WITH l, p OPTIONAL MATCH (before:LoadPointer {name: 'load:' + p.load}) WHERE before <> l
-SET before.left_at = datetime(), l.left_at = null, l.was_shown = true,
+SET before.left_at = datetime(), l.left_at = null, l.was_shown = coalesce(l.was_shown, false) OR $is_shown,
   p.load = l.load, p.batch_id = l.batch_id
 RETURN p.load AS load
 """
 )
+NOTE_SHOWN = """
+MATCH (p:LoadPointer {name: 'promoted'}) MATCH (l:LoadPointer {name: 'load:' + p.load}) SET l.was_shown = true
+"""
 PROMOTED = "MATCH (p:LoadPointer {name: 'promoted'}) WHERE p.load > 0 RETURN p.batch_id AS batch_id"
 FORGET_BEGUN = (
     _IN_TURN

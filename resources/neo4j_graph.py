@@ -164,12 +164,21 @@ class Neo4jGraph(Neo4jQueries):
         """Has the server plan its longest query: a reader would wait for that, two seconds at most."""
         self._sessions.read(cypher.FIND_ENTITY, is_sampled=False, entity_id="nobody", limit=VIEW_LIMIT)
 
-    def promote(self, batch_id: str) -> None:
-        """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
+    def promote(self, batch_id: str, is_shown: bool = True) -> None:
+        """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole.
+
+        `is_shown`: readers are on this server, not about to be sent there.
+        """
         whole = [state.load for state in self.loads() if state.is_whole and state.batch_id == batch_id]
-        promoted = whole and self._sessions.command(cypher.PROMOTE, load=whole[-1], batch_id=batch_id)
+        promoted = whole and self._sessions.command(
+            cypher.PROMOTE, load=whole[-1], batch_id=batch_id, is_shown=is_shown
+        )
         if not promoted:
             raise StoreError(f"batch {batch_id} is not loaded whole: it cannot be promoted")
+
+    def note_shown(self) -> None:
+        """Notes that readers have seen the promoted load: they are about to leave it."""
+        self._sessions.command(cypher.NOTE_SHOWN)
 
     def batch_before(self) -> str | None:
         """The batch of the newest load before the promoted one that readers have seen."""
@@ -234,15 +243,11 @@ class Neo4jGraph(Neo4jQueries):
         return self._loads.sums(found[-1] if found else 0)
 
     def _whole_load_of(self, plan: LoadPlan) -> int | None:
-        """The load that holds the plan already, as the store itself says."""
-        found = [
-            state.load
-            for state in self.loads()
-            if state.is_whole and (state.batch_id, state.digest) == (plan.batch_id, plan.digest())
-        ]
-        return next(
-            (load for load in reversed(found) if not differing(plan.sums(), self._loads.sums(load))), None
-        )
+        """The load that holds the plan already, as the store itself says, and that promotion would show."""
+        newest = self.held(plan.batch_id)
+        if newest is None or newest.digest != plan.digest():
+            return None
+        return None if differing(plan.sums(), self._loads.sums(newest.load)) else newest.load
 
     def _write_until_whole(
         self, writer: LoadWriter, plan: LoadPlan, prepared: PreparedLoad | None

@@ -39,6 +39,7 @@ SCRATCH = "import"
 NODE_NUMBER, START_NUMBER, END_NUMBER = ":ID", ":START_ID", ":END_ID"
 LABELS = {spec.type: (spec.start.label, spec.end.label) for spec in EDGES}
 FULL_DISK = ("No space left on device", "Disk quota exceeded", "File too large")
+NO_ROOM_BYTES = 1 << 20
 OUT_OF_MEMORY_EXIT = 3
 POLL_S = 0.02
 STOP_WAIT_S = 2.0
@@ -109,14 +110,15 @@ class OfflineImporter:
         return ImportOutcome(files.n_nodes, files.n_edges, written - started, now - written)
 
     def _run(self, home: Path, scratch: Path, files: _Files) -> None:
-        write_owner_file(scratch / "neo4j.conf", f"server.directories.logs={scratch / 'logs'}\n")
+        lines = (f"server.directories.logs={scratch / 'logs'}", "db.tx_log.preallocate=false")  # 256 MB
+        write_owner_file(scratch / "neo4j.conf", "\n".join(lines) + "\n")
         own = {"NEO4J_HOME": str(home), "NEO4J_CONF": str(scratch)}
         environment = lay_over_environment({**WITHOUT_JAVA_OPTIONS, **own})
         log = scratch / "output"
         exit_code = _run_to_end(self._command(home, scratch, files), scratch, environment, log)
         said = log.read_text(encoding="utf-8", errors="replace")
         if exit_code:
-            raise _explain_failure(exit_code, said)
+            raise _explain_failure(exit_code, said, shutil.disk_usage(home).free)
         if (counted := _read_counts(said)) != (files.n_nodes, files.n_edges):
             raise EmbeddedStoreError(
                 f"Neo4j's importer wrote {counted[0]} nodes and {counted[1]} relationships instead of "
@@ -186,9 +188,9 @@ def _run_to_end(command: list[str], folder: Path, environment: Mapping[str, str]
             process.wait()
 
 
-def _explain_failure(exit_code: int, said: str) -> StoreError | StorageFullError:
-    """By what kind of error it was; the importer's own words may quote rows."""
-    if any(text in said for text in FULL_DISK):
+def _explain_failure(exit_code: int, said: str, free_bytes: int) -> StoreError | StorageFullError:
+    """By what kind of error it was; the importer's own words may quote rows, or not fit on the disk."""
+    if free_bytes < NO_ROOM_BYTES or any(text in said for text in FULL_DISK):
         return StorageFullError("the disk is full: the graph could not be imported, what was there stays")
     if exit_code < 0:
         return EmbeddedStoreError(f"Neo4j's importer was killed ({signal.Signals(-exit_code).name})")

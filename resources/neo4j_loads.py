@@ -15,7 +15,7 @@ import pyarrow as pa
 from resources import neo4j_cypher as cypher
 from resources.neo4j_sessions import TURN, GraphSessions, WriteOutcome
 from resources.stores import graph_errors
-from terag_pipelines.errors import StoreError
+from terag_pipelines.errors import StoreError, StoreUnavailableError
 from terag_pipelines.graph.changes import GraphChange, LoadManifest, sample_content
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.model import EDGES, NODES, TRANSFERRED, ContentSum, EdgeSpec, NodeSpec
@@ -55,12 +55,21 @@ class Neo4jLoads:
     def ensure_schema(self) -> None:
         """Constraints and bookkeeping nodes, where they are not there yet."""
         self.ensure_constraints()
-        self._sessions.command(cypher.ENSURE_TURN)
+        self._ensure(cypher.ENSURE_TURN)
 
     def ensure_constraints(self) -> None:
         """Constraints, and indexes of ids, where they are not there yet."""
         for text in (*cypher.CONSTRAINTS, *cypher.LOOKUPS):  # two at once on one label may deadlock
-            self._sessions.command(text)
+            self._ensure(text)
+
+    def _ensure(self, text: str) -> None:
+        """The first loaders deadlock over it, where `write` tries again, or make the same at once."""
+        try:
+            self._sessions.write(text, [])
+        except StoreUnavailableError:
+            raise
+        except StoreError:  # it was not there, and then was
+            self._sessions.write(text, [])
 
     @contextmanager
     def turn(self) -> Iterator[LoadWriter]:

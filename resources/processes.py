@@ -20,6 +20,14 @@ ON_LINUX = bool(sys.platform == "linux")  # elsewhere psutil is asked
 POLL_S = 0.05
 KILL_WAIT_S = 10.0
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+LISTEN = f"""
+import os, signal, sys
+for number in {tuple(map(int, ENDING))}:
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
 # Popen objects are kept so that a child that ended is reaped, and not taken for alive.
 _spawned: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -62,7 +70,8 @@ def spawn(
 ) -> ProcessMark:
     """Starts a process in a session of its own, so that a Ctrl-C at the terminal does not reach it.
 
-    Its output is appended to the log. ``environment`` is laid over the caller's own; None removes a variable.
+    It ends when asked (see `listening`). Its output is appended to the log. ``environment`` is laid over the
+    caller's own; None removes a variable.
 
     Raises:
         EmbeddedStoreError: there is no such program, or it may not be run.
@@ -71,7 +80,7 @@ def spawn(
     try:
         with log.open("ab") as output:
             child = subprocess.Popen(
-                [*prefix, *command],
+                listening([*prefix, *command]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -81,9 +90,26 @@ def spawn(
     except OSError as error:
         raise EmbeddedStoreError(f"{command[0]} could not be started: {error.strerror}") from error
     _spawned[child.pid] = child
-    while child.poll() is None and not any(_read_arguments(child.pid)):
-        time.sleep(0.001)  # for an instant after its start the kernel does not show a command line
+    while child.poll() is None and not _runs_program(child.pid):
+        time.sleep(0.001)
     return ProcessMark.of(child.pid) or ProcessMark(child.pid, "ended")
+
+
+def listening(command: Sequence[str]) -> list[str]:
+    """The command, to be run so that it ends when asked, also where this process ignores such signals.
+
+    What a process ignores its children ignore. A shell's background job ignores SIGINT, and Dagster then
+    makes it ignore SIGTERM too: Java keeps to that, and the store would have to be killed.
+    """
+    if all(signal.getsignal(number) is not signal.SIG_IGN for number in ENDING):
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", LISTEN, *command]
+
+
+def _runs_program(pid: int) -> bool:
+    """Whether a child is the program it was started for; at first the kernel does not show a command line."""
+    arguments = _read_arguments(pid)
+    return any(arguments) and LISTEN not in arguments
 
 
 def lay_over_environment(changes: Mapping[str, str | None]) -> dict[str, str]:

@@ -175,7 +175,8 @@ def stop_pair(folder: StoreFolder, known: Mapping[str, RunningStore] | None = No
             name: RunningStore(_ended(r.mark), r.port) for name, r in state.items() if name in STOP_WAIT_S
         }
         guard = {GUARD: state[GUARD]} if GUARD in state else {}
-        folder.write_state({**kept, **guard})  # ports are kept: the next start tries them again
+        with contextlib.suppress(OSError):  # of a full disk: that they have ended is seen without it
+            folder.write_state({**kept, **guard})  # ports are kept: the next start tries them again
 
 
 def find_own_processes(

@@ -18,6 +18,7 @@ from rich.console import Console
 from resources.doctor import DAGSTER_HOST, examine_ports
 from resources.embedded import DOCUMENTS, PRIMARY, STANDBY, EmbeddedStores
 from resources.owner_files import write_owner_file
+from resources.processes import listening
 from resources.settings import Settings, load_settings
 from terag_pipelines.cli.instance import prepare_instance
 from terag_pipelines.cli.keys import new_key
@@ -81,7 +82,9 @@ def _spawn(name: str, command: list[str], settings: Settings) -> subprocess.Pope
         "TERAG_HOME": str(settings.home),
     }
     with log_file.open("ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        return subprocess.Popen(
+            listening(command), stdout=log, stderr=log, env=environment, start_new_session=True
+        )
 
 
 def _await_answers(settings: Settings, children: Mapping[str, subprocess.Popen[bytes]]) -> None:

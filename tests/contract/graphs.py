@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import neo4j
 import numpy as np
@@ -17,7 +19,16 @@ from resources.neo4j_loads import OnChunk
 from resources.query_observer import QueryObserver
 from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, TRANSFERS
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
+from terag_pipelines.graph.model import EDGES, NODES
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
+
+Given = TypeVar("Given")
+
+
+def at_once(tasks: Sequence[Callable[[], Given]]) -> list[Given]:
+    """What the tasks give, each in a thread of its own."""
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        return [future.result() for future in [pool.submit(task) for task in tasks]]
 
 
 @contextmanager
@@ -126,6 +137,22 @@ def plan_of(batch_id: str, n_entities: int, seed: int = 7) -> LoadPlan:
 def n_nodes(driver: neo4j.Driver) -> int:
     """All nodes but the bookkeeping ones."""
     return int(driver.execute_query("MATCH (n) WHERE NOT n:LoadPointer RETURN count(n) AS n")[0][0]["n"])
+
+
+def duplicates_in(graph: Neo4jGraph, load: int) -> dict[str, int]:
+    """How many nodes of a load share an id, and relationships their ends and identity; nothing where none."""
+    holds = "x.valid_from <= $load AND $load < x.valid_to"
+    counts = "count(*) AS n WHERE n > 1 RETURN count(*) AS n"
+    queries = {
+        spec.label: f"MATCH (x:{spec.label}) WHERE {holds} WITH x.{spec.id_column} AS id, {counts}"
+        for spec in NODES
+    }
+    for spec in EDGES:
+        identity = "".join(f", x.{name} AS {name}" for name in spec.identity)
+        match = f"MATCH (a)-[x:{spec.type}]->(b) WHERE {holds}"
+        queries[spec.type] = f"{match} WITH a.key AS start, b.key AS end{identity}, {counts}"
+    found = {name: graph._sessions.read(query, load=load)[0]["n"] for name, query in queries.items()}
+    return {name: n for name, n in found.items() if n}
 
 
 def hostile_payloads(n_payloads: int, seed: int = 29) -> list[str]:

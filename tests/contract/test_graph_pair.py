@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -18,9 +19,10 @@ from resources.neo4j_graph import Neo4jGraph
 from resources.neo4j_import import OfflineImporter
 from resources.neo4j_queries import Neo4jQueries
 from resources.neo4j_sessions import GraphSessions
+from resources.processes import ProcessMark
 from resources.query_observer import QueryObserver
 from resources.settings import Settings
-from resources.store_state import NEO4J, NEO4J_SECOND
+from resources.store_state import NEO4J, NEO4J_SECOND, RunningStore, StoreFolder
 from resources.stores import BATCH
 from terag_pipelines.errors import StorageFullError, StoreError
 from terag_pipelines.graph.load_plan import build_load_plan
@@ -227,6 +229,7 @@ def test_a_failed_import_leaves_what_was_served(stores, monkeypatch):
     def fail(*_given: object) -> None:
         raise StorageFullError("the disk is full")
 
+    kept = manifests_of(stores)
     with opened(stores, BY_IMPORTER) as graph:
         monkeypatch.setattr(OfflineImporter, "_run", fail)
         with pytest.raises(StorageFullError):
@@ -234,10 +237,15 @@ def test_a_failed_import_leaves_what_was_served(stores, monkeypatch):
         assert [server.batch_id for server in graph.servers()] == ["two", "one"]
         assert [server.drift for server in graph.servers()] == [(), ()]
         assert not build_home_of(stores.folder.data_folder(stores.folder.standby_graph())).exists()
+        assert manifests_of(stores) == kept
         monkeypatch.undo()
         graph.load(plan_with_changes("three"))
         graph.promote("three")
         assert graph.digest("three") == plan_with_changes("three").digest()
+
+
+def manifests_of(stores: EmbeddedStores) -> set[Path]:
+    return set(stores.settings.graph_loads_folder.glob("*/*/*"))
 
 
 def test_readers_poll_through_swaps_and_never_see_two_batches_at_once(stores):
@@ -321,6 +329,8 @@ def test_a_backup_that_cannot_be_started_keeps_nothing_from_going_on(stores):
         kill(stores, name)
         (stores.folder.data_folder(name) / "release").write_text("9999.01.0\n")
         graph.promote("two")
+        graph.fill_backup()
+        graph.remove_other_batches("two")
         assert [load.batch_id for load in graph.loads() if load.is_promoted] == ["two"]
         graph.load(plan_with_changes("three"))
         graph.promote("three")
@@ -337,6 +347,61 @@ def test_a_batch_that_was_loaded_again_is_shown_as_it_is_now(stores):
         graph.promote("one")
         assert graph.digest("one") == again.digest()
         assert len(graph.find_by_name("Renamed")) == 1
+
+
+def test_a_batch_that_went_back_to_its_earlier_content_is_shown_so(stores):
+    with opened(stores) as graph:
+        first, again = plan_of("one", 300), plan_with_changes("one")
+        for plan in (first, again, first):
+            graph.load(plan)
+        assert graph.held("one").digest == first.digest()
+        graph.promote("one")
+        assert graph.digest("one") == first.digest()
+        for plan in (again, first):
+            graph.load(plan)
+        graph.promote("one")
+        assert graph.digest("one") == first.digest()
+        assert graph.find_by_name("Renamed") == ()
+
+
+def test_what_has_drifted_is_not_shown_where_the_other_server_has_it_whole(stores):
+    stores.start(needs=["standby"])
+    with opened(stores) as graph, PairDrivers(stores, BATCH) as drivers:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        of_backup = drivers.of(NEO4J_SECOND)  # which has become whole after the primary
+        of_backup.execute_query("MATCH (a:Account {account_id: 'acc000003'}) SET a.row_hash = 1")
+        assert [server.drift for server in graph.servers()] == [(), ("Account",)]
+        graph.promote("one")
+        assert [server.drift for server in graph.servers()] == [(), ("Account",)]
+        assert graph.load(plan_of("one", 300)).was_complete
+
+
+def test_a_server_that_was_started_anew_is_another_one_to_its_readers(stores):
+    """Else an answer of an empty server that took the place of the one that was asked would be believed."""
+    with PairDrivers(stores, BATCH) as drivers:
+        before = drivers.primary()
+        assert drivers.primary() is before
+        state = stores.folder.read_state()
+        anew = RunningStore(ProcessMark(state[NEO4J].mark.pid, "later"), state[NEO4J].port)
+        stores.folder.write_state({**state, NEO4J: anew})
+        assert drivers.primary() is not before
+        stores.folder.write_state(state)
+        assert drivers.primary() is before
+
+
+def test_a_load_that_an_import_replaced_before_it_was_promoted_is_loaded_again(stores):
+    with opened(stores) as graph, opened(stores, BY_IMPORTER) as importing:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        graph.load(plan_of("two", 301))
+        importing.load(plan_of("three", 302))
+        assert graph.held("two") is None
+        with pytest.raises(StoreError, match="another load has taken its place: load it again"):
+            graph.promote("two")
+        graph.load(plan_of("two", 301))
+        graph.promote("two")
+        assert graph.digest("two") == plan_of("two", 301).digest()
 
 
 def test_an_index_on_trial_does_not_follow_the_readers(stores):
@@ -364,6 +429,22 @@ def test_an_answer_of_a_server_that_readers_left_is_asked_for_again(stores):
         chosen = iter([left, current, current, current])
         reader = Neo4jQueries(GraphSessions(lambda: next(chosen), "neo4j", QueryObserver(), 60.0))
         assert reader.promoted_batch() == "two"
+
+
+def test_a_server_whose_start_waited_through_a_swap_is_the_one_that_was_asked_for(stores, monkeypatch):
+    stores.stop()
+    held = StoreFolder.held
+
+    @contextmanager
+    def held_after_a_swap(folder: StoreFolder) -> Iterator[None]:
+        folder.send_readers_to(NEO4J_SECOND)
+        with held(folder):
+            yield
+
+    monkeypatch.setattr(StoreFolder, "held", held_after_a_swap)
+    with opened(stores) as graph:
+        graph._graph(NEO4J).loads()
+    assert stores.is_running(NEO4J)
 
 
 def test_a_home_is_replaced_whole_or_not_at_all(tmp_path):

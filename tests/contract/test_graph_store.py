@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -27,7 +27,9 @@ from terag_pipelines.graph.ports import LoadReport, ServerState
 from terag_pipelines.tuning.advice import auto_index
 from tests.conftest import RunningPair
 from tests.contract.graphs import (
+    at_once,
     changed_tables,
+    duplicates_in,
     emptied,
     empty,
     graph_of,
@@ -414,10 +416,10 @@ def test_a_very_long_text_does_not_stop_a_batch(graph, graph_driver):
 
 def test_sixteen_loaders_of_one_plan_make_no_duplicates(graph, graph_driver, tmp_path):
     plan = plan_of("same", 400)
-    with ThreadPoolExecutor(16) as pool:
-        reports = list(pool.map(lambda _: graph_of(graph_driver, tmp_path).load(plan), range(16)))
+    reports = at_once([lambda: graph_of(graph_driver, tmp_path).load(plan)] * 16)
     assert (graph.counts("same"), graph.digest("same")) == (plan.counts(), plan.digest())
     assert sum(not report.was_complete for report in reports) == 1
+    assert duplicates_in(graph, reports[0].load) == {}
 
 
 def test_sixteen_writers_that_take_no_turns_make_no_duplicate_nodes(graph, graph_driver):
@@ -426,16 +428,14 @@ def test_sixteen_writers_that_take_no_turns_make_no_duplicate_nodes(graph, graph
     change = find_change(plan, None, 2)
     nodes = replace(change, new_edges={kind: table[:0] for kind, table in change.new_edges.items()})
     writer = LoadWriter(graph._sessions, token=1, _on_chunk=lambda *_: None)
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda _: writer.apply(nodes, is_resumed=True), range(16)))
+    at_once([lambda: writer.apply(nodes, is_resumed=True)] * 16)
     stored, expected = graph._loads.sums(2), plan.sums()
     assert {name: stored[name] for name in plan.nodes} == {name: expected[name] for name in plan.nodes}
 
 
 def test_loads_of_different_batches_at_once_are_both_whole(graph, graph_driver, tmp_path):
     plans = [plan_of(f"batch{n}", 150, seed=n) for n in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda plan: graph_of(graph_driver, tmp_path).load(plan), plans))
+    at_once([partial(graph_of(graph_driver, tmp_path).load, plan) for plan in plans])
     assert [graph.digest(plan.batch_id) for plan in plans] == [plan.digest() for plan in plans]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from resources.processes import ProcessMark, choose_port, find_processes, hold_l
 from resources.store_state import MONGO, NEO4J, RunningStore, StoreFolder, stop_pair
 from terag_pipelines.errors import EmbeddedStoreError
 
-SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 
 
 @pytest.fixture
@@ -37,16 +38,40 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number(tmp_path: Path) -
     assert not later.is_alive()
     stop_process(later, wait_s=1)
     assert mark.is_alive()
-    signals = signals_of(mark)
-    assert stop_process(mark, wait_s=60), signals
+    assert stop_process(mark, wait_s=60)
     assert not mark.is_alive()
 
 
-def signals_of(mark: ProcessMark) -> list[str]:
-    """Which signals it blocks, ignores and catches, where the system tells."""
-    status = Path(f"/proc/{mark.pid}/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return [line for line in lines if line.startswith(("State", "Sig"))]
+@pytest.fixture
+def deaf() -> Iterator[None]:
+    """This process ignores what asks it to end, as Dagster has a shell's background job do."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("nice", [0, 5])
+def test_a_process_ends_when_asked_also_where_its_parent_would_not(
+    tmp_path: Path, deaf: None, nice: int
+) -> None:
+    mark = spawn([*SLEEP, "own-argument"], tmp_path / "log", nice=nice)
+    assert find_processes("own-argument") == [mark]
+    assert stop_process(mark, wait_s=60)
+
+
+def test_a_job_of_dagster_in_the_background_leaves_children_that_end_when_asked(tmp_path: Path) -> None:
+    script = """
+import signal, sys
+from pathlib import Path
+import dagster as dg
+from resources.processes import spawn, stop_process
+dg.materialize([dg.asset(lambda: 1, name="one")], instance=dg.DagsterInstance.ephemeral())
+mark = spawn([sys.executable, "-S", "-c", "import time; time.sleep(600)"], Path(sys.argv[1]))
+sys.exit(not stop_process(mark, wait_s=30))
+"""
+    background = ["sh", "-c", '"$@" & wait $!', "sh", sys.executable, "-c", script, str(tmp_path / "log")]
+    subprocess.run(background, check=True, capture_output=True)
 
 
 def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
