@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.result_folders import MARK, write_result_folder
-from terag_pipelines.graph.changes import LoadManifest
+from terag_pipelines.graph.changes import LoadManifest, empty_manifest
 from terag_pipelines.graph.model import EDGES, NODES
 
 
@@ -22,7 +22,7 @@ class FolderManifests:
         self._folder = folder
 
     def read(self, store_id: str, load: int) -> LoadManifest | None:
-        """The manifest; None where it is not there, or not what was written: everything then travels."""
+        """The manifest; None where it is not there, not what was written, or of another release of ours."""
         at = self._of(store_id, load)
         try:
             noted = json.loads((at / MARK).read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ class FolderManifests:
         except (OSError, ValueError, pa.ArrowException):
             return None
         manifest = LoadManifest(nodes, edges)
-        return manifest if _noted(manifest) == noted else None
+        return manifest if _is_current(manifest) and _noted(manifest) == noted else None
 
     def write(self, store_id: str, load: int, manifest: LoadManifest) -> None:
         """Keeps the manifest, whole or not at all."""
@@ -55,6 +55,11 @@ class FolderManifests:
 
     def _of(self, store_id: str, load: int) -> Path:
         return self._folder / store_id / f"load-{load}"
+
+
+def _is_current(manifest: LoadManifest) -> bool:
+    expected = empty_manifest().tables()
+    return all(table.schema.equals(expected[name].schema) for name, table in manifest.tables().items())
 
 
 def _noted(manifest: LoadManifest) -> dict[str, list[int]]:

@@ -264,7 +264,7 @@ def read_edges(spec: EdgeSpec) -> str:
     return (
         f"UNWIND $rows AS row MATCH (a:{spec.start.label} {{key: row[0]}})"
         f"-[r:{spec.type} {{{identity}}}]->(b:{spec.end.label} {{key: row[1]}}) "
-        f"WHERE r.valid_to = {OPEN_END} RETURN [a.key, b.key] + {_stored('r', spec.properties.names)} AS row"
+        f"WHERE r.valid_to >= {OPEN_END} RETURN [a.key, b.key] + {_stored('r', spec.properties.names)} AS row"
     )
 
 
@@ -281,7 +281,7 @@ def end_edges(spec: EdgeSpec) -> str:
 def _open_edges(spec: EdgeSpec) -> str:
     identity = _listed({name: f"row[{i}]" for i, name in enumerate(spec.identity, start=2)})
     return (
-        f"{_between_ends(spec)}MATCH (a)-[r:{spec.type} {{{identity}}}]->(b) WHERE r.valid_to = {OPEN_END} "
+        f"{_between_ends(spec)}MATCH (a)-[r:{spec.type} {{{identity}}}]->(b) WHERE r.valid_to >= {OPEN_END} "
     )
 
 
@@ -297,7 +297,7 @@ def _between_ends(spec: EdgeSpec) -> str:
 
 def end_all(pattern: Pattern) -> str:
     """Ends what is open of a label or type and came before load $load, at $load."""
-    return pattern.changed(f"x.valid_to = {OPEN_END} AND x.valid_from < $load", "SET x.valid_to = $load")
+    return pattern.changed(f"x.valid_to >= {OPEN_END} AND x.valid_from < $load", "SET x.valid_to = $load")
 
 
 def reopen(pattern: Pattern) -> str:

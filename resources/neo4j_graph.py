@@ -16,7 +16,7 @@ from resources.neo4j_queries import VIEW_LIMIT, Neo4jQueries
 from resources.neo4j_sessions import ANSWER_TIMEOUT_S, GraphSessions, WriteOutcome
 from resources.query_observer import QueryObserver
 from terag_pipelines.errors import StoreError
-from terag_pipelines.graph.changes import GraphChange, WholeGraph, find_change
+from terag_pipelines.graph.changes import GraphChange, LoadManifest, WholeGraph, find_change
 from terag_pipelines.graph.load_plan import LoadPlan
 from terag_pipelines.graph.model import ContentSum, differing, digest_of
 from terag_pipelines.graph.ports import LoadReport, LoadState, ManifestShelf, ServerState
@@ -127,13 +127,9 @@ class Neo4jGraph(Neo4jQueries):
         The bookkeeping nodes that `Neo4jLoads` asks for are there, too.
         Raises: StoreError where the store does not hold the plan.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="graph-schema") as pool:
-            schema = pool.submit(self._loads.ensure_constraints)
-            ahead = pool.submit(self.plan_ahead)
-            wrong = differing(plan.sums(), self._loads.sums(written.number))
-            schema.result()
-            ahead.result()
-        if wrong := wrong or self._loads.altered(plan, written.manifest):
+        self._loads.ensure_constraints()
+        self.plan_ahead()
+        if wrong := self._wrong(plan, written.number, written.manifest):
             raise _differs(plan, wrong)
         with self._loads.turn() as writer:
             writer.finish(written.number)
@@ -256,7 +252,7 @@ class Neo4jGraph(Neo4jQueries):
         for attempt in (prepared or self.prepare(plan), None):
             begun = attempt or self.prepare(plan, whole=True)
             outcome = self._write(writer, plan, begun)
-            wrong = self._wrong(plan, begun.change)
+            wrong = self._wrong(plan, begun.change.number, begun.change.manifest)
             if not wrong:
                 writer.finish(begun.change.number)
                 return _report(plan, begun.change.number, begun.change, outcome)
@@ -277,10 +273,9 @@ class Neo4jGraph(Neo4jQueries):
             manifest.result()
         return outcome
 
-    def _wrong(self, plan: LoadPlan, change: GraphChange) -> list[str]:
+    def _wrong(self, plan: LoadPlan, number: int, manifest: LoadManifest) -> list[str]:
         """Labels and types that do not hold what the plan says: by sums, and by values of some rows."""
-        by_sums = differing(plan.sums(), self._loads.sums(change.number))
-        return by_sums or self._loads.altered(plan, change.manifest)
+        return differing(plan.sums(), self._loads.sums(number)) or self._loads.altered(plan, manifest)
 
 
 def _differs(plan: LoadPlan, names: list[str]) -> StoreError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.graph.load_plan import LoadPlan, sum_rows
+from terag_pipelines.graph.load_plan import N_THREADS, LoadPlan, sum_rows
 from terag_pipelines.graph.model import EDGES, ENDS, NODES, OPEN_END, ROW, ContentSum, EdgeSpec, NodeSpec
 
 Mask = npt.NDArray[np.bool_]
@@ -105,7 +106,7 @@ def find_change(
     of its ends; rows are the same where their 63-bit hashes are. The same for rows in any order.
     `in_place`: the base is not kept, so a row of which only properties differ is updated.
     """
-    before = base or _empty_manifest()
+    before = base or empty_manifest()
     nodes = {spec: _NodeChange.of(spec, plan, before, number, in_place) for spec in NODES}
     edges = {spec: _EdgeChange.of(spec, plan, before, nodes, in_place) for spec in EDGES}
     held = {spec.label: change.held.to_arrow().cast(_held_schema(spec)) for spec, change in nodes.items()}
@@ -202,11 +203,12 @@ class _EdgeChange:
     ) -> _EdgeChange:
         before, rows = _frame(base.edges[spec.type]), _frame(plan.edges[spec.type])
         start, end = nodes[spec.start], nodes[spec.end]
-        gone = _changed(before, rows, start.is_gone, end.is_gone)
-        come = _changed(rows, before, start.is_new, end.is_new)
+        with ThreadPoolExecutor(N_THREADS) as pool:
+            gone = pool.submit(_changed, before, rows, start.is_gone, end.is_gone)
+            come = pool.submit(_changed, rows, before, start.is_new, end.is_new)
         key = [*KEYS, *spec.identity]
-        ended = _with_keys(before.filter(gone), start.keys_before, end.keys_before).select(key)
-        new = _with_keys(rows.filter(come), start.keys, end.keys)
+        ended = _with_keys(before.filter(gone.result()), start.keys_before, end.keys_before).select(key)
+        new = _with_keys(rows.filter(come.result()), start.keys, end.keys)
         if not in_place:
             return cls(ended, new.clear(), new)
         updated = new.join(ended, on=key, how="semi", maintain_order="left")
@@ -267,7 +269,8 @@ def _held_schema(spec: NodeSpec) -> pa.Schema:
     return pa.schema([(spec.id_column, pa.string()), ("row_hash", pa.int64()), ("valid_from", pa.int64())])
 
 
-def _empty_manifest() -> LoadManifest:
+def empty_manifest() -> LoadManifest:
+    """That of a store which holds nothing: its tables have the schemas of every manifest."""
     of_edge = {
         spec: [*((end, ROW) for end in ENDS), *((name, pa.string()) for name in spec.identity)]
         for spec in EDGES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import polars as pl
@@ -28,6 +29,8 @@ from terag_pipelines.tables import TableSchema
 
 ROW_HASH = "row_hash"
 MAX_ROW = (1 << 31) - 1
+N_THREADS = 2
+Counts = dict[str, int]
 NO_CURRENCY = "XXX"
 """ISO 4217's code for "no currency": a relationship's identity has no nulls."""
 
@@ -120,10 +123,10 @@ def build_load_plan(
         spec: _node_table(spec, _with_short_texts(frame, spec, left_out))
         for spec, frame in _nodes(frames, identifiers.edges).items()
     }
-    edges = {
-        spec: _edge_table(spec, _between_nodes(spec, frame, nodes, left_out), nodes)
-        for spec, frame in _edges(frames, identifiers.edges).items()
-    }
+    edges = {}
+    for spec, (table, reasons) in _edge_tables(_edges(frames, identifiers.edges), nodes).items():
+        edges[spec] = table
+        left_out |= reasons
     return LoadPlan(
         batch_id,
         {spec.label: table for spec, table in nodes.items()},
@@ -181,7 +184,7 @@ def _nodes(frames: _Frames, identifier_edges: pl.DataFrame) -> dict[NodeSpec, pl
     return {spec: frame_of[spec].select(spec.schema.names) for spec in NODES}
 
 
-def _with_short_texts(frame: pl.DataFrame, spec: NodeSpec, left_out: dict[str, int]) -> pl.DataFrame:
+def _with_short_texts(frame: pl.DataFrame, spec: NodeSpec, left_out: Counts) -> pl.DataFrame:
     kept = frame.filter(pl.col(spec.id_column).str.len_chars() <= MAX_TEXT)
     if n_long := frame.height - kept.height:
         left_out[f"{spec.label} with an id of more than {MAX_TEXT} characters"] = n_long
@@ -243,8 +246,23 @@ def _related_entities(frames: _Frames) -> pl.DataFrame:
     )
 
 
+def _edge_tables(
+    frames: Mapping[EdgeSpec, pl.DataFrame], nodes: Mapping[NodeSpec, pa.Table]
+) -> dict[EdgeSpec, tuple[pa.Table, Counts]]:
+    """By type: the relationships, and why others were left out. Two types at once, the longest first."""
+
+    def make(spec: EdgeSpec) -> tuple[pa.Table, Counts]:
+        left_out: Counts = {}
+        return _edge_table(spec, _between_nodes(spec, frames[spec], nodes, left_out), nodes), left_out
+
+    longest_first = sorted(frames, key=lambda spec: -frames[spec].height)
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        made = dict(zip(longest_first, pool.map(make, longest_first), strict=True))
+    return {spec: made[spec] for spec in frames}
+
+
 def _between_nodes(
-    spec: EdgeSpec, frame: pl.DataFrame, nodes: Mapping[NodeSpec, pa.Table], left_out: dict[str, int]
+    spec: EdgeSpec, frame: pl.DataFrame, nodes: Mapping[NodeSpec, pa.Table], left_out: Counts
 ) -> pl.DataFrame:
     """The relationships whose two ends are nodes of the batch, by the rows of those, sorted by their key."""
     found = frame.with_columns(
@@ -267,7 +285,7 @@ def _rows_of(ids: pl.Series, spec: NodeSpec, nodes: Mapping[NodeSpec, pa.Table])
     return pl.Series(pc.index_in(ids.to_arrow().cast(known.type), value_set=known.combine_chunks()))
 
 
-def _sum_transfers(transfers: pl.DataFrame, left_out: dict[str, int]) -> pl.DataFrame:
+def _sum_transfers(transfers: pl.DataFrame, left_out: Counts) -> pl.DataFrame:
     """One row for each pair of accounts and currency, without sums that do not fit into 64 bits."""
     flows = transfers.group_by(*model.TRANSFERRED.key).agg(
         pl.len().cast(pl.Int64).alias("n_transfers"),

@@ -15,8 +15,9 @@ TEXT = pa.string()
 ROW = pa.int32()
 POINTER_LABEL = "LoadPointer"
 """Bookkeeping nodes: `promoted` (what readers follow), `turn` and `token` (of loaders), `load:<number>`."""
-OPEN_END = 1 << 62
-"""`valid_to` of rows that no load has ended."""
+OPEN_END = 1 << 34
+"""`valid_to` of rows that no load has ended is this or more. It fits, with all that a load is summed by, into
+the first record of a row's properties."""
 ENDS = ("start_row", "end_row")
 
 

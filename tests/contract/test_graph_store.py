@@ -190,6 +190,24 @@ def test_only_what_changed_travels(graph, graph_driver):
     assert graph.digest("one") == plan_of("one", 300).digest()
 
 
+def test_a_store_of_the_release_before_is_written_anew(graph, graph_driver, tmp_path):
+    """Its rows have a later end, and its manifests are of another kind."""
+    graph.load(plan_of("one", 100))
+    graph.promote("one")
+    for pattern in ("(x)", "()-[x]->()"):
+        graph_driver.execute_query(f"MATCH {pattern} WHERE x.valid_to > 1000 SET x.valid_to = {1 << 62}")
+    shutil.rmtree(tmp_path / "manifests")
+    assert len(graph.find_by_name("Family", limit=200)) == 100
+    graph.load(plan_of("two", 90, seed=8))
+    graph.promote("two")
+    assert (graph.counts("two"), graph.digest("two")) == (
+        plan_of("two", 90, seed=8).counts(),
+        plan_of("two", 90, seed=8).digest(),
+    )
+    graph.promote("one")
+    assert len(graph.find_by_name("Family", limit=200)) == 100
+
+
 def test_a_load_in_place_changes_only_what_changed(graph, graph_driver):
     first, second = plan_of("one", 300), build_load_plan("two", changed_tables(300))
     graph.load(first)

@@ -39,6 +39,13 @@ def test_a_manifest_that_was_half_removed_is_none_and_is_written_anew(tmp_path: 
         assert found.sums() == manifest_of(30).sums()
 
 
+def test_a_manifest_of_another_release_is_none(tmp_path: Path) -> None:
+    shelf, manifest = FolderManifests(tmp_path), manifest_of(20)
+    held = manifest.edges["HOLDS"].rename_columns(["start_id", "end_id", "row_hash"])
+    shelf.write("store", 1, LoadManifest(manifest.nodes, {**manifest.edges, "HOLDS": held}))
+    assert shelf.read("store", 1) is None
+
+
 def test_what_killed_writers_left_is_removed_with_the_manifests_of_other_loads(tmp_path: Path) -> None:
     shelf = FolderManifests(tmp_path)
     for load in (1, 2):
