@@ -50,7 +50,7 @@ class LoadPace:
     """
 
     bolt_rows_per_s: float = 15_000.0
-    import_rows_per_s: float = 150_000.0
+    import_rows_per_s: float = 250_000.0
     import_start_s: float = 12.0
 
     def favours_import(self, n_to_write: int, n_rows: int) -> bool:

@@ -74,7 +74,10 @@ def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def _write_parquet(rows: pa.Table, file: IO[bytes]) -> None:
-    pq.write_table(rows, file, compression="zstd", row_group_size=256_000)
+    texts = [field.name for field in rows.schema if field.type == pa.string()]
+    pq.write_table(
+        rows, file, compression="zstd", row_group_size=256_000, use_dictionary=texts
+    )  # hashes: none
 
 
 def _write_text(text: str, file: IO[bytes]) -> None:
