@@ -218,10 +218,14 @@ def write_nodes(spec: NodeSpec, *, are_new: bool) -> str:
 
     `are_new`: they are surely not there, so nothing need be looked for.
     """
-    interval = {"valid_from": "$load", "valid_to": str(OPEN_END)}
-    values = _listed(interval | _values(spec.schema, after=1))
-    verb = "CREATE" if are_new else "MERGE"
-    return f"{_IN_TURN}UNWIND $rows AS row {verb} (n:{spec.label} {{key: row[0]}}) SET n += {{{values}}}"
+    key, interval = {"key": "row[0]"}, {"valid_from": "$load", "valid_to": str(OPEN_END)}
+    values = interval | _values(spec.schema, after=1)
+    if are_new:
+        return f"{_IN_TURN}UNWIND $rows AS row CREATE (:{spec.label} {{{_listed(key | values)}}})"
+    return (
+        f"{_IN_TURN}UNWIND $rows AS row MERGE (n:{spec.label} {{{_listed(key)}}}) "
+        f"SET n += {{{_listed(values)}}}"
+    )
 
 
 def update_nodes(spec: NodeSpec) -> str:
