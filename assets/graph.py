@@ -17,16 +17,17 @@ INPUTS = ("entities", "entity_members", "entity_records", "links", "accounts", "
 def graph_load(source: SourceResource, lake: LakeResource, graph: GraphResource) -> dg.Output[pa.Table]:
     """Entities, records, accounts and what ties them: what changed is loaded, unseen yet, and verified."""
     with graph.open() as store:
-        loaded = load_from_lake(store, source, lake, graph)
+        loaded = load_from_lake(store, source.batch_id(), lake, graph)
     report = loaded.report
     return dg.Output(loaded.summary, metadata={"note": _told(report), "retries": report.n_retries})
 
 
-def load_from_lake(
-    store: GraphStore, source: SourceResource, lake: LakeResource, graph: GraphResource
-) -> LoadedBatch:
-    """Loads the batch from the lake's tables where the graph does not hold it; else nothing is read."""
-    batch_id, shelf = source.batch_id(), source.batch_shelf()
+def load_from_lake(store: GraphStore, batch_id: str, lake: LakeResource, graph: GraphResource) -> LoadedBatch:
+    """Loads a batch from the lake's tables where the graph does not hold it; else nothing is read.
+
+    Raises: IncompleteBatchError, TornTableError, StoreError.
+    """
+    shelf = f"batch-{batch_id}"
 
     def make_plan() -> LoadPlan:
         return build_load_plan(batch_id, lake.tables(shelf, INPUTS), graph.load_plan_params())

@@ -27,7 +27,7 @@ def promoted_batch(
     """Lets the service read the new batch, in lake and graph, and removes batches no longer kept."""
     shelf = source.batch_shelf()
     with graph.open() as store:
-        load_from_lake(store, source, lake, graph)  # the import of another run may have taken its place
+        load_from_lake(store, source.batch_id(), lake, graph)  # another run's load may have taken its place
         promoted = promote_both(store, lake.open(), source.batch_id(), shelf)
         lake.open().remove_old_batches(settings().keep_batches)
         store.remove_other_batches(*kept_batches(lake))

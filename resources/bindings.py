@@ -37,6 +37,7 @@ from terag_pipelines.billing.invoices import Invoice
 from terag_pipelines.errors import (
     IncompleteBatchError,
     RenderingError,
+    StoreError,
     StoreUnavailableError,
     TornTableError,
 )
@@ -162,7 +163,7 @@ class GraphResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         try:
             return call_history(settings(), EmbeddedStores(settings()).start()).calls()
-        except StoreUnavailableError as error:
+        except StoreError as error:
             dg.get_dagster_logger().warning("only questions of this run are replayed: %s", error)
             return {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -20,9 +19,8 @@ class PairDrivers:
     def __init__(self, stores: EmbeddedStores, patience: Patience) -> None:
         self._stores = stores
         self._patience = patience
-        self._open = ExitStack()
         self._lock = Lock()
-        self._by_process: dict[RunningStore | None, Driver] = {}
+        self._open: dict[str, tuple[RunningStore | None, Driver]] = {}  # by server
         self._seen: tuple[object, ...] = ()
         self._primary: Driver | None = None
 
@@ -30,14 +28,15 @@ class PairDrivers:
         return self
 
     def __exit__(self, *_ended: object) -> None:
-        self._open.close()
+        for _process, driver in self._open.values():
+            driver.close()
 
     def primary(self) -> Driver:
         """That of the server which readers are sent to now, wherever another process has sent them.
 
         Raises: StoreUnavailableError.
         """
-        seen = self._look()
+        seen = self.look()
         if self._primary is None or seen != self._seen:
             self._primary, self._seen = self.of(self._stores.folder.primary_graph()), seen
         return self._primary
@@ -49,12 +48,16 @@ class PairDrivers:
         """
         running, addresses = self._stores.folder.read_state().get(name), self._stores.known_addresses(name)
         with self._lock:
-            if running not in self._by_process:
-                driver = connect_graph(self._stores.settings, addresses, self._patience)
-                self._by_process[running] = self._open.enter_context(driver)
-            return self._by_process[running]
+            process, driver = self._open.get(name, (None, None))
+            if driver is None or process != running:
+                fresh = connect_graph(self._stores.settings, addresses, self._patience)
+                self._open[name] = (running, fresh)
+                if driver is not None:
+                    driver.close()
+                return fresh
+            return driver
 
-    def _look(self) -> tuple[object, ...]:
+    def look(self) -> tuple[object, ...]:
         """Changes whenever readers are sent elsewhere, or a server has started anew."""
         folder = self._stores.folder
         return tuple(_version_of(file) for file in (folder.primary_file, folder.state_file))

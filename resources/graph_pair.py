@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.embedded import LEAST_FREE_BYTES, STANDBY, EmbeddedStores
+from resources.embedded import LEAST_FREE_BYTES, EmbeddedStores
 from resources.graph_drivers import PairDrivers
 from resources.graph_homes import build_home_of, copy_home, copy_home_of, remove_copies
 from resources.neo4j_graph import Neo4jGraph
@@ -80,7 +81,7 @@ class GraphPair(Neo4jQueries):
     ) -> None:
         """`shelf_of`: where the manifests of each server's loads are kept, by the server's name."""
         database = stores.settings.neo4j_database
-        super().__init__(GraphSessions(drivers.primary, database, observer, answer_timeout_s))
+        super().__init__(GraphSessions(drivers.primary, database, observer, answer_timeout_s, drivers.look))
         self._stores = stores
         self._drivers = drivers
         self._shelf_of = shelf_of
@@ -126,24 +127,27 @@ class GraphPair(Neo4jQueries):
             moves_readers = holders[0] != self._stores.folder.primary_graph()
             if moves_readers:
                 self._prepare(holders[0])
-                self._primary().note_shown()
+            self._primary().note_shown()
             for name in holders:
                 self._graph(name).promote(batch_id, is_shown=not moves_readers)
             if moves_readers:
                 self._stores.folder.send_readers_to(holders[0])
 
     def batch_before(self) -> str | None:
-        """The newest batch, on either server, that readers have seen, made before the promoted one."""
+        """The newest batch that readers have seen, made before the promoted one.
+
+        A later load may have taken its place, so that it has to be loaded again.
+        """
         shown = self._primary().shown_load()
         if shown is None or shown.finished_at is None:
             return None
+        loads = self.loads()
+        seen = [(state.finished_at, state.batch_id) for state in loads if state.was_shown]
+        replaced = [(state.base_finished_at, state.base_batch_id) for state in loads]
         earlier = [
-            (state.finished_at, state.batch_id)
-            for state in self.loads()
-            if state.was_shown
-            and state.batch_id != shown.batch_id
-            and state.finished_at
-            and state.finished_at < shown.finished_at
+            (finished_at, batch_id)
+            for finished_at, batch_id in seen + replaced
+            if batch_id not in (None, shown.batch_id) and finished_at and finished_at < shown.finished_at
         ]
         return max(earlier)[1] if earlier else None
 
@@ -228,12 +232,13 @@ class GraphPair(Neo4jQueries):
 
     def _standby(self) -> Neo4jGraph:
         """The other server, answering; one that runs and does not, as after a full disk, is started anew."""
-        graph = self._graph(self._stores.folder.standby_graph())
+        name = self._stores.folder.standby_graph()
+        graph = self._graph(name)
         try:
             graph.promoted_batch()
         except StoreError:
-            self._stores.start(needs=[STANDBY])
-            graph = self._graph(self._stores.folder.standby_graph())
+            self._stores.start(needs=[name])
+            graph = self._graph(name)
         return graph
 
     def _home(self, name: str) -> Path:
@@ -307,7 +312,7 @@ class GraphPair(Neo4jQueries):
 
     def _import(self, plan: LoadPlan, name: str) -> LoadReport:
         """Has the importer write a new store, which then takes the place of the standby's."""
-        store_id, graph = f"{name}-{plan.digest()}", whole_graph(plan, 1)
+        store_id, graph = f"{name}-{secrets.token_hex(8)}", whole_graph(plan, 1)
         nodes = {**graph.nodes, "LoadPointer": _begun(plan, graph, store_id)}
         with self._noting(name, store_id, graph), _building(self._home(name)) as fresh:
             OfflineImporter.of(self._stores.server_of(name)).build(fresh, nodes, graph.edges)
@@ -345,23 +350,22 @@ class GraphPair(Neo4jQueries):
         lab = self._graph(name).index_lab
         for index in ours - theirs:
             lab.drop_index(index.name)
-        lacking = [
-            index
-            for index in sorted(theirs - ours, key=lambda index: index.name)
-            if find_index(lab.list_indexes(), index) is None
-        ]
-        for index in lacking:
-            lab.create_index(index)
-            lab.keep_index(index.name)
-        for index in lacking:
+        for index in sorted(theirs - ours, key=lambda index: index.name):
+            if find_index(lab.list_indexes(), index) is None:
+                lab.create_index(index)
+            lab.keep_index(index.name)  # also where a promotion that was killed has made it
+        for index in theirs - ours:
             lab.await_online(index.name)
 
     @staticmethod
     def _tuned(graph: Neo4jGraph) -> set[IndexSpec]:
-        """The indexes that tuning has made and found good."""
-        ours = {index for index in graph.index_lab.list_indexes() if index.is_ours}
-        unfinished = graph.index_lab.unfinished() if ours else ()
-        return {index for index in ours if index.name not in unfinished}
+        """The indexes that tuning has made and found good; a trial may begin or end meanwhile."""
+        lab = graph.index_lab
+        ours = {index for index in lab.list_indexes() if index.is_ours}
+        if not ours:
+            return ours
+        unfinished = lab.unfinished()
+        return {index for index in ours & {*lab.list_indexes()} if index.name not in unfinished}
 
 
 @contextmanager

@@ -63,7 +63,7 @@ class MongoCallHistory:
 
         What does not open is left out, and how much that is goes into the log.
         """
-        with self._translated():
+        with document_errors():
             documents = list(self._stored.find().sort(_BY_AGE))
         found: dict[str, list[SampledCall]] = {}
         opened = [(document, self._opened(document)) for document in documents]

@@ -52,11 +52,14 @@ BEGIN_IN_PLACE = (
     _IN_TURN
     + """
 SET s.last = CASE WHEN s.last < $load THEN $load ELSE s.last END, s.is_swept = false
-WITH s OPTIONAL MATCH (old:LoadPointer) WHERE old.name STARTS WITH 'load:' OR old.name = 'promoted'
+WITH s MATCH (b:LoadPointer {name: 'load:' + $base})
+WITH s, b.batch_id AS base_batch_id, b.finished_at AS base_finished_at
+MATCH (old:LoadPointer) WHERE old.name STARTS WITH 'load:' OR old.name = 'promoted'
 DELETE old
-WITH DISTINCT s
+WITH DISTINCT base_batch_id, base_finished_at
 CREATE (l:LoadPointer {name: 'load:' + $load, load: $load, batch_id: $batch_id, digest: $digest,
-  base: $base, is_whole: false, was_shown: false})
+  base: $base, base_batch_id: base_batch_id, base_finished_at: base_finished_at,
+  is_whole: false, was_shown: false})
 RETURN l.load AS load
 """
 )
@@ -75,7 +78,8 @@ DISTRUST = "UNWIND $rows AS load MATCH (l:LoadPointer {name: 'load:' + load}) SE
 LOADS = """
 MATCH (l:LoadPointer) WHERE l.name STARTS WITH 'load:'
 RETURN l.load AS load, l.batch_id AS batch_id, l.digest AS digest, l.is_whole AS is_whole,
-  coalesce(l.was_shown, false) AS was_shown, l.finished_at AS finished_at ORDER BY load
+  coalesce(l.was_shown, false) AS was_shown, l.finished_at AS finished_at,
+  l.base_batch_id AS base_batch_id, l.base_finished_at AS base_finished_at ORDER BY load
 """
 _ALONE = """MERGE (lock:LoadPointer {name: 'promotion'}) SET lock.n_turns = coalesce(lock.n_turns, 0) + 1
 """
@@ -192,7 +196,8 @@ TRANSFERS_ABOVE = (
     + f"""
 MATCH (a:Account) WHERE a.bank = $bank AND {_holds("a")}
 MATCH (a)-[t:TRANSFERRED]->(b:Account) WHERE t.amount_minor >= $amount_minor AND {_holds("t")}
-RETURN a.account_id, b.account_id, t.currency, t.n_transfers, t.amount_minor, t.first_at_ms, t.last_at_ms
+RETURN a.account_id, b.account_id, t.currency, t.n_transfers, t.amount_minor,
+  coalesce(t.first_at_ms, t.first_at.epochMillis), coalesce(t.last_at_ms, t.last_at.epochMillis)
 ORDER BY t.amount_minor DESC, a.account_id, b.account_id, t.currency LIMIT $limit
 """
 )

@@ -202,6 +202,8 @@ class Neo4jGraph(Neo4jQueries):
         manifest = self._manifests.read(self.store_id, held.load)
         stored = self._loads.sums(held.load)
         n_rows = sum(total.n_rows for total in stored.values())
+        if self.shown_load() != held:  # another load took its place meanwhile
+            return ServerState(role)
         drift = None if manifest is None else tuple(differing(manifest.sums(), stored))
         if drift:
             self._sessions.write(cypher.DISTRUST, [held.load])
@@ -221,7 +223,7 @@ class Neo4jGraph(Neo4jQueries):
         with self._loads.turn() as writer:
             self._sessions.command(cypher.FORGET_OLD, keep=sorted(keep), window_s=self._window_s)
             kept = [state.load for state in self.loads()]
-            self._manifests.keep_only(self.store_id, kept)
+            self._manifests.keep_only(self.store_id, [*kept, *map(self._loads.base_of, kept)])
             return 0 if self._loads.is_swept() else writer.sweep(max(kept, default=0), kept)
 
     def counts(self, batch_id: str) -> dict[str, int]:
@@ -263,10 +265,10 @@ class Neo4jGraph(Neo4jQueries):
         change, kept = prepared.change, [one.load for one in prepared.whole]
         if prepared.begun and not prepared.is_resumed:
             writer.undo_begun(max(kept, default=0), kept)
-        if prepared.replaces:
-            writer.begin_in_place(change.number, plan, prepared.replaces)
-        else:
+        if not prepared.replaces:
             writer.begin(change.number, plan)
+        elif not prepared.is_resumed:
+            writer.begin_in_place(change.number, plan, prepared.replaces)
         with ThreadPoolExecutor(1, thread_name_prefix="graph-manifest") as pool:
             manifest = pool.submit(self._manifests.write, self.store_id, change.number, change.manifest)
             outcome = writer.apply(change, is_resumed=prepared.is_resumed)

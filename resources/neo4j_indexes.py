@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from neo4j import READ_ACCESS, ManagedTransaction, ResultSummary
+from neo4j import READ_ACCESS, ManagedTransaction, ResultSummary, unit_of_work
 
 from resources import neo4j_cypher as cypher
 from resources.neo4j_sessions import TURN, GraphSessions
@@ -147,6 +147,7 @@ class Neo4jIndexLab:
         }
 
     def _replay(self, query: str, parameters: Mapping[str, Any]) -> ResultSummary:
+        @unit_of_work(timeout=self._sessions.answer_timeout_s)
         def work(transaction: ManagedTransaction) -> ResultSummary:
             result = transaction.run(query, dict(parameters))
             list(result)  # rows not asked for would never be made

@@ -136,10 +136,9 @@ class Neo4jLoads:
 
 
 def _load_state(row: dict[str, Any], promoted: int) -> LoadState:
-    finished = row.pop("finished_at")
-    return LoadState(
-        **row, is_promoted=row["load"] == promoted, finished_at=finished.to_native() if finished else None
-    )
+    for name in ("finished_at", "base_finished_at"):
+        row[name] = row[name].to_native() if row[name] else None
+    return LoadState(**row, is_promoted=row["load"] == promoted)
 
 
 @dataclass(frozen=True)

@@ -53,16 +53,19 @@ class GraphSessions:
         database: str,
         observer: QueryObserver,
         answer_timeout_s: float,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
+        """`look`: what changes whenever another server, or other data, is chosen."""
         self._choose_driver = choose_driver
         self._database = database
         self.observer = observer
-        self._answer_timeout_s = answer_timeout_s
+        self.answer_timeout_s = answer_timeout_s
+        self._look = look
 
     def pinned(self) -> GraphSessions:
         """Sessions of the server that is chosen now, also when readers are sent elsewhere later."""
         driver = self._choose_driver()
-        return GraphSessions(lambda: driver, self._database, self.observer, self._answer_timeout_s)
+        return GraphSessions(lambda: driver, self._database, self.observer, self.answer_timeout_s)
 
     @contextmanager
     def open(self, access: str = WRITE_ACCESS) -> Iterator[Session]:
@@ -86,15 +89,15 @@ class GraphSessions:
         It is asked again where readers were sent to another server meanwhile, as the first may be replaced.
         """
         while True:
-            driver = self._choose_driver()
+            seen, driver = self._look(), self._choose_driver()
             rows = self._read_from(driver, query, parameters, is_sampled=is_sampled)
-            if self._choose_driver() is driver:
+            if self._look() == seen:
                 return rows
 
     def _read_from(
         self, driver: Driver, query: str, parameters: dict[str, Any], *, is_sampled: bool
     ) -> list[Record]:
-        @unit_of_work(timeout=self._answer_timeout_s)
+        @unit_of_work(timeout=self.answer_timeout_s)
         def work(transaction: ManagedTransaction) -> list[Record]:
             return list(transaction.run(query, parameters))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ KILL_WAIT_S = 10.0
 ENDING = (signal.SIGINT, signal.SIGTERM)
 LISTEN = f"""
 import os, signal, sys
-for number in {tuple(map(int, ENDING))}:
+for number in {tuple(map(int, (*ENDING, signal.SIGPIPE, signal.SIGXFSZ)))}:
     signal.signal(number, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
@@ -101,7 +102,8 @@ def listening(command: Sequence[str]) -> list[str]:
     What a process ignores its children ignore. A shell's background job ignores SIGINT, and Dagster then
     makes it ignore SIGTERM too: Java keeps to that, and the store would have to be killed.
     """
-    if all(signal.getsignal(number) is not signal.SIG_IGN for number in ENDING):
+    is_deaf = any(signal.getsignal(number) is signal.SIG_IGN for number in ENDING)
+    if not is_deaf or shutil.which(command[0]) is None:  # what is no program fails as it does without
         return list(command)
     return [sys.executable, "-I", "-S", "-c", LISTEN, *command]
 

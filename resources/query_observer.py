@@ -129,8 +129,10 @@ class QueryObserver:
         *,
         is_sampled: bool = False,
     ) -> Answer:
-        """What `execute` answers, timed; what it raises, counted as an error. `is_sampled`: the call only
-        reads, so that it may be replayed."""
+        """What `execute` answers, timed; what it raises, counted as an error.
+
+        `is_sampled`: the call only reads, so that it may be replayed where it was answered.
+        """
         started = self._clock()
         n_rows = None
         try:
@@ -138,7 +140,8 @@ class QueryObserver:
             n_rows = len(answer)
             return answer
         finally:
-            self._record(query, parameters if is_sampled else None, self._clock() - started, n_rows)
+            is_replayable = is_sampled and n_rows is not None
+            self._record(query, parameters if is_replayable else None, self._clock() - started, n_rows)
 
     def snapshot(self) -> pa.Table:
         """QUERY_SHAPES of all calls so far."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from assets.graph import load_from_lake
 from assets.promotion import promote_both
 from resources.bindings import GraphResource, LakeResource
 from terag_pipelines.errors import StoreError
@@ -30,7 +31,10 @@ def print_status(as_json: bool, console: Console) -> bool:
 
 
 def promote(batch_id: str, console: Console) -> None:
-    """Makes a batch the one that is served, in graph and lake. Raises: StoreError, IncompleteBatchError."""
+    """Makes a batch the one that is served, in graph and lake; what the graph holds no more is loaded again.
+
+    Raises: StoreError, IncompleteBatchError where the lake no longer has it.
+    """
     with GraphResource().open() as store:
         _serve(store, batch_id)
     console.print(f"batch-{batch_id} is served", markup=False)
@@ -44,12 +48,13 @@ def roll_back(console: Console) -> None:
     with GraphResource().open() as store:
         earlier = store.batch_before()
         if earlier is None:
-            raise StoreError("the graph holds no batch from before the one that is served")
+            raise StoreError("no batch from before the one that is served is known to the graph")
         _serve(store, earlier)
     console.print(f"batch-{earlier} is served again", markup=False)
 
 
 def _serve(store: GraphStore, batch_id: str) -> None:
+    load_from_lake(store, batch_id, LakeResource(), GraphResource())  # where another took its place
     promote_both(store, LakeResource().open(), batch_id, f"batch-{batch_id}")
 
 

@@ -35,7 +35,8 @@ class LoadReport:
 class LoadState:
     """One load as the store knows it; `digest` is of the plan that it was made of.
 
-    `was_shown`: readers have seen it, now or before.
+    `was_shown`: readers have seen it, now or before. `base_batch_id`: the batch that readers had seen and
+    that was made into this load in place, so that it is no longer there, and when it had been whole.
     """
 
     load: int
@@ -45,6 +46,8 @@ class LoadState:
     is_promoted: bool
     was_shown: bool
     finished_at: datetime | None
+    base_batch_id: str | None = None
+    base_finished_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,10 @@ class GraphStore(Protocol):
         """Makes a batch the one that readers see, in one transaction. Raises: StoreError when not whole."""
 
     def batch_before(self) -> str | None:
-        """The newest batch from before the promoted one that readers have seen and may see again."""
+        """The newest batch from before the promoted one that readers have seen.
+
+        Where a later load has taken its place it has to be loaded before it is promoted.
+        """
 
     def servers(self) -> tuple[ServerState, ...]:
         """Each server of the graph, against the manifest of the load that its readers see.

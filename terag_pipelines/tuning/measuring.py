@@ -35,6 +35,11 @@ class Measurement:
         return sum(call.db_hits for call in self.calls)
 
     @property
+    def n_rows(self) -> tuple[int, ...]:
+        """Of each call's answer."""
+        return tuple(profile.n_rows for profile in self.profiles)
+
+    @property
     def latency_ms(self) -> float:
         """Median over calls and repeats."""
         return median(ms for call in self.calls for ms in call.latencies_ms)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
-from terag_pipelines.errors import StoreError, StoreUnavailableError
+from terag_pipelines.errors import StoreError
 from terag_pipelines.tuning.advice import (
     Candidate,
     ShapePlans,
@@ -67,9 +67,10 @@ class QueryOptimizer:
 
         `n_calls`: by shape_id of the slow shapes, how often they were asked; those and all others in
         `samples` are compared. A call that the store refuses today, as one of before an upgrade may be,
-        is not replayed. `read_past`, where there is a log, gives what it knows once it is this run's turn;
-        an index of ours of which it does not know that it was kept, as the run that kept it was killed
-        before it could say so, is told to `on_trial` now. Raises: StoreUnavailableError, StoreError.
+        or does not answer in time, is not replayed. `read_past`, where there is a log, gives what it knows
+        once it is this run's turn; an index of ours of which it does not know that it was kept, as the run
+        that kept it was killed before it could say so, is told to `on_trial` now.
+        Raises: StoreUnavailableError, StoreError.
         """
         with self.lab.alone() as lab:
             past = read_past() if read_past else None
@@ -129,9 +130,8 @@ class _Round:
         for call in calls:
             try:
                 profile = self.by.lab.profile(call)
-            except StoreUnavailableError:
-                raise
             except StoreError:
+                self.by.lab.list_indexes()  # refused or too slow; raises where the store itself is away
                 continue
             yield call, profile
 

@@ -91,6 +91,8 @@ class AutoIndexCreator:
         after: Mapping[str, Measurement],
         n_entries: int | None,
     ) -> IndexTrial:
+        if any(before[shape].n_rows != after[shape].n_rows for shape in before):
+            return IndexTrial(index, FAILED, "the graph changed meanwhile: its turn comes again", asking)
         was, now = joined(before, asking), joined(after, asking)
         hits, latency = hits_change(was, now), latency_change(was, now)
         worse = [shape for shape in before if self._regresses(before[shape], after[shape])]

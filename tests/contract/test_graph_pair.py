@@ -153,6 +153,23 @@ def test_a_load_that_waits_for_its_promotion_stays_when_another_is_made(stores):
         for plan in (waiting, other):
             graph.promote(plan.batch_id)
             assert graph.digest(plan.batch_id) == plan.digest()
+        assert graph.batch_before() == "three"  # on the same server
+
+
+def test_a_batch_whose_place_was_taken_is_known_and_can_be_loaded_and_shown_again(stores):
+    with opened(stores) as graph:
+        for batch, n in (("one", 300), ("two", 301)):
+            graph.load(plan_of(batch, n))
+            graph.promote(batch)
+        graph.load(plan_of("three", 302))  # in place of "one", and never shown
+        assert graph.held("one") is None
+        assert graph.batch_before() == "one"
+        with pytest.raises(StoreError, match="another load has taken its place"):
+            graph.promote("one")
+        assert [server.drift for server in graph.servers()] == [(), None]
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        assert (graph.promoted_batch(), graph.digest("one")) == ("one", plan_of("one", 300).digest())
 
 
 def test_a_first_import_leaves_a_copy_that_becomes_the_backup(stores):

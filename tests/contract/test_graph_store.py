@@ -196,8 +196,10 @@ def test_a_store_of_the_release_before_is_written_anew(graph, graph_driver, tmp_
     graph.promote("one")
     for pattern in ("(x)", "()-[x]->()"):
         graph_driver.execute_query(f"MATCH {pattern} WHERE x.valid_to > 1000 SET x.valid_to = {1 << 62}")
+    graph_driver.execute_query("MATCH ()-[x:TRANSFERRED]->() SET x.first_at = $noon", noon=NOON)
     shutil.rmtree(tmp_path / "manifests")
     assert len(graph.find_by_name("Family", limit=200)) == 100
+    assert {flow.first_at for flow in graph.transfers_above("OWN", 1)} == {NOON}
     graph.load(plan_of("two", 90, seed=8))
     graph.promote("two")
     assert (graph.counts("two"), graph.digest("two")) == (

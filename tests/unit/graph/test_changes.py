@@ -18,7 +18,7 @@ from terag_pipelines.graph.changes import (
     whole_graph,
 )
 from terag_pipelines.graph.load_plan import LoadPlan, build_load_plan
-from terag_pipelines.graph.model import EDGES, NODES, OPEN_END
+from terag_pipelines.graph.model import EDGES, NODES, OPEN_END, EdgeSpec
 from tests.unit.graph.tables import small_tables
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
@@ -32,24 +32,30 @@ class DictionaryStore:
         self.edges: dict[str, Rows] = {spec.type: {} for spec in EDGES}
 
     def apply(self, change: GraphChange) -> None:
-        n_keys = {spec.type: 2 + len(spec.identity) for spec in EDGES}
-        for kind, table in change.ended_edges.items():
-            self._end(self.edges[kind], table, n_keys[kind], change.number)
-        for label, table in change.ended_nodes.items():
-            self._end(self.nodes[label], table, 1, change.number)
-        for kind, table in change.updated_edges.items():
-            self._update(self.edges[kind], table, n_keys[kind])
-        for label, table in change.updated_nodes.items():
-            self._update(self.nodes[label], table, 1)
-        for label, table in change.new_nodes.items():
-            self._create(self.nodes[label], table, 1, change.number)
+        """All but new relationships in any order: a loader writes those in two sessions at once."""
+        n_keys = {spec.type: 2 + len(spec.identity) for spec in EDGES} | {spec.label: 1 for spec in NODES}
+        rows_of = {**self.nodes, **self.edges}
+        writes = [
+            *(
+                (self._end, name, table)
+                for name, table in {**change.ended_edges, **change.ended_nodes}.items()
+            ),
+            *((self._update, *one) for one in {**change.updated_edges, **change.updated_nodes}.items()),
+            *((self._create, *one) for one in change.new_nodes.items()),
+        ]
+        for place in np.random.default_rng(change.number).permutation(len(writes)):
+            write, name, table = writes[int(place)]
+            write(rows_of[name], table, n_keys[name], change.number)
         for kind, table in change.new_edges.items():
             self._create(self.edges[kind], table, n_keys[kind], change.number)
-            ends = {key[:2] for key, row in self.edges[kind].items() if row["valid_to"] == OPEN_END}
-            spec = next(spec for spec in EDGES if spec.type == kind)
-            for start, end in ends:  # a relationship that is seen has both ends seen
-                assert self.nodes[spec.start.label][(start,)]["valid_to"] == OPEN_END
-                assert self.nodes[spec.end.label][(end,)]["valid_to"] == OPEN_END
+            self._require_ends(next(spec for spec in EDGES if spec.type == kind))
+
+    def _require_ends(self, spec: EdgeSpec) -> None:
+        """A relationship that is seen has both ends seen."""
+        for key, row in self.edges[spec.type].items():
+            if row["valid_to"] == OPEN_END:
+                assert self.nodes[spec.start.label][key[:1]]["valid_to"] == OPEN_END
+                assert self.nodes[spec.end.label][key[1:2]]["valid_to"] == OPEN_END
 
     def seen(self, load: int) -> dict[str, list[list[Any]]]:
         """By label and type: the rows of a load, relationships with the ids of their ends."""
@@ -71,7 +77,7 @@ class DictionaryStore:
             rows[(*key, number)] = rows.pop(key)  # the key is free: a new relationship may have it
 
     @staticmethod
-    def _update(rows: Rows, table: pa.Table, n_keys: int) -> None:
+    def _update(rows: Rows, table: pa.Table, n_keys: int, _number: int) -> None:
         for key, row in zip(_tuples(table, n_keys), table.to_pylist(), strict=True):
             assert rows[key]["valid_to"] == OPEN_END
             rows[key].update(row)

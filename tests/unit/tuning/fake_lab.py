@@ -49,7 +49,8 @@ class FakeLab:
 
     `slows_down`: queries that cost ten times as much once an index was made. `noise`: queries that take a
     second longer then, by the same plan. `fails_online`: awaiting raises. `refuses`: making raises.
-    `refused`: queries that are none to the store. `is_away`: it answers no query.
+    `refused`: queries that are none to the store. `too_slow`: queries that it ends. `is_away`: it answers
+    nothing. `is_emptied`: once an index was made no query finds a row.
     """
 
     plans: dict[str, tuple[PlanProfile, tuple[tuple[IndexSpec, PlanProfile], ...]]]
@@ -58,7 +59,9 @@ class FakeLab:
     fails_online: bool = False
     refuses: bool = False
     refused: frozenset[str] = frozenset()
+    too_slow: frozenset[str] = frozenset()
     is_away: bool = False
+    is_emptied: bool = False
     distinct: int = 100
     indexes: list[IndexSpec] = field(default_factory=lambda: [KEY, FOREIGN])
     uses: dict[str, IndexUse] = field(default_factory=dict)
@@ -76,8 +79,10 @@ class FakeLab:
             self.n_alone -= 1
 
     def profile(self, call: SampledCall) -> PlanProfile:
-        if self.is_away:
+        if self.is_away or call.query in self.too_slow:
             raise StoreUnavailableError("no answer in time")
+        if self.is_emptied and self._has_ours():
+            return PlanProfile((), 2, 0)
         if call.query in self.refused:
             raise StoreError("the store refused a query")
         plan, helpers = self.plans[call.query]
@@ -123,6 +128,8 @@ class FakeLab:
         self.unfinished = [other for other in self.unfinished if other != name]
 
     def list_indexes(self) -> tuple[IndexSpec, ...]:
+        if self.is_away:
+            raise StoreUnavailableError("no answer in time")
         return tuple(self.indexes)
 
     def index_uses(self) -> Mapping[str, IndexUse]:

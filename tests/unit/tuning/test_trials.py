@@ -245,6 +245,20 @@ def test_a_call_that_the_store_refuses_today_is_not_replayed_and_the_others_are(
     assert (trial.index, trial.decision, trial.before.db_hits) == (NAME, "kept", 2 * 2_001)
 
 
+def test_a_call_that_is_not_answered_in_time_is_not_replayed():
+    made, runaway = lab(), SampledCall("of everything with everything", {})
+    made.too_slow = frozenset({runaway.query})
+    samples = {BY_NAME: [runaway, *SAMPLES[BY_NAME]]}
+    (trial,) = tuned(made, BY_NAME, samples=samples)
+    assert (trial.index, trial.decision) == (NAME, "kept")
+
+
+def test_a_graph_that_changes_during_a_trial_proves_nothing():
+    made = lab(is_emptied=True)
+    assert ("failed", True) in {(t.decision, "changed meanwhile" in t.reason) for t in tuned(made, BY_NAME)}
+    assert NAME not in made.indexes
+
+
 def test_a_store_that_is_away_ends_the_run():
     made = lab(is_away=True)
     with pytest.raises(StoreUnavailableError):
