@@ -90,7 +90,7 @@ AT_FULL_COUNT = [
 
 @pytest.mark.parametrize(
     ("kill", "pace", "n_kills"),
-    [(killed_loader, "importer", 1), (killed_server, "bolt", 1), *AT_FULL_COUNT],
+    [(killed_loader, "importer", 1), (killed_loader, "bolt", 1), (killed_server, "bolt", 1), *AT_FULL_COUNT],
 )
 def test_what_is_killed_anywhere_is_made_good_and_readers_see_whole_batches(
     stores: EmbeddedStores, kill: Callable[..., None], pace: str, n_kills: int

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
+import neo4j
 import pytest
+from neo4j.exceptions import DriverError
 
 from resources.embedded import EmbeddedStores
 from resources.graph_drivers import PairDrivers
@@ -403,8 +405,10 @@ def test_a_server_that_was_started_anew_is_another_one_to_its_readers(stores):
         anew = RunningStore(ProcessMark(state[NEO4J].mark.pid, "later"), state[NEO4J].port)
         stores.folder.write_state({**state, NEO4J: anew})
         assert drivers.primary() is not before
+        with pytest.raises(DriverError):  # its connections do not pile up
+            before.verify_connectivity()
         stores.folder.write_state(state)
-        assert drivers.primary() is before
+        drivers.primary().verify_connectivity()
 
 
 def test_a_load_that_an_import_replaced_before_it_was_promoted_is_loaded_again(stores):
@@ -443,9 +447,31 @@ def test_an_answer_of_a_server_that_readers_left_is_asked_for_again(stores):
         left, current = (
             drivers.of(name) for name in (stores.folder.standby_graph(), stores.folder.primary_graph())
         )
-        chosen = iter([left, current, current, current])
-        reader = Neo4jQueries(GraphSessions(lambda: next(chosen), "neo4j", QueryObserver(), 60.0))
-        assert reader.promoted_batch() == "two"
+        chosen, looks = iter([left, current]), iter(["before", "after", "after", "after"])
+        sessions = GraphSessions(
+            lambda: next(chosen), "neo4j", QueryObserver(), 60.0, look=lambda: next(looks)
+        )
+        assert Neo4jQueries(sessions).promoted_batch() == "two"
+
+
+def test_an_answer_during_which_readers_went_and_came_back_is_asked_for_again(stores):
+    """The server that they came back to may hold other data than when it was asked."""
+    with opened(stores) as graph, PairDrivers(stores, BATCH) as drivers:
+        graph.load(plan_of("one", 300))
+        graph.promote("one")
+        n_chosen = 0
+
+        def choose() -> neo4j.Driver:
+            nonlocal n_chosen
+            n_chosen += 1
+            if n_chosen == 1:
+                stores.folder.send_readers_to(NEO4J_SECOND)
+                stores.folder.send_readers_to(NEO4J)
+            return drivers.of(NEO4J)
+
+        sessions = GraphSessions(choose, "neo4j", QueryObserver(), 60.0, look=drivers.look)
+        assert Neo4jQueries(sessions).promoted_batch() == "one"
+        assert n_chosen == 2
 
 
 def test_a_server_whose_start_waited_through_a_swap_is_the_one_that_was_asked_for(stores, monkeypatch):
