@@ -41,23 +41,18 @@ class Graph:
         return LoadPlanParams()
 
 
-class Batch:
-    """The one batch of a source, and its tables, which are asked for as often as `n_read` says."""
+class Lake:
+    """The tables of one batch, which are asked for as often as `n_read` says."""
 
     def __init__(self) -> None:
         self.summary: pa.Table | None = None
         self.n_read = 0
 
-    def batch_id(self) -> str:
-        return "one"
-
-    def batch_shelf(self) -> str:
-        return "batch-one"
-
     def find(self, _shelf: str, _schema: TableSchema) -> pa.Table | None:
         return self.summary
 
-    def tables(self, _shelf: str, _names: Iterable[str]) -> dict[str, pa.Table]:
+    def tables(self, shelf: str, _names: Iterable[str]) -> dict[str, pa.Table]:
+        assert shelf == "batch-one"
         self.n_read += 1
         return tables_of(20)
 
@@ -72,10 +67,10 @@ def test_the_graph_stays_where_it_is_when_the_lake_lacks_a_table(tmp_path: Path)
 
 def test_a_batch_that_was_replaced_in_the_graph_is_loaded_again_and_else_not_read() -> None:
     graph: Any = Graph()
-    batch: Any = Batch()
-    batch.summary = load_from_lake(graph, batch, batch, graph).summary
-    assert load_from_lake(graph, batch, batch, graph).report.was_complete
-    assert batch.n_read == 1
+    lake: Any = Lake()
+    lake.summary = load_from_lake(graph, "one", lake, graph).summary
+    assert load_from_lake(graph, "one", lake, graph).report.was_complete
+    assert lake.n_read == 1
     graph.loaded.clear()
-    assert not load_from_lake(graph, batch, batch, graph).report.was_complete
+    assert not load_from_lake(graph, "one", lake, graph).report.was_complete
     assert graph.loaded["one"].digest() == plan_of("one", 20).digest()
