@@ -30,7 +30,7 @@ down: ## stops what `make up` started
 	@$(BIN)/terag down
 
 test: install ## all tests but the torture ones
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not torture"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not torture"
 
 check: install ## format, lint, types, import contracts, definitions
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

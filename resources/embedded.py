@@ -63,6 +63,8 @@ class _EmbeddedStore(Protocol):
 
     def answers(self, port: int) -> bool: ...
 
+    def has_failed(self, port: int) -> bool: ...
+
     def mend(self) -> None: ...
 
 
@@ -331,12 +333,12 @@ def _bring_up(
 
 
 def _await_answer(server: _EmbeddedStore, mark: ProcessMark, port: int, wait_s: float) -> bool:
-    """Whether it answers within the time; False at once when the process ends."""
+    """Whether it answers within the time; False at once when the process ends or says that it cannot."""
     deadline = time.monotonic() + wait_s
     while mark.is_alive():
         if _is_listening(port) and server.answers(port):
             return True
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or (_is_listening(port) and server.has_failed(port)):
             return False
         time.sleep(POLL_S)
     return False

@@ -114,6 +114,10 @@ class EmbeddedMongo:
             remove_durably(self._founding)
         return is_ready
 
+    def has_failed(self, port: int) -> bool:  # noqa: ARG002
+        """False: a mongod that cannot go on ends itself."""
+        return False
+
     def _is_primary(self, client: pymongo.MongoClient[dict[str, Any]], port: int) -> bool:
         answer = client.admin.command("hello")
         if "setName" not in answer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SERVER_CLASSES = {
     "5.26.30": "org.neo4j.server.CommunityEntryPoint",
 }
 PROBE_TIMEOUT_S = 3.0
+DATABASE_STATUS = "SHOW DATABASES YIELD name, statusMessage"
 PASSWORD_HASH_ROUNDS = 1024
 PAGE_CACHE_MB = (128, 512)
 MB = 1 << 20
@@ -171,6 +173,13 @@ class EmbeddedNeo4j:
         except (DriverError, Neo4jError, OSError):
             return False
 
+    def has_failed(self, port: int) -> bool:
+        """Whether it says of its database that it is lost until a restart, or did not come up after one."""
+        with suppress(DriverError, Neo4jError, OSError):
+            rows = run_probe(port, self.password(), "system", (DATABASE_STATUS,))
+            return any(row["name"] == self.settings.neo4j_database and row["statusMessage"] for row in rows)
+        return False
+
     def _require_release(self) -> None:
         running = noted_release(self.home)
         if running not in (None, self.settings.neo4j_release):
@@ -186,8 +195,11 @@ class EmbeddedNeo4j:
 
 def run_probe(
     port: int, password: str, database: str = "neo4j", queries: tuple[str, ...] = ("RETURN 1",)
-) -> None:
-    """Runs queries over Bolt on loopback, without the driver's own retries. Raises what the driver raises."""
+) -> list[neo4j.Record]:
+    """What the last query gives, over Bolt on loopback, without the driver's own retries.
+
+    Raises what the driver raises.
+    """
     with (
         neo4j.GraphDatabase.driver(
             f"bolt://127.0.0.1:{port}",
@@ -199,8 +211,7 @@ def run_probe(
         ) as driver,
         driver.session(database=database) as session,
     ):
-        for query in queries:
-            session.run(query).consume()
+        return [list(session.run(query)) for query in queries][-1]
 
 
 def write_configuration(home: Path, port: int, page_cache_mb: int, database: str) -> None:

@@ -13,6 +13,8 @@ import hypothesis
 import neo4j
 import pytest
 from pymongo.database import Database
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from resources.embedded import PRIMARY, EmbeddedStores
 from resources.settings import NEO4J_RELEASES, Settings, load_settings
@@ -33,6 +35,18 @@ hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")
+
+
+class ByFile(LoadFileScheduling):
+    """The tests of a file run one after the other, in one worker; so do all tests of whole runs."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "e2e" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """How tests are shared among workers, however many there are."""
+    return ByFile(config, log)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What happens to a graph on two servers whose disk fills up; run on a small one by on_small_disk.py.
 
-python -m tests.contract.full_graph_disk HOME CACHE      prints JSON: what came of it, by what was written
+python -m tests.contract.full_graph_disk HOME CACHE CASE...   prints JSON: what came of it, by case
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WRITTEN: dict[str, tuple[str, Any, str, int]] = {
 
 def main() -> None:
     """Each load fails on a full disk, and succeeds once room was made; they follow each other."""
-    home, cache = map(Path, sys.argv[1:])
+    home, cache, cases = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     for module in (embedded, graph_pair):  # on a disk as small as this one they would not begin
         module.LEAST_FREE_BYTES = 32 << 20  # type: ignore[attr-defined]
     stores = EmbeddedStores(graph_settings(home, cache))
@@ -44,7 +44,7 @@ def main() -> None:
     try:
         told = {
             what: _on_full_disk(stores, what, named_plan(what, 2_000 + number))
-            for number, what in enumerate(WRITTEN)
+            for number, what in enumerate(cases)
         }
     finally:
         stores.stop()

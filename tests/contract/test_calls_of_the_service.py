@@ -27,7 +27,7 @@ from terag_pipelines.tuning.slow_queries import SlowQueryParams
 from tests.conftest import RunningPair
 from tests.contract.graphs import emptied, graph_of, tables_of
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("index-trials")]
+pytestmark = pytest.mark.stores
 
 ASKED_ONCE = TuningParams(
     slow=SlowQueryParams(slow_ms=0.0, min_calls=3), n_repeats=1, latency_noise_ms=1_000.0

@@ -33,7 +33,7 @@ from terag_pipelines.cli.main import main
 from terag_pipelines.errors import ConfigurationError, EmbeddedStoreError, StoreUnavailableError
 from tests.conftest import RunningPair
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("embedded-stores")]
+pytestmark = pytest.mark.stores
 
 N_WRITERS = 4
 ENOUGH_WRITES = 300

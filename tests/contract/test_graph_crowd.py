@@ -21,7 +21,7 @@ from tests.contract.pairs import (
     start_loader,
 )
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-kills")]
+pytestmark = pytest.mark.stores
 
 FIRST = named_plan("first", 350)
 PLANS = [named_plan(f"crowd{n}", 400 + n) for n in range(5)]

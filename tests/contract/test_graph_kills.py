@@ -29,7 +29,7 @@ from tests.contract.pairs import (
     start_loader,
 )
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-kills")]
+pytestmark = pytest.mark.stores
 
 N_KILLS = 13
 """Of each of the four kinds at full count: 52."""

@@ -33,7 +33,7 @@ from terag_pipelines.tuning.ports import RELATIONSHIP
 from tests.contract.graphs import changed_tables, empty, plan_of
 from tests.contract.pairs import BY_IMPORTER, OVER_BOLT, opened, running_home
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("graph-pair")]
+pytestmark = pytest.mark.stores
 
 
 @pytest.fixture(scope="module")

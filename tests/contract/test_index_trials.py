@@ -28,7 +28,7 @@ from tests.conftest import RunningPair
 from tests.contract.graphs import emptied, graph_of, tables_of
 from tests.unit.tuning.memory_history import MemoryTuningLog
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("index-trials")]
+pytestmark = pytest.mark.stores
 
 EVERY_SHAPE = TuningParams(
     slow=SlowQueryParams(slow_ms=0.0, min_calls=1),

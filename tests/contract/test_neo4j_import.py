@@ -26,7 +26,7 @@ from terag_pipelines.errors import EmbeddedStoreError, StorageFullError, StoreEr
 from terag_pipelines.graph.model import ACCOUNT, ENDS, RECORD, TRANSFERRED
 from tests.contract.graphs import hostile_payloads
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("embedded-stores")]
+pytestmark = pytest.mark.stores
 
 HOSTILE = [
     "",

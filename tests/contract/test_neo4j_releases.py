@@ -14,7 +14,7 @@ from resources.store_state import NEO4J
 from resources.stores import connect_graph
 from terag_pipelines.errors import EmbeddedStoreError
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("embedded-stores")]
+pytestmark = pytest.mark.stores
 
 NEWEST, LONG_TERM = NEO4J_RELEASES
 

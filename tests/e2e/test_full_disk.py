@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.installation import Installation
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stores
 LAUNCHER = Path(__file__).parents[1] / "on_small_disk.py"
 STORY = "tests.e2e.full_disk"
 

@@ -16,7 +16,7 @@ from resources.processes import choose_port
 from resources.table_registry import TABLES
 from tests.e2e.installation import TERAG, Installation
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stores
 STEPS = [
     "pair decisions",
     "source tables",

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import LonelyRun
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stores
 
 
 def test_the_main_job_opens_no_outbound_connection(lonely_run: LonelyRun) -> None:

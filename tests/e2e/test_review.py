@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.installation import Installation
 from tests.e2e.test_main_job import digests, served, stage
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stores
 
 
 def told(installation: Installation, *arguments: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from terag_pipelines.tuning.trials import CHANGES
 from tests.e2e.installation import Installation
 
-pytestmark = [pytest.mark.stores, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stores
 
 
 def test_a_dry_run_advises_and_what_is_applied_stands_in_the_history(
