@@ -26,7 +26,7 @@ from resources.disks import disk_errors
 from resources.embedded_mongo import EmbeddedMongo
 from resources.embedded_neo4j import USER, EmbeddedNeo4j, bolt_uri
 from resources.graph_homes import has_home, replace_home
-from resources.neo4j_training import start_training
+from resources.neo4j_training import start_training, trained_commands
 from resources.processes import ProcessMark, choose_port, spawn_python, stop_process, wait_for_end
 from resources.settings import Settings
 from resources.store_state import (
@@ -270,15 +270,15 @@ class EmbeddedStores:
         return state
 
     def _train_if_useful(self, servers: list[_EmbeddedStore], state: dict[str, RunningStore]) -> None:
-        """Makes Neo4j's start-up cache in the background where there is none, at low priority."""
+        """Makes Neo4j's start-up caches in the background where they are not, at low priority."""
         training = state.get(TRAINING)
         if training is not None and training.mark.is_alive():
             return
-        for server in servers:
-            if isinstance(server, EmbeddedNeo4j) and not (command := server.java_command()).has_sound_cache():
-                mark = start_training(command, self.folder.log_file(TRAINING))
-                self.folder.write_state({**state, TRAINING: RunningStore(mark)})
-                return
+        graphs = [server for server in servers if isinstance(server, EmbeddedNeo4j)][:1]
+        commands = [command for server in graphs for command in trained_commands(server)]
+        if not all(command.has_sound_cache() for command in commands):
+            mark = start_training(commands, self.folder.log_file(TRAINING))
+            self.folder.write_state({**state, TRAINING: RunningStore(mark)})
 
     def _addresses(self, state: Mapping[str, RunningStore], graph: str | None = None) -> StoreAddresses:
         name = graph or self.folder.primary_graph()

@@ -54,7 +54,7 @@ JAVA_FLAGS = (
 
 @dataclass(frozen=True)
 class JavaCommand:
-    """What every Java process of one release of Neo4j shares: the runtime, its flags and the class path.
+    """What every Java process of one program of Neo4j shares: the runtime, its flags and the class path.
 
     The start-up cache is valid only for exactly these and for jars of the same times, so its name carries a
     digest of them. The largest heap may differ.
@@ -66,13 +66,13 @@ class JavaCommand:
     cache_folder: Path
     release: str
     heap_mb: int
-    server_class: str
+    main_class: str
 
     @property
     def cache_file(self) -> Path:
         """Where the ahead-of-time cache for this command is kept."""
         jars = (f"{jar} {jar.stat().st_mtime_ns}" for jar in self.class_path)
-        parts = (str(self.java), self.release, *self.flags, *jars)
+        parts = (str(self.java), self.release, self.main_class, *self.flags, *jars)
         return self.cache_folder / f"start-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.aot"
 
     def arguments(self, scratch: Path, *extra: str) -> list[str]:
@@ -128,13 +128,13 @@ class EmbeddedNeo4j:
         if not (data / "data" / "databases" / "system").exists():  # users are kept there
             write_first_password(data, self.password())
         cache = command.start_cache_flags()
-        main = [command.server_class, self.folder.identity(self.name), f"--config-dir={data / 'conf'}"]
+        main = [command.main_class, self.folder.identity(self.name), f"--config-dir={data / 'conf'}"]
         return spawn(
             [*command.arguments(data, *cache), *main], self.folder.log_file(self.name), WITHOUT_JAVA_OPTIONS
         )
 
-    def java_command(self) -> JavaCommand:
-        """Java with the verified jars; fetches what is missing."""
+    def java_command(self, main_class: str | None = None) -> JavaCommand:
+        """Java with the verified jars, for a program of theirs or the server; fetches what is missing."""
         lock = lock_of(self.settings)
         return JavaCommand(
             java=find_java(),
@@ -143,7 +143,7 @@ class EmbeddedNeo4j:
             cache_folder=jar_cache_folder(self.settings, lock),
             release=java_release(),
             heap_mb=self.settings.neo4j_heap_mb,
-            server_class=SERVER_CLASSES[self.settings.neo4j_release],
+            main_class=main_class or SERVER_CLASSES[self.settings.neo4j_release],
         )
 
     def mend(self) -> None:

@@ -29,12 +29,8 @@ from resources.settings import Neo4jRelease
 from terag_pipelines.errors import EmbeddedStoreError, StorageFullError, StoreError
 from terag_pipelines.graph.model import EDGES, ENDS
 
-PROGRAM = (
-    "org.neo4j.cli.AdminTool",
-    "database",
-    "import",
-    "full",
-)  # Neo4jAdminCommand would lose Java's flags
+MAIN_CLASS = "org.neo4j.cli.AdminTool"  # Neo4jAdminCommand would lose Java's flags
+SUBCOMMAND = ("database", "import", "full")
 SCRATCH = "import"
 NODE_NUMBER, START_NUMBER, END_NUMBER = ":ID", ":START_ID", ":END_ID"
 LABELS = {spec.type: (spec.start.label, spec.end.label) for spec in EDGES}
@@ -77,7 +73,10 @@ class OfflineImporter:
         """The importer of a server's release and database. Raises: EmbeddedStoreError without jars, Java."""
         settings = server.settings
         return cls(
-            server.java_command(), settings.neo4j_release, settings.neo4j_database, settings.neo4j_import_mb
+            server.java_command(MAIN_CLASS),
+            settings.neo4j_release,
+            settings.neo4j_database,
+            settings.neo4j_import_mb,
         )
 
     def build(
@@ -130,7 +129,8 @@ class OfflineImporter:
         java = replace(self.java, heap_mb=heap_mb)
         return [
             *java.arguments(scratch, f"-Xms{heap_mb}m", *java.start_cache_flags(), _identity(home)),
-            *PROGRAM,
+            java.main_class,
+            *SUBCOMMAND,
             self.database,
             "--id-type=actual",
             f"--max-off-heap-memory={self.memory_mb - heap_mb}m",
