@@ -43,7 +43,6 @@ class Layout:
 
     spots: Mapping[int, Spot]
     radius: float
-    is_circle: bool
 
 
 def lay_out(scene: RingScene) -> Layout:
@@ -51,9 +50,9 @@ def lay_out(scene: RingScene) -> Layout:
     radius = 13.0 if len(scene.members) <= SMALL else 10.5
     columns = [] if scene.kind in ("cycle", "shared_identity") else place_in_columns(scene)
     if columns:
-        return Layout(_spots_of_columns(columns, radius), radius, is_circle=False)
+        return Layout(_spots_of_columns(columns, radius), radius)
     order = _by_what_is_shared(scene) if scene.kind != "cycle" else [one.number for one in scene.members]
-    return Layout(_spots_of_circle(order), radius, is_circle=True)
+    return Layout(_spots_of_circle(order), radius)
 
 
 def place_in_columns(scene: RingScene) -> list[list[int]]:
