@@ -46,12 +46,13 @@ dl.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem,
 dl.facts dt { color: var(--quiet); font-size: .8rem } dl.facts dd { margin: 0; font-weight: 600 }
 .severity { display: inline-block; padding: 0 .55rem; border-radius: .6rem; border: 2px solid currentColor }
 .severity.critical, .severity.high { color: var(--against) } .severity.medium { color: var(--total) }
-figure { margin: .6rem 0; background: #fff; border: 1px solid var(--line); border-radius: .4rem;
+figure { margin: .6rem 1px; background: #fff; border: 1px solid var(--line); border-radius: .4rem;
   padding: .3rem; overflow-x: auto; color: #1f2937 }
 figure svg { max-width: 100%; height: auto; margin: 0 auto }
 figcaption { color: #475569; font-size: .85rem; padding: .2rem .4rem }
 .case table { font-size: .87rem } .case th { font-size: inherit }
-.case td:first-child { white-space: nowrap } .case details { margin: .25rem 0 .6rem }
+.case td:first-child { white-space: nowrap } .case details { margin: .4rem 0 .8rem }
+.case summary { color: var(--ink); font-weight: 600 } .case details > :not(summary) { margin-left: 1rem }
 @page { size: A4; margin: 14mm 12mm;
   @bottom-right { content: counter(page) " / " counter(pages); font-size: 8pt } }
 @media print {
@@ -123,16 +124,15 @@ def _say_members(case: CaseFile) -> str:
 def _why(case: CaseFile) -> tuple[Block, ...]:
     blocks: list[Block] = [Told(KIND_SENTENCES.get(case.scene.kind, ""))] if case.scene.kind else []
     for reason in case.ring["reasons"]:
-        blocks.append(Listed((reason,)))
         evidence = evidence_of(case, reason)
-        blocks += [evidence] if evidence else []
+        blocks.append(Folded(reason, evidence, is_open=True) if evidence else Listed((reason,)))
     return tuple(blocks)
 
 
 def _drawing(case: CaseFile) -> tuple[Block, ...]:
     roles = {member.role for member in case.scene.members}
-    told = [f"A {plain_kind(role)} {words}." for role, words in ROLE_SENTENCES.items() if role in roles]
-    caption = "Numbers are those of the table of members. " + " ".join(told)
+    told = [f"{plain_kind(role)} {words}" for role, words in ROLE_SENTENCES.items() if role in roles]
+    caption = f"Numbers are those of the table of members. Roles: {'; '.join(told)}."
     return (Shown(draw_ring(case.scene, case.names), caption),)
 
 

@@ -10,20 +10,21 @@ import numpy as np
 import polars as pl
 
 from terag_pipelines.rings.case_files import CaseFile
-from terag_pipelines.rings.scenes import Flow, SharedIdentifier, Transfer, sum_money
-from terag_pipelines.rings.sections import Block, Folded, Listed, Rows, Told
+from terag_pipelines.rings.scenes import Flow, SharedIdentifier, Transfer
+from terag_pipelines.rings.sections import Block, Rows, Told
 from terag_pipelines.rings.trails import find_cycles
 from terag_pipelines.rings.words import plain_kind, say_count, say_instant, say_money, say_sums
 
 N_SHOWN = 10
+N_LARGEST = 3
 MAX_PATHS = 50_000  # enough to show circles; the ring's own search was wider
-Find = Callable[[CaseFile, str], Block | None]
+Find = Callable[[CaseFile, str], tuple[Block, ...]]
 
 
-def evidence_of(case: CaseFile, reason: str) -> Block | None:
-    """What a reason of the ring rests on; None for one whose words are not known here."""
+def evidence_of(case: CaseFile, reason: str) -> tuple[Block, ...]:
+    """What a reason of the ring rests on; nothing for one whose words are not known here."""
     found = next((find for pattern, find in _EVIDENCE if re.search(pattern, reason)), None)
-    return found(case, reason) if found else None
+    return found(case, reason) if found else ()
 
 
 def find_circles(case: CaseFile) -> list[list[Transfer]]:
@@ -67,7 +68,7 @@ def _microseconds(one: Transfer) -> int:
     return round(one.occurred_at.timestamp() * 1_000_000)
 
 
-def _circles(case: CaseFile, _reason: str) -> Block | None:
+def _circles(case: CaseFile, _reason: str) -> tuple[Block, ...]:
     circles = find_circles(case)
     rows = [
         (
@@ -79,57 +80,65 @@ def _circles(case: CaseFile, _reason: str) -> Block | None:
         for circle in circles[:N_SHOWN]
     ]
     head = ("members, in order", "from, to (UTC)", "sent first", "came back")
-    return _fold(f"{say_count(len(circles), 'circle')} of transfers", head, rows, len(circles), (2, 3))
+    return _table(f"{say_count(len(circles), 'circle')} of transfers", head, rows, len(circles), (2, 3))
 
 
-def _collection(case: CaseFile, _reason: str) -> Block | None:
-    return _star(case, lambda flow: flow.payee, "paid to member")
+def _collection(case: CaseFile, _reason: str) -> tuple[Block, ...]:
+    return _star(case, lambda flow: flow.payee, "Paid to member")
 
 
-def _distribution(case: CaseFile, _reason: str) -> Block | None:
-    return _star(case, lambda flow: flow.payer, "paid by member")
+def _distribution(case: CaseFile, _reason: str) -> tuple[Block, ...]:
+    return _star(case, lambda flow: flow.payer, "Paid by member")
 
 
-def _star(case: CaseFile, centre_of: Callable[[Flow], int], words: str) -> Block | None:
+def _star(case: CaseFile, centre_of: Callable[[Flow], int], words: str) -> tuple[Block, ...]:
     """All flows of the member with most counterparties on that side."""
     stars: dict[int, list[Flow]] = {}
     for flow in case.scene.flows():
         stars.setdefault(centre_of(flow), []).append(flow)
     if not stars:
-        return None
+        return ()
     centre = min(stars, key=lambda number: (-len(stars[number]), number))
     flows = sorted(stars[centre], key=lambda flow: (-flow.size, flow.payer, flow.payee))
     rows = [
         (_called(case, flow.payer), _called(case, flow.payee), str(flow.n_transfers), say_sums(flow.sums))
-        for flow in flows
+        for flow in flows[:N_SHOWN]
     ]
     title = f"{words} {_called(case, centre)}"
-    return _fold(title, ("payer", "payee", "transfers", "sum"), rows, len(rows), (2, 3))
+    return _table(title, ("payer", "payee", "transfers", "sum"), rows, len(flows), (2, 3))
 
 
-def _transfers(case: CaseFile, _reason: str) -> Block | None:
-    return Told(
-        f"Between members: {say_sums(sum_money(case.scene.transfers))} in "
-        f"{say_count(len(case.scene.transfers), 'transfer')}; the largest are listed under Transfers.",
-        is_quiet=True,
-    )
+def _transfers(case: CaseFile, _reason: str) -> tuple[Block, ...]:
+    largest = sorted(case.scene.transfers, key=lambda one: (-one.size, one.occurred_at, one.transfer_id))
+    rows = [
+        (
+            say_instant(one.occurred_at),
+            _called(case, one.payer),
+            _called(case, one.payee),
+            say_money(one.money),
+        )
+        for one in largest[:N_LARGEST]
+    ]
+    return _table("The largest", ("when (UTC)", "payer", "payee", "amount"), rows, len(rows), (3,))
 
 
-def _watched(case: CaseFile, _reason: str) -> Block | None:
+def _watched(case: CaseFile, _reason: str) -> tuple[Block, ...]:
     listed = tuple(_called(case, one.number) for one in case.scene.members if one.is_watchlist)
-    return Listed(listed) if listed else None
+    return (Told("; ".join(listed)),) if listed else ()
 
 
-def _sharing(case: CaseFile, reason: str) -> Block | None:
+def _sharing(case: CaseFile, reason: str) -> tuple[Block, ...]:
     kinds = sorted({one.kind for one in case.scene.shared}, key=lambda kind: (-len(kind), kind))
     kind = next((kind for kind in kinds if re.search(rf"\b{re.escape(kind)}\b", reason)), None)
     shared = [one for one in case.scene.shared if one.kind == kind]
     if not shared:
-        return None
+        return ()
     title = say_count(
-        len(shared), f"shared {plain_kind(shared[0].kind)}", f"of kind {plain_kind(shared[0].kind)}"
+        len(shared),
+        f"shared {plain_kind(shared[0].kind)}",
+        f"shared things of kind {plain_kind(shared[0].kind)}",
     )
-    return _fold(title, SHARED_HEAD, [shared_row(case, one) for one in shared[:N_SHOWN]], len(shared), (3,))
+    return _table(title, SHARED_HEAD, [shared_row(case, one) for one in shared[:N_SHOWN]], len(shared), (3,))
 
 
 SHARED_HEAD = ("kind", "value", "held by members", "others who hold it")
@@ -145,13 +154,13 @@ def _called(case: CaseFile, number: int) -> str:
     return f"{number} {case.people[number].name}"
 
 
-def _fold(
+def _table(
     title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]], n_all: int, numeric: tuple[int, ...]
-) -> Block | None:
+) -> tuple[Block, ...]:
     if not rows:
-        return None
-    more = (Told(f"{len(rows)} of {n_all:,} shown.", is_quiet=True),) if n_all > len(rows) else ()
-    return Folded(title, (Rows(head, tuple(rows), numeric), *more), is_open=len(rows) <= N_SHOWN)
+        return ()
+    more = f" ({len(rows)} of {n_all:,} shown)" if n_all > len(rows) else ""
+    return Told(f"{title}{more}:", is_quiet=True), Rows(head, tuple(rows), numeric)
 
 
 # By the words of rings/portraits.py; the first that fits counts.

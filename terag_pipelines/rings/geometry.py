@@ -47,6 +47,11 @@ def box_around(centre: Point, width: float, height: float) -> Box:
     return Box(x - w, y - h, x + w, y + h)
 
 
+def grow(box: Box, by: float) -> Box:
+    """The box with so much more on every side."""
+    return Box(box.left - by, box.top - by, box.right + by, box.bottom + by)
+
+
 def bounds(boxes: Sequence[Box]) -> Box:
     """The smallest box that holds all of these, of which there is at least one."""
     return Box(

@@ -22,6 +22,8 @@ COLUMN_GAP = {2: 330, 3: 270, 4: 210, 5: 190}
 EVEN_ANGLES = 12  # up to so many members stand at even angles of a circle, more in even rows
 SMALL = 24  # more members than that are drawn smaller
 
+Net = Mapping[int, Mapping[int, float]]
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -58,35 +60,44 @@ def lay_out(scene: RingScene) -> Layout:
 def place_in_columns(scene: RingScene) -> list[list[int]]:
     """Members by column, in the direction of the money; no columns where it has no clear direction."""
     flows = scene.flows()
-    steps = _steps_from_the_middle(scene.members, flows)
-    if len(set(steps.values())) < 2:
-        return []
-    first = min(steps.values())
-    columns: list[list[int]] = [[] for _ in range(max(steps.values()) - first + 1)]
-    for number, step in steps.items():
-        columns[step - first].append(number)
-    columns = [column for column in columns if column]
-    too_deep = len(columns) > MAX_COLUMNS or any(len(c) > MAX_INNER_ROWS for c in columns[1:-1])
-    return [] if too_deep else _untangle(columns, flows)
+    net = _net_flows(flows)
+    for first in (_first_steps(scene.members, net), dict.fromkeys(_middle(scene.members), 0)):
+        columns = _gather_columns(_spread_steps(scene.members, net, first))
+        is_deep = len(columns) > MAX_COLUMNS or any(len(c) > MAX_INNER_ROWS for c in columns[1:-1])
+        if len(columns) > 1 and not is_deep:
+            return _untangle(columns, flows)
+    return []
 
 
-def _steps_from_the_middle(members: Sequence[Member], flows: Sequence[Flow]) -> dict[int, int]:
-    """How many steps after (or, negative, before) the central members money passes each of the others.
-
-    Those that no money connects with them stand with the payers, in the first column.
-    """
+def _net_flows(flows: Sequence[Flow]) -> Net:
+    """What each paid each other more than it got from it."""
     net: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for flow in flows:
         net[flow.payer][flow.payee] += flow.size
         net[flow.payee][flow.payer] -= flow.size
-    steps = dict.fromkeys(_middle(members), 0)
+    return net
+
+
+def _gather_columns(steps: Mapping[int, int]) -> list[list[int]]:
+    columns: dict[int, list[int]] = defaultdict(list)
+    for number, step in sorted(steps.items()):
+        columns[step].append(number)
+    return [columns[step] for step in sorted(columns)]
+
+
+def _spread_steps(members: Sequence[Member], net: Net, first: Mapping[int, int]) -> dict[int, int]:
+    """How many steps after (or, negative, before) the central members money passes each of the others.
+
+    Those that no money connects with them stand with the payers, in the first column.
+    """
+    steps = dict(first)
     while further := _next_steps(net, steps):
         steps |= further
-    first = min(steps.values())
-    return {member.number: steps.get(member.number, first) for member in members}
+    least = min(steps.values())
+    return {member.number: steps.get(member.number, least) for member in members}
 
 
-def _next_steps(net: Mapping[int, Mapping[int, float]], steps: Mapping[int, int]) -> dict[int, int]:
+def _next_steps(net: Net, steps: Mapping[int, int]) -> dict[int, int]:
     """The members one payment further: each goes to the side to which most of its money goes."""
     pull: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for number, step in steps.items():
@@ -96,6 +107,18 @@ def _next_steps(net: Mapping[int, Mapping[int, float]], steps: Mapping[int, int]
     return {
         number: max(sides, key=lambda step: (sides[step], -step)) for number, sides in sorted(pull.items())
     }
+
+
+def _first_steps(members: Sequence[Member], net: Net) -> dict[int, int]:
+    """The central members: distributors after the collectors that pay them, else before those in between."""
+    roles = {member.number: member.role for member in members}
+    middle = _middle(members)
+    spread = [number for number in middle if roles[number] == "distributor"]
+    gathered = [number for number in middle if number not in spread]
+    if not (spread and gathered):
+        return dict.fromkeys(middle, 0)
+    passed_on = sum(net.get(one, {}).get(other, 0.0) for one in gathered for other in spread)
+    return dict.fromkeys(gathered, 0) | dict.fromkeys(spread, 1 if passed_on > 0 else -2)
 
 
 def _middle(members: Sequence[Member]) -> list[int]:

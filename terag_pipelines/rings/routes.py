@@ -16,13 +16,14 @@ from terag_pipelines.rings.geometry import (
     bend,
     bounds,
     box_around,
+    grow,
     shorten_to,
     text_width,
     trim,
     wrap,
 )
 from terag_pipelines.rings.layouts import INNER, Layout, Spot, lay_out
-from terag_pipelines.rings.scenes import Flow, RingScene, SharedIdentifier
+from terag_pipelines.rings.scenes import Flow, Member, RingScene, SharedIdentifier
 from terag_pipelines.rings.words import say_kinds, say_short
 
 LABEL_SIZE, SMALL_SIZE = 12.0, 10.5
@@ -111,7 +112,7 @@ class Plan:
 def plan_drawing(scene: RingScene, names: Mapping[int, str]) -> Plan:
     """Places for the members of a scene, their names, what they share, the arrows and what those carry."""
     layout, flows = lay_out(scene), scene.flows()
-    taken = [mark_box(spot, layout.radius) for spot in layout.spots.values()]
+    taken = [_room_of(member, layout) for member in scene.members]
     labels = _place_names(names, layout, taken, flows)
     beside = [labels[number].box for number, spot in layout.spots.items() if spot.side != INNER]
     arrows = _route(flows, layout, beside, _thickest(scene, len(flows)))
@@ -129,8 +130,14 @@ def _thickest(scene: RingScene, n_arrows: int) -> float:
     return max(1.8, min(most, 12 * THICKEST / max(n_arrows, 1)))
 
 
+def _room_of(member: Member, layout: Layout) -> Box:
+    """The room of a member's mark, and of the flag of those on a watchlist."""
+    flag = 7 if member.is_watchlist else 0
+    return mark_box(layout.spots[member.number], layout.radius + flag)
+
+
 def mark_box(spot: Spot, radius: float) -> Box:
-    """The room of a member's mark, with the ring round it of those on a watchlist."""
+    """The room of a member's mark."""
     return box_around(spot.point, 2 * radius + 4, 2 * radius + 4)
 
 
@@ -174,7 +181,7 @@ def _name_label(name: str, spot: Spot, radius: float, side: str) -> Label:
     height = len(lines) * (size + LEADING)
     right, down = SIDES[side]
     if down == 0:
-        x, y = spot.x + right * (radius + 6 + width / 2), spot.y
+        x, y = spot.x + right * (radius + 9 + width / 2), spot.y
     else:
         x, y = spot.x + right * (width / 2 - 8), spot.y + down * (radius + 5 + height / 2)
     return Label(lines, box_around((x, y), width, height), size)
@@ -279,7 +286,7 @@ def _nearest_room(
             break  # the places come by distance, and that alone costs more already
         box = box_around((float(centre[0]), float(centre[1])), width, height)
         if box.is_free_of(full, 4):
-            cost = far + 20 * box.count_inside(lines) + 25 * _n_crossed(centre, ends, crossed)
+            cost = far + 20 * grow(box, 5).count_inside(lines) + 25 * _n_crossed(centre, ends, crossed)
             best, least = (box, cost) if cost < least else (best, least)
     return best or _below_everything(full, width, height)
 

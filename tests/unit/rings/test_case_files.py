@@ -139,7 +139,7 @@ def test_every_reason_of_found_rings_has_its_evidence(world: dict[str, pa.Table]
     cases = cases_of(world)
     reasons = [(case, reason) for case in cases for reason in case.ring["reasons"]]
     assert len(reasons) >= 6
-    assert [reason for case, reason in reasons if evidence_of(case, reason) is None] == []
+    assert [reason for case, reason in reasons if not evidence_of(case, reason)] == []
 
 
 def test_the_circles_of_a_ring_are_found_once_each(world: dict[str, pa.Table]) -> None:

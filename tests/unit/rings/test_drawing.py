@@ -73,6 +73,16 @@ def test_a_fan_out_stands_in_columns_from_the_payer() -> None:
     assert all(spots[1].x < spots[number].x for number in range(2, 10))
 
 
+def test_money_that_is_spread_and_gathered_again_goes_from_left_to_right() -> None:
+    roles = ["collector", "distributor", *["mule"] * 5]
+    between = [*((2, at) for at in range(3, 8)), *((at, 1) for at in range(3, 8))]
+    spots = lay_out(make_scene("mixed", roles, between)).spots
+    assert all(spots[2].x < spots[at].x < spots[1].x for at in range(3, 8))
+    after = [(1, 2), *((at, 1) for at in range(3, 6)), (2, 6), (2, 7)]
+    spots = lay_out(make_scene("mixed", roles, after)).spots
+    assert spots[3].x < spots[1].x < spots[2].x < spots[6].x
+
+
 @pytest.mark.parametrize("n", [3, 12, 13, 40])
 def test_a_cycle_is_a_circle_in_its_own_order(n: int) -> None:
     spots = lay_out(typical_scene("cycle", n)).spots
