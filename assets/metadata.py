@@ -17,11 +17,13 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
-def drawing(svg: str) -> dg.MarkdownMetadataValue:
-    """An SVG picture, shown in the asset's page."""
-    return dg.MetadataValue.md(
-        f"![picture](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
-    )
+def drawing(*svgs: str) -> dg.MarkdownMetadataValue:
+    """SVG pictures, shown in the asset's page one below the other."""
+    return dg.MetadataValue.md("\n\n".join(_as_image(svg) for svg in svgs))
+
+
+def _as_image(svg: str) -> str:
+    return f"![picture](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
 def score(text: str) -> dg.TextMetadataValue:

@@ -6,13 +6,16 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.groups import RINGS, out, tables_in
-from assets.metadata import described, picture, rows_as_markdown, score
+from assets.metadata import described, drawing, picture, rows_as_markdown, score
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.rings.alerts import raise_alerts
 from terag_pipelines.rings.detection import score_rings
+from terag_pipelines.rings.drawing import draw_ring
 from terag_pipelines.rings.naming import NamedRings, name_rings
-from terag_pipelines.rings.pictures import draw_ring, draw_risk_histogram
+from terag_pipelines.rings.pictures import draw_risk_histogram
 from terag_pipelines.rings.quality import RingQuality, ScoreQuality, judge_detection, judge_risk
+from terag_pipelines.rings.scenes import look_at_rings
+from terag_pipelines.rings.timelines import draw_timeline
 
 INPUTS = (
     "entity_records",
@@ -63,10 +66,11 @@ def ring_alerts(fraud_rings: pa.Table) -> pa.Table:
 
 
 def draw_riskiest(named: NamedRings, tables: dict[str, pa.Table]) -> dict[str, Any]:
-    """A picture of each of the riskiest rings, under the ring's id."""
+    """A drawing and a timeline of each of the riskiest rings, under the ring's id; members by entity id."""
     order = [("risk_score", "descending"), ("ring_id", "ascending")]
     riskiest = named.rings.sort_by(order)["ring_id"].to_pylist()[:N_DRAWN]
-    return {ring: picture(draw_ring(ring, named.rings, named.members, tables)) for ring in riskiest}
+    scenes = look_at_rings(riskiest, named.rings, named.members, tables)
+    return {one.ring["ring_id"]: drawing(draw_ring(one), draw_timeline(one)) for one in scenes}
 
 
 def tell_quality(quality: RingQuality, risk: tuple[float, float] | None = None) -> dict[str, Any]:

@@ -19,6 +19,30 @@ MINOR_DIGITS = {
 }
 """Digits after the point of each currency that has not two (ISO 4217, list one)."""
 
+CURRENCY_NAMES = {
+    "AED": "UAE dirhams",
+    "AMD": "Armenian drams",
+    "AZN": "Azerbaijani manats",
+    "BYN": "Belarusian roubles",
+    "CHF": "Swiss francs",
+    "CNY": "Chinese yuan",
+    "EUR": "euros",
+    "GBP": "pounds sterling",
+    "GEL": "Georgian lari",
+    "INR": "Indian rupees",
+    "JPY": "Japanese yen",
+    "KGS": "Kyrgyz som",
+    "KZT": "Kazakhstani tenge",
+    "RUB": "Russian roubles",
+    "TJS": "Tajik somoni",
+    "TMT": "Turkmen manats",
+    "TRY": "Turkish lira",
+    "UAH": "Ukrainian hryvnias",
+    "USD": "US dollars",
+    "UZS": "Uzbek sum",
+}
+"""What the currencies met most are called in a sentence."""
+
 
 def minor_digits(currency: str) -> int:
     """Digits after the decimal point of a currency (ISO 4217)."""

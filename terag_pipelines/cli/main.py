@@ -212,6 +212,38 @@ def explain_record(record_id: str, folder: Path | None, as_json: bool, page: Pat
 
 
 @main.group()
+def ring() -> None:
+    """Fraud rings of the promoted batch, and the case of each."""
+
+
+@ring.command("list")
+@click.option(
+    "--least-risk",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Only rings of this risk or more: probability where calibrated, else score.",
+)
+@JSON
+def list_rings(least_risk: float, as_json: bool) -> None:
+    """List the rings, the riskiest first."""
+    from terag_pipelines.cli.ring import list_rings as show_list
+
+    show_list(least_risk, as_json, _output())
+
+
+@ring.command("show")
+@click.argument("ring_id", metavar="ID")
+@JSON
+@PAGE
+def show_ring(ring_id: str, as_json: bool, page: Path | None) -> None:
+    """The case of a ring: why, who, who pays whom and when, what is shared, what else to check."""
+    from terag_pipelines.cli.ring import show_ring as show_case
+
+    show_case(ring_id, page, as_json, _output())
+
+
+@main.group()
 def demo() -> None:
     """The demo bank: made from a seed, with the truth known."""
 

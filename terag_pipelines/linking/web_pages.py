@@ -57,13 +57,13 @@ def plain(value: object) -> str:
     return html.escape(cleaned, quote=True)
 
 
-def page(title: str, *parts: str) -> str:
-    """A whole HTML document. The title is escaped; the parts are HTML already."""
+def page(title: str, *parts: str, style: str = "") -> str:
+    """A whole HTML document. The title is escaped; the parts are HTML already, `style` adds CSS."""
     body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{plain(title)}</title>\n<style>{STYLE}</style></head>\n"
+        f"<title>{plain(title)}</title>\n<style>{STYLE}{style}</style></head>\n"
         f"<body>\n<h1>{text(title)}</h1>\n{body}\n</body></html>\n"
     )
 
@@ -88,7 +88,8 @@ def table(
         "<tr>" + "".join(f"<td{side}>{cell}</td>" for side, cell in zip(sides, row, strict=True)) + "</tr>"
         for row in rows
     )
-    return f'<div class="wide"><table class="{kind}">\n<tr>{first}</tr>\n{body}\n</table></div>'
+    parts = f"<thead><tr>{first}</tr></thead>\n<tbody>{body}</tbody>"
+    return f'<div class="wide"><table class="{kind}">\n{parts}\n</table></div>'
 
 
 def share_bar(share: float, kind: str = "for", width: int = 160, height: int = 10) -> str:

@@ -1,0 +1,158 @@
+"""`terag ring`: the rings of the promoted batch, and the case of one: as text, as JSON or as a page."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from resources.batch_identity import code_digest
+from resources.owner_files import write_private_file
+from resources.parquet_lake import ParquetLake
+from resources.promoted_tables import PromotedTables
+from resources.settings import load_settings
+from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, RELATIONSHIPS, TRANSFERS
+from terag_pipelines.errors import NotFoundError
+from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
+from terag_pipelines.rings.case_files import CaseFile, Provenance, open_case
+from terag_pipelines.rings.case_pages import render_case
+from terag_pipelines.rings.model import FRAUD_RINGS, RING_MEMBERS, RING_SCORES
+from terag_pipelines.rings.words import plain_kind, risk_of, say_amount, say_count, say_instant, say_risk
+
+CASE_TABLES = (
+    FRAUD_RINGS,
+    RING_MEMBERS,
+    RING_SCORES,
+    ENTITIES,
+    ENTITY_MEMBERS,
+    ENTITY_RECORDS,
+    ACCOUNTS,
+    TRANSFERS,
+    RELATIONSHIPS,
+)
+N_CODE_DIGITS = 16
+N_MEMBERS = 15  # in the terminal
+
+
+def list_rings(least_risk: float, as_json: bool, console: Console) -> None:
+    """Prints the rings of at least that risk, the riskiest first. Raises: IncompleteBatchError."""
+    rings = sorted(_rings(), key=lambda ring: (-risk_of(ring), ring["ring_id"]))
+    shown = [ring for ring in rings if risk_of(ring) >= least_risk]
+    if as_json:
+        _print_json({"n_rings": len(shown), "rings": shown})
+        return
+    table = Table("ring", "severity", "risk", "kind", "members", "amount", "last transfer", show_edge=False)
+    for ring in shown:
+        table.add_row(*(_printable(cell) for cell in _ring_row(ring)))
+    console.print(table)
+    console.print(_say_list(len(shown), len(rings)), markup=False)
+
+
+def show_ring(ring_id: str, page: Path | None, as_json: bool, console: Console) -> None:
+    """Writes or prints the case of a ring. Raises: NotFoundError, IncompleteBatchError."""
+    case = read_case(ring_id)
+    if page is not None:
+        write_private_file(page, render_case(case))
+    if as_json:
+        _print_json(case.as_json())
+    elif page is not None:
+        click.echo(f"written: {page}")
+    else:
+        _print_case(case, console)
+
+
+def read_case(ring_id: str) -> CaseFile:
+    """The case of a ring of the promoted batch. Raises: NotFoundError, IncompleteBatchError."""
+    lake = _open_lake()
+    shelf = PromotedTables(lake).shelf()
+    rings = lake.read(shelf, FRAUD_RINGS)
+    if ring_id not in rings["ring_id"].to_pylist():
+        raise NotFoundError(
+            f"there is no ring {ring_id[:40]} in the promoted batch; those there are: terag ring list"
+        )
+    tables = {schema.name: lake.read(shelf, schema) for schema in CASE_TABLES}
+    code = f"terag-pipelines {version('terag-pipelines')}, code {code_digest()[:N_CODE_DIGITS]}"
+    return open_case(ring_id, tables, Provenance(shelf, lake.digests(shelf), code))
+
+
+def _open_lake() -> ParquetLake:
+    return ParquetLake(load_settings().lake_folder)
+
+
+def _rings() -> list[dict[str, Any]]:
+    (rings,) = PromotedTables(_open_lake()).tables(FRAUD_RINGS)
+    return [dict(row) for row in rings.to_pylist()]
+
+
+def _ring_row(ring: dict[str, Any]) -> tuple[str, ...]:
+    risk = f"{risk_of(ring):.0%}" if ring["is_calibrated"] else f"{risk_of(ring):.2f} uncalibrated"
+    amount = say_amount(ring["amount_minor"], ring["currency"] or "")
+    kind, last = plain_kind(ring["kind"]), say_instant(ring["last_at"])
+    return ring["ring_id"], ring["severity"], risk, kind, str(ring["n_members"]), amount, last
+
+
+def _say_list(n_shown: int, n_all: int) -> str:
+    told = say_count(n_all, "ring") if n_shown == n_all else f"{n_shown:,} of {say_count(n_all, 'ring')}"
+    return f"{told}; the case of one: terag ring show RING --html FILE"
+
+
+def _print_case(case: CaseFile, console: Console) -> None:
+    ring = case.ring
+    amount = say_amount(ring["amount_minor"], ring["currency"] or "")
+    told = [
+        f"{ring['ring_id']}: {plain_kind(ring['kind'])}, severity {ring['severity']}",
+        f"risk      {say_risk(ring)}",
+        f"members   {len(case.scene.members):,}, {ring['n_watchlist'] or 'none'} on a watchlist",
+        f"moved     {amount} between members, in {say_count(ring['n_transfers'], 'transfer')}",
+        f"from      {say_instant(ring['first_at'])} to {say_instant(ring['last_at'])} UTC",
+        *(f"because   {reason}" for reason in ring["reasons"]),
+        *_say_sections(case),
+    ]
+    for line in told:
+        console.print(_printable(line), soft_wrap=True)
+    console.print(_members_table(case))
+    left_out = len(case.scene.members) - N_MEMBERS
+    if left_out > 0:
+        console.print(f"and {left_out:,} more; all with --json")
+    console.print(f"the whole case: terag ring show {ring['ring_id']} --html FILE", markup=False)
+
+
+def _say_sections(case: CaseFile) -> list[str]:
+    return [f"see also  {section.title} (--html)" for section in case.further]
+
+
+def _members_table(case: CaseFile) -> Table:
+    table = Table("", "member", "name", "role", "score", "got", "paid", show_edge=False)
+    currency = case.ring["currency"] or ""
+    for member in case.scene.members[:N_MEMBERS]:
+        cells = (
+            member.number,
+            member.entity_id,
+            case.people[member.number].name + (" (watchlist)" if member.is_watchlist else ""),
+            plain_kind(member.role),
+            f"{member.score:.2f}",
+            say_amount(member.in_amount_minor, currency),
+            say_amount(member.out_amount_minor, currency),
+        )
+        table.add_row(*(_printable(str(cell)) for cell in cells))
+    return table
+
+
+def _printable(told: str) -> str:
+    """Text that cannot steer the terminal."""
+    return escape("".join(c if c.isprintable() else "\ufffd" for c in told))
+
+
+def _print_json(content: object) -> None:
+    click.echo(json.dumps(content, default=_as_text, indent=2, ensure_ascii=False))
+
+
+def _as_text(value: datetime) -> str:
+    return value.isoformat()

@@ -1,0 +1,133 @@
+"""`terag ring` over a promoted lake: the list, the case as text, as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from resources.parquet_lake import ParquetLake
+from resources.table_registry import TABLES
+from terag_pipelines.cli.main import main
+from terag_pipelines.cli.ring import CASE_TABLES
+from terag_pipelines.linking.model import ENTITIES
+from terag_pipelines.rings.detection import score_rings
+from terag_pipelines.rings.naming import name_rings
+from tests.unit.rings.worlds import CYCLE, planted_world
+
+STEER = "Айгүл\x1b[2J[bold]<script>"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    tables = planted_world().tables()
+    scores = score_rings(tables).scores
+    named = name_rings(scores, tables)
+    tables |= {"ring_scores": scores, "fraud_rings": named.rings, "ring_members": named.members}
+    tables["entities"] = ENTITIES.from_columns(
+        entity_id=[f"e:{person:03d}" for person in CYCLE], display_name=[STEER] * len(CYCLE)
+    )
+    lake = ParquetLake(home / "lake")
+    for schema in CASE_TABLES:
+        lake.write("batch-1", TABLES[schema.name], tables[schema.name])
+    lake.promote("batch-1", [schema.name for schema in CASE_TABLES])
+    return home
+
+
+@pytest.fixture(autouse=True)
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERAG_HOME", str(home))
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["ring", *map(str, arguments)])
+
+
+def rings(*arguments: object) -> list[dict[str, object]]:
+    told = json.loads(call("list", "--json", *arguments).output)
+    assert told["n_rings"] == len(told["rings"])
+    return list(told["rings"])
+
+
+def ring_of_kind(kind: str) -> str:
+    return str(next(ring["ring_id"] for ring in rings() if ring["kind"] == kind))
+
+
+def test_rings_are_listed_the_riskiest_first() -> None:
+    risks = [float(str(ring["risk_score"])) for ring in rings()]
+    assert len(risks) >= 3
+    assert risks == sorted(risks, reverse=True)
+    assert [float(str(ring["risk_score"])) for ring in rings("--least-risk", risks[1])] == risks[:2]
+    told = call("list", "--least-risk", risks[1]).output
+    assert f"2 of {len(risks)} rings" in told
+    assert all(str(ring["ring_id"]) in told for ring in rings()[:2])
+
+
+def test_a_case_is_told_in_the_terminal_and_steers_it_not() -> None:
+    ring_id = ring_of_kind("cycle")
+    told = call("show", ring_id).output
+    for part in (
+        ring_id,
+        "uncalibrated",
+        "pass money round in a circle",
+        "e:040",
+        f"show {ring_id} --html FILE",
+    ):
+        assert part in told
+    assert "Айгүл" in told
+    assert "\x1b" not in told
+
+
+def test_a_case_is_a_page_for_its_owner_alone(tmp_path: Path) -> None:
+    page = tmp_path / "case.html"
+    ring_id = ring_of_kind("fan_in")
+    assert call("show", ring_id, "--html", page).output == f"written: {page}\n"
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    first = page.read_bytes()
+    assert f"Case file: {ring_id}".encode() in first
+    assert b"Batch batch-1" in first
+    assert "digest of its content" in first.decode()
+    call("show", ring_id, "--html", page)
+    assert page.read_bytes() == first
+
+
+def test_a_case_as_json_holds_every_transfer_and_its_ends() -> None:
+    told = json.loads(call("show", ring_of_kind("cycle"), "--json").output)
+    assert len(told["transfers"]) == told["ring"]["n_transfers"]
+    entity_of = {member["number"]: member["entity_id"] for member in told["members"]}
+    assert set(entity_of.values()) >= {f"e:{person:03d}" for person in CYCLE}
+    assert all(one["payer_entity_id"] == entity_of[one["payer"]] for one in told["transfers"])
+    assert sum(one["amount_minor"] for one in told["transfers"]) == told["ring"]["amount_minor"]
+    assert told["batch"] == "batch-1"
+    assert told["tables"].keys() == {schema.name for schema in CASE_TABLES}
+
+
+def test_a_ring_that_is_not_there_is_an_error_that_names_the_list() -> None:
+    failed = call("show", "ring_none")
+    assert failed.exit_code == 1
+    assert "terag ring list" in failed.stderr
+    assert "ring_none" in failed.stderr
+
+
+def test_before_the_first_run_the_error_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path))
+    for failed in (call("list"), call("show", "ring_1")):
+        assert failed.exit_code == 1
+        assert "terag run" in failed.stderr
+
+
+def test_no_rings_are_an_empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path))
+    lake = ParquetLake(tmp_path / "lake")
+    empty: pa.Table = TABLES["fraud_rings"].empty()
+    lake.write("batch-2", TABLES["fraud_rings"], empty)
+    lake.promote("batch-2", ["fraud_rings"])
+    assert rings() == []
+    assert "0 rings" in call("list").output
