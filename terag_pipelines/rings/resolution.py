@@ -9,7 +9,7 @@ partitions (1985).
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -17,7 +17,7 @@ import polars as pl
 from sklearn.metrics import adjusted_rand_score
 
 from terag_pipelines.rings.leiden import Keys, LeidenParams, find_partition, potts_quality
-from terag_pipelines.rings.tie_graph import Floats, Nodes, TieGraph
+from terag_pipelines.rings.tie_graph import Floats, Nodes, TieGraph, tie_graph
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class ResolutionParams:
     at least, then `n_fine_steps` around the best; each from `n_seeds` seeds, or from `n_seeds_if_small` where
     the graph has no more than `small_ties`.
 
+    Coarse steps run the algorithm `n_coarse_iterations` times, fine ones `n_iterations`. The choice is clear
+    where seeds agree more, by `least_excess`, than they do on ties that are dealt out anew at random.
     A partition in which one community has more than `most_in_one` of all nodes with a tie, or in which there
     are more communities than that share of them, says nothing and is not chosen.
     """
@@ -36,13 +38,17 @@ class ResolutionParams:
     n_seeds_if_small: int = 5
     small_ties: int = 100_000
     n_fine_steps: int = 5
+    n_coarse_iterations: int = 1
     n_iterations: int = 3
     most_in_one: float = 0.5
+    least_excess: float = 0.2
 
 
 @dataclass(frozen=True)
 class ResolutionChoice:
-    """`label`: the best partition found at the chosen resolution. `agreement`: of the seeds there, 1 at most.
+    """`label`: the best partition found at the chosen resolution. `agreement`: of the seeds there, 1 at most;
+    `chance_agreement`: what it would be if the same ties were dealt out anew at random. `is_clear`: whether
+    the first is above the second by enough for the communities to be more than chance.
 
     `profile`: resolution, n_communities, largest, seed_agreement, near_agreement (with the steps beside it),
     is_trivial, by resolution.
@@ -50,6 +56,8 @@ class ResolutionChoice:
 
     resolution: float
     agreement: float
+    chance_agreement: float
+    is_clear: bool
     label: Nodes
     profile: pl.DataFrame
 
@@ -100,14 +108,20 @@ def choose_resolution(
     if n_tied < 3:
         return None
     runs = _Runs(graph, chosen, sizes, keys, seed, n_threads, n_tied)
-    coarse = runs.steps(_span(graph, sizes, chosen))
+    coarse = runs.steps(_span(graph, sizes, chosen), chosen.n_coarse_iterations)
     worth = _weigh(coarse, chosen.most_in_one)
     if not worth.max() > 0:
         return None
-    fine = runs.steps(_span_around(coarse, _middle_of_best(worth), chosen))
-    step = fine[_middle_of_best(_weigh(fine, chosen.most_in_one))]
+    passes, step = [coarse], coarse[_middle_of_best(worth)]
+    chance = runs.chance_at(step.resolution)
+    is_clear = step.agreement() - chance >= chosen.least_excess
+    if is_clear:
+        fine = runs.steps(_span_around(coarse, _middle_of_best(worth), chosen), chosen.n_iterations)
+        passes, step = [coarse, fine], fine[_middle_of_best(_weigh(fine, chosen.most_in_one))]
     label = max(step.labels, key=lambda one: potts_quality(graph, one, step.resolution, sizes))
-    return ResolutionChoice(step.resolution, step.agreement(), label, _profile([coarse, fine], chosen))
+    return ResolutionChoice(
+        step.resolution, step.agreement(), chance, is_clear, label, _profile(passes, chosen)
+    )
 
 
 def _span_around(steps: list[_Step], place: int, params: ResolutionParams) -> Floats:
@@ -127,20 +141,32 @@ class _Runs:
     n_threads: int
     n_tied: int
 
-    def steps(self, resolutions: Floats) -> list[_Step]:
+    def chance_at(self, resolution: float) -> float:
+        """How well seeds agree on a graph of the same strengths whose ties lead anywhere."""
+        graph, rng = self.graph, np.random.default_rng(self.seed)
+        left = np.repeat(np.arange(graph.n_nodes), np.diff(graph.starts))
+        once = left < graph.ends
+        dealt = tie_graph(graph.n_nodes, left[once], rng.permutation(graph.ends[once]), graph.weights[once])
+        others = replace(self, graph=dealt)
+        return others.steps(np.array([resolution]), self.params.n_coarse_iterations)[0].agreement()
+
+    def steps(self, resolutions: Floats, n_iterations: int) -> list[_Step]:
         """One step for each resolution."""
         is_small = len(self.graph.ends) <= 2 * self.params.small_ties
         n_seeds = self.params.n_seeds_if_small if is_small else self.params.n_seeds
-        tasks = [(float(value), self.seed + number) for value in resolutions for number in range(n_seeds)]
+        runs = [
+            LeidenParams("CPM", float(value), n_iterations, self.seed + number)
+            for value in resolutions
+            for number in range(n_seeds)
+        ]
         with ThreadPoolExecutor(self.n_threads) as pool:
-            labels = list(pool.map(lambda task: self._run(*task), tasks))
+            labels = list(pool.map(self._run, runs))
         return [
             _Step(float(value), tuple(labels[at * n_seeds : (at + 1) * n_seeds]), self.n_tied)
             for at, value in enumerate(resolutions)
         ]
 
-    def _run(self, resolution: float, seed: int) -> Nodes:
-        params = LeidenParams("CPM", resolution, self.params.n_iterations, seed)
+    def _run(self, params: LeidenParams) -> Nodes:
         return find_partition(self.graph, params, sizes=self.sizes, keys=self.keys)
 
 
