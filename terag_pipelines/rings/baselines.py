@@ -34,7 +34,7 @@ class BaselineParams:
     """`small_minor`: a transfer below it counts as small, for the rule that counts small transfers."""
 
     projection: ProjectionParams = field(default_factory=ProjectionParams)
-    communities: CommunityParams = field(default_factory=CommunityParams)
+    communities: CommunityParams = field(default_factory=lambda: CommunityParams(resolution=0.02))
     risk: RiskParams = field(default_factory=RiskParams)
     small_minor: int = 10_000
     seed: int = 7
@@ -52,7 +52,9 @@ def score_baselines(tables: Tables, params: BaselineParams) -> Mapping[str, Floa
     if projection.shared.height:
         found["shared_identifiers"] = _in_component(projection)
     is_partial = projection.index.nodes["is_partial"].to_numpy()
-    community = find_communities(len(projection.index), projection.edges, params.communities, is_partial)
+    community = find_communities(
+        len(projection.index), projection.edges, params.communities, is_partial
+    ).membership
     features = measure_nodes(
         tables, projection, community, pl.DataFrame(schema=CYCLE_SCHEMA), FeatureParams()
     ).table

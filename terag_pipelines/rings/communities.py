@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import igraph
@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from terag_pipelines.errors import RingError
+from terag_pipelines.rings.leiden import Keys, LeidenParams, find_partition
+from terag_pipelines.rings.resolution import ResolutionChoice, ResolutionParams, choose_resolution
+from terag_pipelines.rings.tie_graph import Floats, TieGraph, tie_graph
 
 Membership = npt.NDArray[np.int64]
 
@@ -26,18 +28,36 @@ Membership = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class CommunityParams:
     """`resolution`: the mean tie weight within a community under CPM, of the usual kind under modularity.
+    None: under CPM it is read off the graph (`ResolutionParams`); where none is clear, and under modularity,
+    it is `usual_resolution`.
 
     A partial entity counts as `partial_size` of a node, or the many who are known from one payment would
     pull communities apart. A community above `max_size` is split again, by leidenalg, which can hold a
-    bound.
+    bound. `engine`: our own compiled loops, or igraph's, as a reference.
     """
 
     objective: Literal["CPM", "modularity"] = "CPM"
-    resolution: float = 0.02
+    resolution: float | None = None
+    usual_resolution: float = 0.02
+    choice: ResolutionParams = field(default_factory=ResolutionParams)
     n_iterations: int = 4
     max_size: int = 500
     partial_size: float = 0.1
     seed: int = 7
+    engine: Literal["compiled", "igraph"] = "compiled"
+    n_threads: int = 2
+
+
+@dataclass(frozen=True)
+class Communities:
+    """`membership`: the community number of each node, numbered by their smallest node, from 0.
+
+    `choice`: how the resolution was read off the graph; None where it was given, or nothing could be read.
+    """
+
+    membership: Membership
+    resolution: float
+    choice: ResolutionChoice | None = None
 
 
 def find_communities(
@@ -45,45 +65,52 @@ def find_communities(
     edges: pl.DataFrame,
     params: CommunityParams,
     is_partial: npt.NDArray[np.bool_] | None = None,
-) -> Membership:
-    """The community number of each of `n_nodes` nodes; numbered by their smallest node, from 0.
+    keys: Keys | None = None,
+) -> Communities:
+    """The communities of `n_nodes` nodes; those without a tie are communities of their own.
 
-    `edges` are left, right, weight, with left < right and sorted, as a Projection has them. Nodes without a
-    tie are communities of their own.
+    `edges` are left, right, weight, with left < right and sorted, as a Projection has them. `keys`: as
+    `find_partition` takes them.
 
     Raises: RingError where a weight is not a positive number, or an edge names a node that is not there.
     """
-    ends, weights = _check_edges(n_nodes, edges)
-    connected, local = np.unique(ends, return_inverse=True)
-    graph = igraph.Graph(n=len(connected), edges=local.reshape(ends.shape))
-    membership = np.arange(n_nodes, dtype=np.int64) + len(connected)
-    if len(ends):
-        sizes = np.where(is_partial[connected], params.partial_size, 1.0) if is_partial is not None else None
-        inner = _split_large(graph, weights, _run_leiden(graph, weights, sizes, params), params)
-        membership[connected] = inner
-    return _number_by_first(membership)
+    graph = tie_graph(n_nodes, *(edges[name].to_numpy() for name in ("left", "right", "weight")))
+    sizes = None if is_partial is None else np.where(is_partial, params.partial_size, 1.0)
+    choice, resolution = None, params.resolution
+    if resolution is None and params.objective == "CPM":
+        choice = choose_resolution(
+            graph, params.choice, sizes=sizes, keys=keys, seed=params.seed, n_threads=params.n_threads
+        )
+    if resolution is None:
+        resolution = choice.resolution if choice and choice.is_clear else params.usual_resolution
+    leiden = LeidenParams(params.objective, resolution, params.n_iterations, params.seed)
+    run = _run_igraph if params.engine == "igraph" else find_partition
+    found = run(graph, leiden, sizes=sizes, keys=keys).astype(np.int64)
+    return Communities(_number_by_first(_split_large(graph, found, params)), resolution, choice)
 
 
-def _check_edges(n_nodes: int, edges: pl.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    ends = edges.select(pl.col("left", "right").cast(pl.Int64)).to_numpy().reshape(-1, 2)
-    weights = edges["weight"].cast(pl.Float64).to_numpy()
-    if not (np.isfinite(weights).all() and (weights > 0).all()):
-        raise RingError("an edge of the ring graph has a weight that is not a positive number")
-    if len(ends) and (ends.min() < 0 or ends.max() >= n_nodes):
-        raise RingError(f"an edge of the ring graph names a node outside 0..{n_nodes - 1}")
-    return ends, weights
+def _as_igraph(graph: TieGraph) -> tuple[Any, Floats]:
+    left = np.repeat(np.arange(graph.n_nodes), np.diff(graph.starts))
+    once = left < graph.ends
+    ends = np.column_stack([left[once], graph.ends[once]])
+    return igraph.Graph(n=graph.n_nodes, edges=ends), graph.weights[once]
 
 
-def _run_leiden(
-    graph: Any,
-    weights: npt.NDArray[np.float64],
-    sizes: npt.NDArray[np.float64] | None,
-    params: CommunityParams,
+def _run_igraph(
+    graph: TieGraph,
+    params: LeidenParams,
+    *,
+    sizes: Floats | None = None,
+    keys: Keys | None = None,  # noqa: ARG001 - igraph visits nodes in an order of its own
 ) -> Membership:
+    """As `find_partition`, by igraph."""
+    other, weights = _as_igraph(graph)
+    if not len(weights):
+        return np.arange(graph.n_nodes)
     # modularity takes the nodes' degrees as their sizes
     own = sizes.tolist() if sizes is not None and params.objective == "CPM" else None
     with _seeded_igraph(params.seed):
-        found = graph.community_leiden(
+        found = other.community_leiden(
             objective_function=params.objective,
             weights=weights.tolist(),
             node_weights=own,
@@ -103,14 +130,16 @@ def _seeded_igraph(seed: int) -> Iterator[None]:
         igraph.set_random_number_generator(random)
 
 
-def _split_large(
-    graph: Any, weights: npt.NDArray[np.float64], membership: Membership, params: CommunityParams
-) -> Membership:
+def _split_large(graph: TieGraph, membership: Membership, params: CommunityParams) -> Membership:
+    large = np.flatnonzero(np.bincount(membership, minlength=1) > params.max_size)
+    if not len(large):
+        return membership
+    whole, weights = _as_igraph(graph)
     membership = membership.copy()
     next_number = int(membership.max()) + 1
-    for community in np.flatnonzero(np.bincount(membership) > params.max_size):
+    for community in large:
         members = np.flatnonzero(membership == community)
-        parts = _split_one(graph, weights, members, params)
+        parts = _split_one(whole, weights, members, params)
         membership[members] = next_number + parts
         next_number += int(parts.max()) + 1
     return membership

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from terag_pipelines.rings.communities import CommunityParams, find_communities
+from terag_pipelines.graph.row_hashes import code_values
+from terag_pipelines.rings.communities import Communities, CommunityParams, find_communities
 from terag_pipelines.rings.features import FeatureParams, measure_nodes
 from terag_pipelines.rings.model import RING_SCORES
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes
@@ -34,7 +35,8 @@ class RingParams:
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """Figures that someone would look at. Average precisions are over entities with a training label, NaN
+    """Figures that someone would look at. The resolution of communities is clear where it was read off the
+    graph; else it is the usual one. Average precisions are over entities with a training label, NaN
     without enough.
     """
 
@@ -43,6 +45,8 @@ class DetectionReport:
     n_hubs: int
     n_communities: int
     largest_community: int
+    resolution: float
+    is_resolution_clear: bool
     n_cycles: int
     n_training_labels: int
     is_supervised: bool
@@ -75,13 +79,15 @@ def score_rings(tables: Tables, params: RingParams | None = None) -> RingDetecti
     chosen = params or RingParams()
     projection = project_entities(tables, chosen.projection)
     is_partial = projection.index.nodes["is_partial"].to_numpy()
-    community = find_communities(len(projection.index), projection.edges, chosen.communities, is_partial)
+    keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
+    found = find_communities(len(projection.index), projection.edges, chosen.communities, is_partial, keys)
+    community = found.membership
     cycles = find_cycles(projection.transfers, community, projection.hubs, chosen.cycles)
     features = measure_nodes(tables, projection, community, cycles, chosen.features)
     outcomes = read_outcomes(tables, projection.index, "training")
     risk = assess_risk(features.table, projection.edges, community, outcomes, chosen.risk)
     scores = _as_table(projection.index, community, risk)
-    return RingDetection(scores, _report(projection, community, cycles, risk), projection.index)
+    return RingDetection(scores, _report(projection, found, cycles, risk), projection.index)
 
 
 def labelled_scores(ring_scores: pa.Table, tables: Tables, use: str = "training") -> tuple[Floats, Ints]:
@@ -113,7 +119,8 @@ def _as_table(index: NodeIndex, community: Ints, risk: Risk) -> pa.Table:
     )
 
 
-def _report(projection: Projection, community: Ints, cycles: pl.DataFrame, risk: Risk) -> DetectionReport:
+def _report(projection: Projection, found: Communities, cycles: pl.DataFrame, risk: Risk) -> DetectionReport:
+    community = found.membership
     sizes = np.bincount(community) if len(community) else np.zeros(1, dtype=np.int64)
     return DetectionReport(
         n_entities=len(projection.index),
@@ -121,6 +128,8 @@ def _report(projection: Projection, community: Ints, cycles: pl.DataFrame, risk:
         n_hubs=len(projection.hubs),
         n_communities=int((sizes > 0).sum()),
         largest_community=int(sizes.max()),
+        resolution=found.resolution,
+        is_resolution_clear=found.choice is not None and found.choice.is_clear,
         n_cycles=cycles["cycle"].n_unique(),
         n_training_labels=int((risk.outcomes >= 0).sum()),
         is_supervised=risk.is_supervised,

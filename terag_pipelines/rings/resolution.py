@@ -24,7 +24,8 @@ from terag_pipelines.rings.tie_graph import Floats, Nodes, TieGraph, tie_graph
 class ResolutionParams:
     """First resolutions from the mean tie of all pairs to the strongest tie, `steps_per_decade` and `n_steps`
     at least, then `n_fine_steps` around the best; each from `n_seeds` seeds, or from `n_seeds_if_small` where
-    the graph has no more than `small_ties`.
+    the graph has no more than `small_ties`. Before that every `probe_every`th one is compared with chance, to
+    be spared the rest where nothing is clear.
 
     Coarse steps run the algorithm `n_coarse_iterations` times, fine ones `n_iterations`. The choice is clear
     where seeds agree more, by `least_excess`, than they do on ties that are dealt out anew at random.
@@ -41,7 +42,8 @@ class ResolutionParams:
     n_coarse_iterations: int = 1
     n_iterations: int = 3
     most_in_one: float = 0.5
-    least_excess: float = 0.2
+    least_excess: float = 0.25
+    probe_every: int = 3
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,28 @@ def choose_resolution(
     if n_tied < 3:
         return None
     runs = _Runs(graph, chosen, sizes, keys, seed, n_threads, n_tied)
-    coarse = runs.steps(_span(graph, sizes, chosen), chosen.n_coarse_iterations)
+    span = _span(graph, sizes, chosen)
+    probes = runs.steps(span[:: chosen.probe_every], chosen.n_coarse_iterations)
+    if not any(runs.is_clear(step) for step in probes):
+        worth = _weigh(probes, chosen.most_in_one)
+        return _choice(runs, [probes], probes[_middle_of_best(worth)]) if worth.max() > 0 else None
+    coarse = runs.steps(span, chosen.n_coarse_iterations)
     worth = _weigh(coarse, chosen.most_in_one)
     if not worth.max() > 0:
         return None
-    passes, step = [coarse], coarse[_middle_of_best(worth)]
-    chance = runs.chance_at(step.resolution)
-    is_clear = step.agreement() - chance >= chosen.least_excess
-    if is_clear:
-        fine = runs.steps(_span_around(coarse, _middle_of_best(worth), chosen), chosen.n_iterations)
-        passes, step = [coarse, fine], fine[_middle_of_best(_weigh(fine, chosen.most_in_one))]
-    label = max(step.labels, key=lambda one: potts_quality(graph, one, step.resolution, sizes))
+    fine = runs.steps(_span_around(coarse, _middle_of_best(worth), chosen), chosen.n_iterations)
+    return _choice(runs, [coarse, fine], fine[_middle_of_best(_weigh(fine, chosen.most_in_one))])
+
+
+def _choice(runs: _Runs, passes: list[list[_Step]], step: _Step) -> ResolutionChoice:
+    label = max(step.labels, key=lambda one: potts_quality(runs.graph, one, step.resolution, runs.sizes))
     return ResolutionChoice(
-        step.resolution, step.agreement(), chance, is_clear, label, _profile(passes, chosen)
+        step.resolution,
+        step.agreement(),
+        runs.chance_at(step.resolution),
+        runs.is_clear(step),
+        label,
+        _profile(passes, runs.params),
     )
 
 
@@ -149,6 +160,11 @@ class _Runs:
         dealt = tie_graph(graph.n_nodes, left[once], rng.permutation(graph.ends[once]), graph.weights[once])
         others = replace(self, graph=dealt)
         return others.steps(np.array([resolution]), self.params.n_coarse_iterations)[0].agreement()
+
+    def is_clear(self, step: _Step) -> bool:
+        """Whether its seeds agree enough more than by chance, on more than a trivial partition."""
+        excess = step.agreement() - self.chance_at(step.resolution)
+        return excess >= self.params.least_excess and not step.is_trivial(self.params.most_in_one)
 
     def steps(self, resolutions: Floats, n_iterations: int) -> list[_Step]:
         """One step for each resolution."""

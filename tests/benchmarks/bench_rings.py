@@ -149,7 +149,7 @@ def main(n_people: int) -> None:
     projection, cost = measured(lambda: project_entities(tables, ProjectionParams()))
     n, edges = len(projection.index), projection.edges
     tell("rings", "projection", cost, PACKAGES, **sizes, n_ties=edges.height)
-    community, cost = measured(lambda: find_communities(n, edges, CommunityParams()))
+    community, cost = measured(lambda: find_communities(n, edges, CommunityParams()).membership)
     tell("rings", "Leiden communities", cost, PACKAGES, **sizes, n_ties=edges.height)
     cycles, cost = measured(
         lambda: find_cycles(projection.transfers, community, projection.hubs, CycleParams())

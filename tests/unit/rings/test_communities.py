@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import polars as pl
 import pytest
@@ -20,39 +23,64 @@ def planted_graph(n_groups: int, size: int, seed: int = 5) -> tuple[np.ndarray, 
     return truth, edges
 
 
+def memberships(n_nodes: int, edges: pl.DataFrame, params: CommunityParams) -> np.ndarray:
+    return find_communities(n_nodes, edges, params).membership
+
+
 def test_small_planted_groups_are_found_where_modularity_merges_them() -> None:
     truth, edges = planted_graph(60, 6)
-    potts = find_communities(len(truth), edges, CommunityParams(resolution=0.2, n_iterations=-1))
-    modular = find_communities(
+    potts = memberships(len(truth), edges, CommunityParams(resolution=0.2, n_iterations=-1))
+    modular = memberships(
         len(truth), edges, CommunityParams(objective="modularity", resolution=1.0, n_iterations=-1)
     )
     assert adjusted_rand_score(truth, potts) > 0.9
     assert adjusted_rand_score(truth, potts) > adjusted_rand_score(truth, modular)
 
 
-def test_the_same_seed_gives_the_same_communities_and_another_run_of_igraph_between_changes_nothing() -> None:
+@pytest.mark.parametrize("engine", ["compiled", "igraph"])
+def test_the_same_seed_gives_the_same_communities_and_another_run_between_changes_nothing(
+    engine: Literal["compiled", "igraph"],
+) -> None:
     truth, edges = planted_graph(20, 8)
-    params = CommunityParams(resolution=0.1)
-    first = find_communities(len(truth), edges, params)
-    find_communities(len(truth), edges, CommunityParams(resolution=0.1, seed=99))
-    assert np.array_equal(first, find_communities(len(truth), edges, params))
+    params = CommunityParams(resolution=0.1, engine=engine)
+    first = memberships(len(truth), edges, params)
+    memberships(len(truth), edges, replace(params, seed=99))
+    assert np.array_equal(first, memberships(len(truth), edges, params))
+    assert adjusted_rand_score(truth, first) > 0.9
 
 
 def test_a_community_above_the_bound_is_split_and_none_stays_above_it() -> None:
     truth, edges = planted_graph(4, 40)
-    whole = find_communities(len(truth), edges, CommunityParams(resolution=0.01, max_size=1000))
-    bounded = find_communities(len(truth), edges, CommunityParams(resolution=0.01, max_size=25))
+    whole = memberships(len(truth), edges, CommunityParams(resolution=0.01, max_size=1000))
+    bounded = memberships(len(truth), edges, CommunityParams(resolution=0.01, max_size=25))
     assert np.bincount(whole).max() > 25
     assert np.bincount(bounded).max() <= 25
     for community in range(bounded.max() + 1):  # a split never joins what was apart
         assert len(np.unique(whole[bounded == community])) == 1
 
 
+def test_the_resolution_is_read_off_a_graph_that_has_one_and_is_the_usual_one_where_it_has_none() -> None:
+    truth, edges = planted_graph(40, 10)
+    found = find_communities(len(truth), edges, CommunityParams())
+    assert found.choice is not None
+    assert found.choice.is_clear
+    assert found.resolution == found.choice.resolution
+    assert adjusted_rand_score(truth, found.membership) > 0.99
+    left, right = np.random.default_rng(3).integers(0, 400, (2, 2400))
+    chance = pl.DataFrame({"left": left, "right": right, "weight": 1.0}).filter(
+        pl.col("left") < pl.col("right")
+    )
+    unclear = find_communities(400, chance, CommunityParams())
+    assert unclear.choice is not None
+    assert not unclear.choice.is_clear
+    assert unclear.resolution == CommunityParams().usual_resolution
+
+
 def test_nodes_without_ties_are_alone_and_communities_are_numbered_by_their_first_node() -> None:
     edges = pl.DataFrame({"left": [1], "right": [3], "weight": [1.0]})
-    assert find_communities(5, edges, CommunityParams()).tolist() == [0, 1, 2, 1, 3]
-    assert find_communities(0, edges.clear(), CommunityParams()).tolist() == []
-    assert find_communities(3, edges.clear(), CommunityParams()).tolist() == [0, 1, 2]
+    assert memberships(5, edges, CommunityParams()).tolist() == [0, 1, 2, 1, 3]
+    assert memberships(0, edges.clear(), CommunityParams()).tolist() == []
+    assert memberships(3, edges.clear(), CommunityParams()).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
