@@ -152,7 +152,15 @@ class MongoAlerts:
         with self._translated():
             if delay_s > 0:
                 self._channels.update_one({"_id": claim.channel}, [{"$set": held}], upsert=True)
-        return self._end(claim, {"state": "pending", "last_failure": {"$literal": why}, "n_faults": n_faults})
+        return self._end(
+            claim,
+            {
+                "state": "pending",
+                "last_failure": {"$literal": why},
+                "n_faults": n_faults,
+                "failed_at": "$$NOW",
+            },
+        )
 
     def backlogs(self) -> Sequence[Backlog]:
         """What is not sent yet, by channel; channels without any are left out."""
@@ -160,7 +168,7 @@ class MongoAlerts:
             "_id": "$channel",
             "n_pending": {"$sum": 1},
             "oldest_at": {"$min": "$created_at"},
-            "last_failure": {"$max": "$last_failure"},
+            "last": {"$max": {"at": "$failed_at", "why": "$last_failure"}},
         }
         steps: list[Document] = [
             {"$match": {"state": {"$in": UNSENT}}},
@@ -170,8 +178,7 @@ class MongoAlerts:
         with self._translated():
             found = list(self._messages.aggregate(steps))
         return [
-            Backlog(one["_id"], one["n_pending"], _utc(one["oldest_at"]), one["last_failure"])
-            for one in found
+            Backlog(one["_id"], one["n_pending"], _utc(one["oldest_at"]), one["last"]["why"]) for one in found
         ]
 
     def _end(self, claim: Claim, changes: Document) -> bool:
@@ -224,6 +231,7 @@ def _row(message: Message, channel: str) -> Document:
         "fence": 0,
         "n_attempts": 0,
         "n_faults": 0,
+        "failed_at": None,
         "last_failure": None,
         "message": _as_stored(asdict(message)),
     }

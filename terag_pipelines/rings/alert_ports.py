@@ -54,7 +54,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What a channel has yet to send: how many messages, since when, and why the last attempt failed."""
+    """What a channel has yet to send: how many messages, since when, and what the last failure was."""
 
     channel: str
     n_pending: int

@@ -13,6 +13,9 @@ from datetime import datetime
 from terag_pipelines.rings.alert_desk import AlertDesk
 from terag_pipelines.rings.alert_ports import Backlog, Claim, Delivery, Outbox, Sender
 
+MAX_REST_S = 86_400.0
+"""However long the other side asks for."""
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -110,5 +113,5 @@ def _send_one(outbox: Outbox, sender: Sender, claim: Claim, params: SendingParam
 
 def _rest(delivery: Delivery, claim: Claim, params: SendingParams) -> float:
     if delivery.retry_after_s is not None:
-        return delivery.retry_after_s
+        return min(delivery.retry_after_s, MAX_REST_S)
     return min(params.first_backoff_s * 2.0 ** min(claim.n_attempts - 1, 30), params.max_backoff_s)

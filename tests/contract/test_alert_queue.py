@@ -165,6 +165,16 @@ def test_what_is_put_back_remembers_why_and_holds_its_channel(queue: Queue) -> N
     assert third.n_faults == 1
 
 
+def test_the_last_failure_is_told(queue: Queue) -> None:
+    desk_of(queue).offer([finding("r1"), finding("r2")], NOON)
+    claims = [queue.claim("telegram", 60.0) for _ in range(2)]
+    for claim, why in zip(claims, ("z, the first", "a, the last"), strict=True):
+        assert claim is not None
+        queue.put_back(claim, 0.0, why, may_be_sent=False)
+        time.sleep(0.01)
+    assert [one.last_failure for one in queue.backlogs()] == ["a, the last"]
+
+
 def test_turns_are_apart_whoever_takes_them(queue: Queue) -> None:
     waits = [queue.take_turn("telegram", 0.5, 60.0) for _ in range(4)]
     assert waits[0] == 0

@@ -153,6 +153,13 @@ def test_a_limit_holds_for_the_next_process_too(api: BotApi) -> None:
     assert len(api.calls) == 1
 
 
+def test_a_limit_that_makes_no_sense_holds_for_a_day_at_most(api: BotApi) -> None:
+    api.behave = one_by_one("limit:99999999999999999999")
+    queue, desk = queue_of(1)
+    send_all(api, queue, desk)
+    assert 86_000 < queue.take_turn("telegram", 0.0, 0.0) <= 86_400
+
+
 def test_messages_keep_their_distance(api: BotApi) -> None:
     queue, desk = queue_of(4)
     sender = sender_to(api.url, interval_s=0.2)

@@ -23,6 +23,7 @@ class Row:
     n_faults: int = 0
     lease_until: float = 0.0
     last_failure: str | None = None
+    failed_at: float = 0.0
 
     @property
     def order(self) -> tuple[datetime, str]:
@@ -109,6 +110,7 @@ class MemoryAlerts:
             is_last = (row.fence, row.state) == (claim.fence, "sending")
             if is_last:
                 row.state, row.last_failure, row.n_faults = state, why, row.n_faults + n_faults
+                row.failed_at = time.monotonic()
             return is_last
 
     def backlogs(self) -> Sequence[Backlog]:
@@ -116,9 +118,9 @@ class MemoryAlerts:
         told = []
         for channel in sorted({row.channel for row in unsent}):
             rows = [row for row in unsent if row.channel == channel]
-            failures = [row.last_failure for row in rows if row.last_failure]
+            failures = [(row.failed_at, row.last_failure) for row in rows if row.last_failure]
             oldest = min(row.message.created_at for row in rows)
-            told.append(Backlog(channel, len(rows), oldest, max(failures, default=None)))
+            told.append(Backlog(channel, len(rows), oldest, max(failures)[1] if failures else None))
         return told
 
 
