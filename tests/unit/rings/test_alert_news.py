@@ -200,6 +200,13 @@ def test_news_of_an_open_alert_does_not_put_its_escalation_off_but_a_rise_begins
     assert [one.severity for one in pass_time(risen, later(8.5), POLICY, PARAMS).messages] == ["critical"]
 
 
+def test_an_alert_that_opens_again_escalates_from_the_first_step() -> None:
+    tired = pass_time(opened(severity="high"), later(30), POLICY, PARAMS).alert
+    assert tired.n_escalations == 2
+    again = take(acknowledge(tired, "Anna", later(31)), later(48), severity="high", n_watchlist=1).alert
+    assert [one.escalation for one in pass_time(again, later(56), POLICY, PARAMS).messages] == [1]
+
+
 @pytest.mark.parametrize("owner", ["", "   ", "x" * 501])
 def test_an_owner_has_a_name(owner: str) -> None:
     with pytest.raises(AlertStateError, match="an owner is needed"):
