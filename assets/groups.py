@@ -30,6 +30,7 @@ GRAPH = group("graph", "platform", "neo4j")
 RINGS = group("rings", "risk", "parquet")
 TWINS = group("twins", "risk", "parquet")
 BILLING = group("billing", "finance", "mongodb", "parquet", freshness=MONTHLY)
+ALERTS = group("alerts", "risk", "mongodb", "parquet")
 PROMOTION = group("promotion", "platform", "parquet")
 
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import dagster as dg
 
+from assets.alerts import tell_sent
 from assets.partitions import MONTHS, TIME_ZONE
-from resources.bindings import SourceResource, settings
-from terag_pipelines.errors import SourceError
+from resources.alert_senders import has_senders
+from resources.bindings import AlertResource, SourceResource, settings
+from resources.settings import load_settings
+from terag_pipelines.errors import ConfigurationError, SourceError
 
 MONTHLY_BILLING = dg.AssetSelection.groups("billing")
 
@@ -54,6 +57,30 @@ def new_source_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReq
             context.log.warning("the source %s is left out: %s", folder.name, error)
         else:
             yield dg.RunRequest(run_key=f"{folder.name}:{version}", run_config=run_config(folder, None))
+
+
+TICK_BUDGET_S = 12.0
+"""For each sender: Dagster gives a tick a minute. What it does not come to waits for the next one."""
+
+
+def status_of_sending() -> dg.DefaultSensorStatus:
+    """Running where a sender is configured. Settings that are wrong are for the ticks to tell."""
+    try:
+        is_wanted = has_senders(load_settings())
+    except ConfigurationError:
+        is_wanted = False
+    return dg.DefaultSensorStatus.RUNNING if is_wanted else dg.DefaultSensorStatus.STOPPED
+
+
+@dg.sensor(minimum_interval_seconds=60, default_status=status_of_sending())
+def alert_sender_sensor(context: dg.SensorEvaluationContext, alerts: AlertResource) -> dg.SkipReason:
+    """Sends messages that wait and escalations that are due; no run is started, so none holds it up."""
+    if not has_senders(settings()):
+        return dg.SkipReason(tell_sent([]))
+    with alerts.open() as queue:
+        told = tell_sent(alerts.send(queue, TICK_BUDGET_S))
+    context.log.info(told)
+    return dg.SkipReason(told)
 
 
 def run_config(folder: Path, root: Path | None) -> dict[str, Any]:

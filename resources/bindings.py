@@ -4,8 +4,10 @@ No secret is ever a field here: Dagster stores and shows run configuration.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,13 @@ import dagster as dg
 import pyarrow as pa
 from pymongo.database import Database
 
+from resources.alert_senders import open_desk, open_senders
 from resources.batch_identity import batch_id
-from resources.embedded import EmbeddedStores
+from resources.embedded import DOCUMENTS, PRIMARY, EmbeddedStores
 from resources.entity_registry import EntityRegistry
 from resources.graph_pair import GraphPair
 from resources.invoice_pdf import InvoicePrinter
+from resources.mongo_alerts import MongoAlerts
 from resources.mongo_billing import MongoBilling
 from resources.mongo_readings import MongoReadings
 from resources.mongo_reviews import MongoReviews
@@ -43,6 +47,8 @@ from terag_pipelines.errors import (
 )
 from terag_pipelines.graph.load_plan import LoadPlanParams
 from terag_pipelines.linking.model import PAIR_DECISIONS
+from terag_pipelines.rings.alert_model import Finding
+from terag_pipelines.rings.alert_sending import Clock, SendingParams, Sent, send_due
 from terag_pipelines.tables import TableSchema
 from terag_pipelines.tuning.ports import SampledCall
 
@@ -58,9 +64,9 @@ def settings() -> Settings:
 
 
 @contextmanager
-def _documents() -> Iterator[Database[dict[str, Any]]]:
+def _documents(needs: Collection[str] = (DOCUMENTS, PRIMARY)) -> Iterator[Database[dict[str, Any]]]:
     """MongoDB: the configured one, or the embedded one, which is started where it does not run."""
-    database = connect_documents(settings(), EmbeddedStores(settings()).start())
+    database = connect_documents(settings(), EmbeddedStores(settings()).start(needs=needs))
     try:
         yield database
     finally:
@@ -202,6 +208,36 @@ class ReviewResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The review log's adapter. Raises: StoreUnavailableError."""
         with _documents() as database:
             yield MongoReviews(database)
+
+
+class AlertResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The queue of ring alerts in MongoDB, and the senders that the settings ask for."""
+
+    @contextmanager
+    def open(self) -> Iterator[MongoAlerts]:
+        """The queue's and the outbox's adapter. Raises: StoreUnavailableError."""
+        with _documents(needs=[DOCUMENTS]) as database:
+            yield MongoAlerts(database)
+
+    def offer(
+        self, queue: MongoAlerts, findings: Sequence[Finding], merged: Mapping[str, str] | None = None
+    ) -> int:
+        """Takes a batch's findings; how many messages that made. `merged`: see AlertDesk.offer.
+
+        Raises: StoreUnavailableError.
+        """
+        with open_senders(settings()) as senders:
+            return open_desk(settings(), queue, senders).offer(findings, datetime.now(UTC), merged)
+
+    def send(self, queue: MongoAlerts, budget_s: float) -> list[Sent]:
+        """Raises escalations that are due, sends what waits, for so long a sender; empty without senders.
+
+        Raises: StoreUnavailableError.
+        """
+        clock, params = Clock(time.monotonic, time.sleep), SendingParams(budget_s=budget_s)
+        with open_senders(settings()) as senders:
+            desk = open_desk(settings(), queue, senders)
+            return send_due(desk, queue, senders, clock, datetime.now(UTC), params)
 
 
 class PrinterResource(dg.ConfigurableResource):  # type: ignore[type-arg]

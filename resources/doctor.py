@@ -275,7 +275,7 @@ def _examine_source(settings: Settings) -> Iterator[Finding]:
 def _examine_telegram(settings: Settings) -> Iterator[Finding]:
     if settings.telegram_token is None:
         detail, remedy = (
-            "not set: alerts are only in the table ring_alerts",
+            "not set: alerts wait in the queue (terag alerts) unless another sender is set",
             "set TERAG_TELEGRAM_TOKEN and _CHAT_ID",
         )
         yield Finding("Telegram", "ok", detail, remedy)

@@ -7,16 +7,27 @@ is an error that names the nearest known: a misspelt setting that is silently ig
 from __future__ import annotations
 
 import difflib
+import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from terag_pipelines.errors import ConfigurationError
+from terag_pipelines.rings.escalation import EscalationPolicy
 
 PREFIX = "TERAG_"
 
@@ -35,6 +46,7 @@ def _absolute(path: Path) -> Path:
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Severity = Literal["low", "medium", "high", "critical"]
 
 
 class Settings(BaseSettings):
@@ -106,6 +118,35 @@ class Settings(BaseSettings):
     )
     telegram_token: SecretStr | None = Field(None, description="token of the bot that sends ring alerts")
     telegram_chat_id: str | None = Field(None, description="chat that ring alerts go to")
+    telegram_escalation_chat_id: str | None = Field(
+        None, description="chat that escalations go to; default the same"
+    )
+    telegram_url: str = Field("https://api.telegram.org", description="address of Telegram's Bot API")
+    telegram_proxy: SecretStr | None = Field(None, description="HTTP proxy on the way to it")
+    telegram_interval_s: float | None = Field(
+        None, ge=0, le=3600, description="seconds between two messages; default 1, in a group 3"
+    )
+    alert_link: str | None = Field(
+        None, description="address of an alert inside the house, with {alert_id} in it"
+    )
+    alert_escalation_hours: Annotated[dict[Severity, tuple[PositiveFloat, ...]], NoDecode] = Field(
+        dict(EscalationPolicy().hours),  # type: ignore[arg-type]  # its keys are severities
+        description="hours until an alert that nobody acknowledged is told again, by severity, as JSON",
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="address inside the house that alerts are posted to as JSON"
+    )
+    alert_webhook_details: bool = Field(False, description="whether that JSON has the ring's figures")
+    alert_mail_host: str | None = Field(None, description="mail server that sends alerts")
+    alert_mail_port: Port = Field(587, description="its port")
+    alert_mail_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="how the connection to it is encrypted"
+    )
+    alert_mail_user: str | None = Field(None, description="user of that server")
+    alert_mail_password: SecretStr | None = Field(None, description="password of that server")
+    alert_mail_from: str | None = Field(None, description="address that mails come from")
+    alert_mail_to: str | None = Field(None, description="address that mails go to")
+    alert_mail_details: bool = Field(False, description="whether mails have the ring's figures")
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -137,6 +178,43 @@ class Settings(BaseSettings):
             _check_address(url, HTTP_SCHEMES)
         return url.rstrip("/") if url else url
 
+    @field_validator("alert_escalation_hours", mode="before")
+    @classmethod
+    def _read_hours(cls, hours: object) -> object:
+        try:
+            return json.loads(hours) if isinstance(hours, str) else hours
+        except json.JSONDecodeError:
+            raise ValueError('should be JSON such as {"critical": [1, 4], "high": [8]}') from None
+
+    @field_validator("telegram_url", mode="after")
+    @classmethod
+    def _check_telegram_url(cls, url: str) -> str:
+        _check_address(url, HTTP_SCHEMES)
+        return url.rstrip("/")
+
+    @field_validator("telegram_proxy", "alert_webhook_url", mode="after")
+    @classmethod
+    def _check_secret_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            _check_address(url.get_secret_value(), HTTP_SCHEMES)
+        return url
+
+    @field_validator("telegram_token", mode="after")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[A-Za-z0-9:_-]+", token.get_secret_value()):
+            raise ValueError("should be the token alone, as @BotFather shows it: digits, a colon, letters")
+        return token
+
+    @field_validator("alert_link", mode="after")
+    @classmethod
+    def _check_link(cls, link: str | None) -> str | None:
+        if link is not None:
+            _check_address(link, HTTP_SCHEMES)
+            if "{" in link.replace("{alert_id}", "", 1) or "{alert_id}" not in link:
+                raise ValueError("should have {alert_id} in it once, and nothing else in braces")
+        return link
+
     @field_validator("api_key_pepper", mode="after")
     @classmethod
     def _check_pepper(cls, pepper: SecretStr | None) -> SecretStr | None:
@@ -155,6 +233,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TERAG_TELEGRAM_TOKEN and TERAG_TELEGRAM_CHAT_ID go together: set both or neither"
             )
+        mail = (self.alert_mail_host, self.alert_mail_from, self.alert_mail_to)
+        if any(mail) and not all(mail):
+            raise ValueError("TERAG_ALERT_MAIL_HOST, _FROM and _TO go together: set all or none")
         return self
 
     @property

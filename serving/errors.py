@@ -33,6 +33,8 @@ STATUSES: dict[type[errors.TeragError], HTTPStatus] = {
     errors.DecisionClashError: HTTPStatus.CONFLICT,
     errors.DecisionReusedError: HTTPStatus.CONFLICT,
     errors.RingError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.AlertStateError: HTTPStatus.CONFLICT,
+    errors.AlertRaceError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.CalibrationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TwinError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.EffectRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -5,6 +5,7 @@ import os
 import dagster as dg
 
 from assets import (
+    alerts,
     billing,
     calibration,
     checks,
@@ -21,6 +22,7 @@ from assets import (
     twins,
 )
 from resources.bindings import (
+    AlertResource,
     BillingResource,
     GraphResource,
     LakeIOManager,
@@ -48,6 +50,7 @@ defs = dg.Definitions(
             calibration,
             twins,
             promotion,
+            alerts,
             tuning,
             graph_health,
             billing,
@@ -56,7 +59,7 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_modules([checks, graph_checks]),
     jobs=jobs.JOBS,
     schedules=jobs.SCHEDULES,
-    sensors=[jobs.new_source_sensor],
+    sensors=[jobs.new_source_sensor, jobs.alert_sender_sensor],
     resources={
         "source": SOURCE,
         "lake": LAKE,
@@ -64,6 +67,7 @@ defs = dg.Definitions(
         "graph": GraphResource(),
         "billing": BillingResource(),
         "reviews": ReviewResource(),
+        "alerts": AlertResource(),
         "printer": PrinterResource(),
     },
     executor=dg.in_process_executor,

@@ -20,6 +20,8 @@ TeragError
 │   ├── DecisionClashError          a decision contradicts others that stand: the message names them
 │   └── DecisionReusedError         a decision id came again with another decision
 ├── RingError                       a graph cannot be partitioned as asked
+│   ├── AlertStateError             an alert is in no state for what is asked, or what is given cannot be
+│   └── AlertRaceError              an alert was changed by others while it was being changed
 ├── CalibrationError                labels are too few or of one class only
 ├── TwinError                       an effect cannot be answered
 │   └── EffectRefusedError          identification, overlap or a refutation failed: the reason says which
@@ -116,6 +118,14 @@ class DecisionReusedError(LinkingError):
 
 class RingError(TeragError):
     """A graph cannot be partitioned as asked."""
+
+
+class AlertStateError(RingError):
+    """An alert is in no state for what is asked, or its owner, note or days cannot be."""
+
+
+class AlertRaceError(RingError):
+    """An alert was changed by others while it was being changed."""
 
 
 class CalibrationError(TeragError):

@@ -429,5 +429,89 @@ def review_history(pair: tuple[str, ...], limit: int, as_json: bool) -> None:
     print_history(pair[:2] or None, limit, as_json, _output())  # type: ignore[arg-type]  # none or two
 
 
+@main.group(invoke_without_command=True)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(["open", "acknowledged", "snoozed", "closed"]),
+    help="Only alerts in this state; without it, all but closed ones.",
+)
+@click.option(
+    "--severity",
+    type=click.Choice(["low", "medium", "high", "critical"]),
+    default="low",
+    help="The least severity to list.",
+)
+@click.option("--owner", help="Only alerts in this person's hands.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, at most.")
+@JSON
+@click.pass_context
+def alerts(context: click.Context, /, **asked: Any) -> None:
+    """List the alerts on fraud rings, the gravest first. See docs/how-to/alerts.md."""
+    if context.invoked_subcommand is None:
+        from terag_pipelines.cli.alerts import print_alerts
+
+        print_alerts(console=_output(), **asked)
+
+
+ALERT = click.argument("alert_id", metavar="ID")
+WHO = click.option("--by", help="Who does it, for the alert's history.")
+
+
+@alerts.command("show")
+@ALERT
+@JSON
+def show_alert(alert_id: str, as_json: bool) -> None:
+    """Show one alert: its ring's figures, its runbook, and what was done about it."""
+    from terag_pipelines.cli.alerts import print_alert
+
+    print_alert(alert_id, as_json, _output())
+
+
+@alerts.command("ack")
+@ALERT
+@click.option("--owner", required=True, help="Whose it is from now on.")
+@JSON
+def acknowledge_alert(alert_id: str, owner: str, as_json: bool) -> None:
+    """Take an alert: it does not escalate any more."""
+    from terag_pipelines.cli.alerts import acknowledge
+
+    acknowledge(alert_id, owner, as_json, _output())
+
+
+@alerts.command("snooze")
+@ALERT
+@click.option("--days", type=click.FloatRange(0, 365, min_open=True), required=True, help="For how long.")
+@WHO
+@JSON
+def snooze_alert(alert_id: str, days: float, by: str | None, as_json: bool) -> None:
+    """Silence an alert, unless a watchlist hit or a doubled amount comes."""
+    from terag_pipelines.cli.alerts import snooze
+
+    snooze(alert_id, days, by, as_json, _output())
+
+
+@alerts.command("close")
+@ALERT
+@click.option("--note", required=True, help="Why; no names, please.")
+@WHO
+@JSON
+def close_alert(alert_id: str, note: str, by: str | None, as_json: bool) -> None:
+    """Close an alert; it opens again when something new happens to its ring."""
+    from terag_pipelines.cli.alerts import close
+
+    close(alert_id, note, by, as_json, _output())
+
+
+@alerts.command("send")
+@JSON
+def send_alerts(as_json: bool) -> None:
+    """Send what waits, with the escalations that are due, once. Exit 1 where something still waits."""
+    from terag_pipelines.cli.alerts import send
+
+    sys.exit(0 if send(as_json, _output()) else 1)
+
+
 if __name__ == "__main__":
     main()

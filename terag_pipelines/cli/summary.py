@@ -55,6 +55,7 @@ STAGES = (
     ),
     Stage("Twin", ("client_panel",), ("twin_effects", "client_twins")),
     Stage("Promote", (), (), ("promoted_batch",)),
+    Stage("Alert", ("ring_alerts",), ("alert_queue",)),
     Stage("Tune indexes", (), ("index_trials",), ("graph_health",)),
     Stage("Invoice", ("usage_events", "tenants"), ("rated_lines", "invoices"), ("usage_totals",)),
 )

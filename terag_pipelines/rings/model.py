@@ -79,7 +79,7 @@ RING_ALERTS = TableSchema(
     name="ring_alerts",
     schema=pa.schema(
         [
-            ("alert_id", TEXT),  # "alert_" + 16 hex digits over ring_id and rule
+            ("alert_id", TEXT),  # "alert_" + 16 hex digits over ring_id: the ring's alert in the queue
             ("ring_id", TEXT),
             ("rule", TEXT),  # "risk", "amount" or "watchlist"
             ("severity", TEXT),
@@ -87,5 +87,29 @@ RING_ALERTS = TableSchema(
             ("runbook", TEXT),
         ]
     ),
+    key=("alert_id", "rule"),
+)
+
+ALERT_QUEUE = TableSchema(
+    name="alert_queue",
+    schema=pa.schema(
+        [
+            ("alert_id", TEXT),
+            ("ring_id", TEXT),
+            ("state", TEXT),  # "open", "acknowledged", "snoozed" or "closed"
+            ("severity", TEXT),  # as last told
+            ("rules", TEXTS),  # that ever held: "risk", "amount", "watchlist", "growth"
+            ("n_members", pa.int64()),  # as last seen
+            ("n_watchlist", pa.int64()),
+            ("amounts", TEXT),  # as last seen, in words
+            ("owner", TEXT),
+            ("opened_at", INSTANT),  # escalations count from here
+            ("snoozed_until", INSTANT),
+            ("n_messages", pa.int64()),  # so far, escalations among them
+            ("n_escalations", pa.int64()),  # since opened_at
+            ("runbook", TEXT),
+        ]
+    ),
     key=("alert_id",),
+    digested=False,  # what people did, and when, is not of the batch
 )

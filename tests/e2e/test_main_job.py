@@ -34,6 +34,7 @@ STEPS = [
     "ring alerts",
     "fitted twins",
     "promoted batch",
+    "alert queue",
     "index trials",
     "graph health",
     "usage totals",
@@ -48,6 +49,7 @@ STAGES = [
     "Find rings",
     "Twin",
     "Promote",
+    "Alert",
     "Tune indexes",
     "Invoice",
 ]

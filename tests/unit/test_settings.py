@@ -105,6 +105,39 @@ def test_settings_that_contradict_each_other_are_refused(monkeypatch: pytest.Mon
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("TERAG_TELEGRAM_TOKEN", "bot 8123:secret-part", "BotFather"),
+        ("TERAG_TELEGRAM_TOKEN", "8123/secret-part", "BotFather"),
+        ("TERAG_ALERT_LINK", "https://risk.example/alerts", "{alert_id}"),
+        ("TERAG_ALERT_LINK", "https://risk.example/{alert_id}/{name}", "nothing else"),
+        ("TERAG_ALERT_LINK", "risk.example/{alert_id}", "starts with"),
+        ("TERAG_ALERT_ESCALATION_HOURS", "1, 4", "should be JSON"),
+        ("TERAG_ALERT_ESCALATION_HOURS", '{"grave": [1]}', "TERAG_ALERT_ESCALATION_HOURS"),
+        ("TERAG_ALERT_ESCALATION_HOURS", '{"high": [0]}', "greater than 0"),
+        ("TERAG_ALERT_WEBHOOK_URL", "ftp://secret-part", "starts with"),
+        ("TERAG_ALERT_MAIL_HOST", "mail.example", "TERAG_ALERT_MAIL_HOST, _FROM and _TO go together"),
+    ],
+)
+def test_settings_of_alerts_that_cannot_be_are_named(
+    variable: str, value: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    if variable == "TERAG_TELEGRAM_TOKEN":
+        monkeypatch.setenv("TERAG_TELEGRAM_CHAT_ID", "42")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert why in str(caught.value)
+    assert "secret-part" not in str(caught.value)
+
+
+def test_escalations_are_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().alert_escalation_hours["critical"] == (1.0, 4.0)
+    monkeypatch.setenv("TERAG_ALERT_ESCALATION_HOURS", '{"high": [0.5, 2]}')
+    assert load_settings().alert_escalation_hours == {"high": (0.5, 2.0)}
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERAG_NEO4J_URI", "bolt://host:7687")
     for variable in ("TERAG_NEO4J_PASSWORD", "TERAG_API_KEY_PEPPER", "TERAG_TELEGRAM_TOKEN"):

@@ -50,7 +50,7 @@ def test_a_source_without_truth_is_not_judged() -> None:
 
 def test_the_runbook_that_alerts_name_exists_and_has_a_part_for_each_rule() -> None:
     text = (Path(__file__).parents[3] / RUNBOOK).read_text()
-    for rule in ("risk", "amount", "watchlist"):
+    for rule in ("risk", "amount", "watchlist", "growth"):
         assert f"## Rule `{rule}`" in text
 
 
