@@ -202,11 +202,9 @@ def _run_once(level: _Level, resolution: float, label: Nodes) -> Nodes:
 def _fold(level: _Level, resolution: float, order: Nodes, label: Nodes) -> tuple[Nodes, Nodes, _Level]:
     """The part of each node, and the community of each part, in the level whose nodes are the parts."""
     graph = level.graph
-    inner = loops.keep_inside(graph.starts, graph.ends, graph.weights, label)
-    cuts = TieGraph(*inner).strengths()
-    part, first = loops.number_by_first(
-        loops.refine_communities(*inner, level.mass, resolution, order, label, cuts)
-    )
+    starts, ends, weights, cuts = loops.keep_inside(graph.starts, graph.ends, graph.weights, label)
+    parts = loops.refine_communities(starts, ends, weights, level.mass, resolution, order, label, cuts)
+    part, first = loops.number_by_first(parts)
     folded = TieGraph(*loops.fold_graph(graph.starts, graph.ends, graph.weights, part, len(first)))
     mass = loops.sum_by_part(part, level.mass, len(first))
     is_fixed = loops.sum_by_part(part, level.is_fixed.astype(np.float64), len(first)) > 0

@@ -135,18 +135,26 @@ def move_nodes(
 
 
 @compiled
-def keep_inside(starts: Ints, ends: Nodes, weights: Floats, label: Nodes) -> tuple[Ints, Nodes, Floats]:
-    """The ties whose ends have the same label."""
-    n_kept = count_inside(starts, ends, label)
-    kept, inner, weighed = np.zeros(len(starts), np.int64), np.empty(n_kept, np.int32), np.empty(n_kept)
+def keep_inside(
+    starts: Ints, ends: Nodes, weights: Floats, label: Nodes
+) -> tuple[Ints, Nodes, Floats, Floats]:
+    """The ties whose ends have the same label, and per node the sum of them."""
+    n = len(label)
+    kept, inner, weighed, sums = (
+        np.zeros(n + 1, np.int64),
+        np.empty_like(ends),
+        np.empty_like(weights),
+        np.zeros(n),
+    )
     free = 0
-    for node in range(len(label)):
+    for node in range(n):
         for place in range(starts[node], starts[node + 1]):
             if label[ends[place]] == label[node]:
                 inner[free], weighed[free] = ends[place], weights[place]
+                sums[node] += weights[place]
                 free += 1
         kept[node + 1] = free
-    return kept, inner, weighed
+    return kept, inner[:free], weighed[:free], sums
 
 
 @compiled
@@ -261,12 +269,7 @@ def fold_graph(
 ) -> tuple[Ints, Nodes, Floats]:
     """The graph of the parts: the ties between two of them become one; ties within a part are dropped."""
     grouped, nodes = _group_nodes(part, n_parts)
-    n_between = len(ends) - count_inside(starts, ends, part)
-    folded, near, weighed = (
-        np.zeros(n_parts + 1, np.int64),
-        np.empty(n_between, np.int32),
-        np.empty(n_between),
-    )
+    folded, near, weighed = np.zeros(n_parts + 1, np.int64), np.empty_like(ends), np.empty_like(weights)
     tied, n_near = np.zeros(n_parts), 0
     for own in range(n_parts):
         for node in nodes[grouped[own] : grouped[own + 1]]:
@@ -276,16 +279,6 @@ def fold_graph(
             tied[near[place]] = 0.0
         folded[own + 1] = n_near
     return folded, near[:n_near].copy(), weighed[:n_near].copy()
-
-
-@compiled
-def count_inside(starts: Ints, ends: Nodes, label: Nodes) -> int:
-    """How many entries of the rows lead to a node of the same label."""
-    n_inside = 0
-    for node in range(len(label)):
-        for place in range(starts[node], starts[node + 1]):
-            n_inside += label[ends[place]] == label[node]
-    return n_inside
 
 
 @compiled
