@@ -22,14 +22,15 @@ MOST_EVIDENCE = 300.0  # where the smallest float ends
 
 @dataclass(frozen=True)
 class DenseParams:
-    """A group of `min_members` to `max_members` with `least_density` of its pairs tied is looked at. Its
-    score is one half where one so dense would come about by chance in one of 10 ** half_evidence graphs like
-    this; from `least_score` on it stands out.
+    """A group of `min_members` to `max_members` with `least_density` of its pairs tied, and `least_lift`
+    times the share that is usual, is looked at. Its score is one half where one so dense would come about by
+    chance in one of 10 ** half_evidence graphs like this; from `least_score` on it stands out.
     """
 
     min_members: int = 4
     max_members: int = 100
     least_density: float = 0.5
+    least_lift: float = 1.5
     half_evidence: float = 2.0
     least_score: float = 0.5
 
@@ -70,7 +71,9 @@ def find_dense_groups(community: Ints, edges: pl.DataFrame, params: DenseParams)
     n_tried = max(int((room > 0).sum()), 1)
     evidence = np.maximum(_weigh(surplus, room, others) - np.log10(n_tried), 0.0)
     score = evidence / (evidence + params.half_evidence)
-    fits = (size >= params.min_members) & (size <= params.max_members) & (density >= params.least_density)
+    usual = _usual_density(size, cores.n_ties)
+    fits = (size >= params.min_members) & (size <= params.max_members)
+    fits &= density >= np.maximum(params.least_density, params.least_lift * usual)
     found = np.flatnonzero(fits & (score >= params.least_score))
     number = np.full(n_communities, -1)
     number[found] = np.arange(len(found))
@@ -80,7 +83,7 @@ def find_dense_groups(community: Ints, edges: pl.DataFrame, params: DenseParams)
             "n_members": size[found].astype(np.int64),
             "n_ties": cores.n_ties[found],
             "density": density[found],
-            "usual_density": _usual_density(size, cores.n_ties)[found],
+            "usual_density": usual[found],
             "score": score[found],
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -104,7 +105,9 @@ def read_columns(
 
 
 def check_told(told: Mapping[str, str], files: Mapping[str, Sequence[str]]) -> None:
-    """Raises: ConfigurationError where a person names a column or field that no file (role: columns) has."""
+    """Raises: ConfigurationError where a person names a column or field that no file (role: columns) has, or
+    two columns of one file as the same field.
+    """
     for column, field in sorted(told.items()):
         roles = [role for role, columns in files.items() if column in columns]
         if not roles:
@@ -114,10 +117,10 @@ def check_told(told: Mapping[str, str], files: Mapping[str, Sequence[str]]) -> N
             raise ConfigurationError(
                 f"column {column!r}: there is no field {field!r}; there are {', '.join(allowed)}, {IGNORE}"
             )
-    if repeated := sorted({f for f in told.values() if f != IGNORE and list(told.values()).count(f) > 1}):
-        columns = sorted(column for column, field in told.items() if field == repeated[0])
-        if all(set(columns) <= set(names) for names in files.values() if set(columns) & set(names)):
-            raise ConfigurationError(f"columns {', '.join(columns)}: only one can be {repeated[0]!r}")
+    for role, columns in files.items():
+        fields = Counter(told[column] for column in columns if told.get(column) in FIELDS[role])
+        if repeated := sorted(field for field, n in fields.items() if n > 1):
+            raise ConfigurationError(f"only one column of the {role} can be the {repeated[0]}")
 
 
 def _rank(role: str, column: str) -> tuple[tuple[int, int], str] | None:
@@ -125,9 +128,12 @@ def _rank(role: str, column: str) -> tuple[tuple[int, int], str] | None:
     words = plain_column_name(column).split()
     if found := _PHRASES[role].get(" ".join(words)):
         return (0, found[1]), found[0]
-    bare = " ".join(word for word in words if word not in _EXTRA_WORDS)
-    if found := _PHRASES[role].get(bare):
+    parted = [re.sub(r"(?<=\w{3})id$", "", word) for word in words]  # "nodeid" is a node
+    bare = " ".join(word for word in parted if word not in _EXTRA_WORDS)
+    if found := _PHRASES[role].get(" ".join(parted)):
         return (1, found[1]), found[0]
+    if found := _PHRASES[role].get(bare):
+        return (2, found[1]), found[0]
     return None
 
 
