@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -125,16 +125,21 @@ def check_told(told: Mapping[str, str], files: Mapping[str, Sequence[str]]) -> N
 
 def _rank(role: str, column: str) -> tuple[tuple[int, int], str] | None:
     """How sure a column's name is of its field (lower is surer), and the field."""
-    words = plain_column_name(column).split()
-    if found := _PHRASES[role].get(" ".join(words)):
-        return (0, found[1]), found[0]
-    parted = [re.sub(r"(?<=\w{3})id$", "", word) for word in words]  # "nodeid" is a node
-    bare = " ".join(word for word in parted if word not in _EXTRA_WORDS)
-    if found := _PHRASES[role].get(" ".join(parted)):
-        return (1, found[1]), found[0]
-    if found := _PHRASES[role].get(bare):
-        return (2, found[1]), found[0]
+    for steps, phrase in enumerate(_shorter_and_shorter(plain_column_name(column).split())):
+        if found := _PHRASES[role].get(phrase):
+            return (steps, found[1]), found[0]
     return None
+
+
+def _shorter_and_shorter(words: list[str]) -> Iterator[str]:
+    """A name, then with words off its end and its beginning that change nothing."""
+    yield " ".join(words)
+    words = [re.sub(r"(?<=\w{3})id$", "", word) for word in words]  # "nodeid" is a node
+    yield " ".join(words)
+    for end in (-1, 0):
+        while len(words) > 1 and words[end] in _EXTRA_WORDS:
+            del words[end]
+            yield " ".join(words)
 
 
 def _reading(

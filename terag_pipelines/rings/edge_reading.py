@@ -35,7 +35,7 @@ from terag_pipelines.rings.words import say_count, say_instant
 
 Mask = npt.NDArray[np.bool_]
 
-MOST_WEIGHT = 1e12
+LEAST_WEIGHT, MOST_WEIGHT = 1e-12, 1e12
 MOST_MINOR = 2**62  # what all amounts of a file may add up to, in minor units
 NO_TIMES = "transfers have no times: how fast money moves, and in which order, says nothing here"
 _INSTANT = pl.Datetime("us", "UTC")
@@ -311,7 +311,7 @@ def _weights(rows: MappedRows) -> npt.NDArray[np.float64]:
     if not rows.has("weight"):
         return np.full(rows.n, np.nan)
     given, weights = rows.numbers("weight")
-    fits = (weights > 0) & (weights <= MOST_WEIGHT)
+    fits = (weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT)
     rows.ledger.leave_out(~is_null(given) & ~fits, "weight", "is no number above 0")
     return weights
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -45,6 +46,7 @@ N_DRAWN = 10
 N_LISTED = 200  # rings in the table
 N_MEMBERS = 60  # of a ring in its table
 N_REASONS = 3
+N_KINDS = 8  # of plain ties, in the caption
 
 RING_STYLE = """
 .case h3 { margin-top: .4rem } .case td.why { min-width: 16rem }
@@ -139,22 +141,21 @@ def _worst_cases(found: Findings) -> Iterator[CaseFile]:
     scenes = look_at_rings(ring_ids, found.named.rings, found.named.members, tables) if ring_ids else []
     provenance = Provenance("", params=found.params.naming)
     for scene in scenes:
-        whole = replace(scene, ties=_plain_ties(scene, found))
+        pairs = _plain_ties(scene, found).select(
+            pl.min_horizontal("one", "other"), pl.max_horizontal("one", "other").alias("second")
+        )
+        whole = replace(scene, ties=tuple(sorted(pairs.rows())))
         yield CaseFile(whole, meet_members(whole, tables), provenance)
 
 
-def _plain_ties(scene: RingScene, found: Findings) -> tuple[tuple[int, int], ...]:
-    """The plain ties between the members of a scene, by their numbers."""
-    numbers = {member.entity_id: member.number for member in scene.members}
-    nodes = found.detection.index.nodes.filter(pl.col("entity_id").is_in(list(numbers)))
-    number_of = {node: numbers[entity] for node, entity in nodes.select("node", "entity_id").iter_rows()}
-    inside = found.graph.ties.filter(
-        pl.col("left").is_in(list(number_of)) & pl.col("right").is_in(list(number_of))
-    )
-    pairs = [
-        (number_of[left], number_of[right]) for left, right in inside.select("left", "right").iter_rows()
-    ]
-    return tuple(sorted((min(pair), max(pair)) for pair in pairs))
+def _plain_ties(scene: RingScene, found: Findings) -> pl.DataFrame:
+    """one, other (numbers of members) and kinds of the plain ties between the members of a scene."""
+    entities = [member.entity_id for member in scene.members]
+    numbers = pl.DataFrame({"entity_id": entities, "number": [member.number for member in scene.members]})
+    placed = found.detection.index.nodes.select("node", "entity_id").join(numbers, on="entity_id")
+    one = placed.select(left="node", one="number")
+    other = placed.select(right="node", other="number")
+    return found.graph.ties.join(one, on="left").join(other, on="right").select("one", "other", "kinds")
 
 
 def _render_ring(found: Findings, at: int, case: CaseFile) -> str:
@@ -163,7 +164,7 @@ def _render_ring(found: Findings, at: int, case: CaseFile) -> str:
     title = f"{at}. {ring['ring_id']}: {told}"
     sections = (
         Section("Why", tuple(_why(case))),
-        Section("How they are tied", (Shown(draw_ring(case.scene, case.names), _say_roles(case.scene)),)),
+        Section("How they are tied", (_drawing(found, case.scene, case.names),)),
         Section("When", _timeline(found, case)),
         Section("Members", _members(case)),
     )
@@ -177,10 +178,17 @@ def _why(case: CaseFile) -> Iterator[Block]:
         yield Folded(reason, evidence, is_open=True) if evidence else Listed((reason,))
 
 
-def _say_roles(scene: RingScene) -> str:
+def _drawing(found: Findings, scene: RingScene, names: Mapping[int, str]) -> Shown:
     roles = {member.role for member in scene.members} - {"associate"}
     told = [f"{plain_kind(role)} {words}" for role, words in ROLE_SENTENCES.items() if role in roles]
-    return "Numbers are those of the table of members." + (f" Roles: {'; '.join(told)}." if told else "")
+    kinds = Counter(_plain_ties(scene, found)["kinds"].explode().drop_nulls().to_list())
+    counted = [f"{kind} {n:,}" for kind, n in sorted(kinds.items(), key=lambda one: (-one[1], one[0]))]
+    parts = (
+        "Numbers are those of the table of members.",
+        f"Roles: {'; '.join(told)}." if told else "",
+        f"Pairs tied by: {', '.join(counted[:N_KINDS])}." if counted else "",
+    )
+    return Shown(draw_ring(scene, names), " ".join(filter(None, parts)))
 
 
 def _timeline(found: Findings, case: CaseFile) -> tuple[Block, ...]:
@@ -190,27 +198,31 @@ def _timeline(found: Findings, case: CaseFile) -> tuple[Block, ...]:
 
 
 def _members(case: CaseFile) -> tuple[Block, ...]:
-    currency = case.ring["currency"] or ""
+    """The table of members; what they got and paid only where members paid each other."""
     shown = case.scene.members[:N_MEMBERS]
-    rows = tuple(_member_row(member, case.people[member.number], currency) for member in shown)
-    head = ("", "node", "role", "score", "got from members", "paid to members", "why it was scored so")
+    money = ("got from members", "paid to members") if case.scene.transfers else ()
+    rows = tuple(
+        (
+            *_who(member, case.people[member.number]),
+            *_got_and_paid(member, case.ring["currency"] or "")[: len(money)],
+            "\n".join(case.people[member.number].reasons),
+        )
+        for member in shown
+    )
+    head = ("", "node", "role", "score", *money, "why it was scored so")
     more = len(case.scene.members) - len(shown)
     told = (Told(f"And {more:,} more, in memberships.parquet.", is_quiet=True),) if more else ()
-    return Rows(head, rows, (0, 3, 4, 5)), *told
+    return Rows(head, rows, (0, 3, 4, 5)[: 2 + len(money)]), *told
 
 
-def _member_row(member: Member, person: Person, currency: str) -> Row:
+def _who(member: Member, person: Person) -> Row:
     watched = "\n! on a watchlist" if member.is_watchlist else ""
     named = member.entity_id if person.name == member.entity_id else f"{person.name}\n{member.entity_id}"
-    return (
-        f"{member.number}",
-        named + watched,
-        plain_kind(member.role),
-        f"{member.score:.2f}",
-        say_amount(member.in_amount_minor, currency),
-        say_amount(member.out_amount_minor, currency),
-        "\n".join(person.reasons),
-    )
+    return f"{member.number}", named + watched, plain_kind(member.role), f"{member.score:.2f}"
+
+
+def _got_and_paid(member: Member, currency: str) -> Row:
+    return say_amount(member.in_amount_minor, currency), say_amount(member.out_amount_minor, currency)
 
 
 # What was read, and how
@@ -319,7 +331,8 @@ def _readings(found: Findings) -> Iterator[Block]:
         f"score {naming.member_threshold:g} or more; its risk is their mean score."
     )
     kinds = sorted(set(found.rings["kind"].to_pylist()))
-    told = [reading for kind in kinds for reading in innocent_readings(kind)]
+    n_told = None if found.given.transfers.height else -1  # the last one speaks of amounts
+    told = [reading for kind in kinds for reading in innocent_readings(kind)[:n_told]]
     if told:
         yield Told("Innocent readings of these shapes:")
         yield Listed(tuple(dict.fromkeys(told)))

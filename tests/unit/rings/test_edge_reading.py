@@ -97,7 +97,7 @@ def test_amounts_that_are_not_numbers_in_a_table_of_numbers() -> None:
     assert columns(given.transfers, "source", "amount_minor") == [("a", 125)]
 
 
-@pytest.mark.parametrize("weight", ["0", "-1", "inf", "nan x", "1e13"])
+@pytest.mark.parametrize("weight", ["0", "-1", "inf", "nan x", "1e13", "1e-300"])
 def test_weights_that_weigh_nothing_are_in_quarantine(weight: str) -> None:
     given = read({"source": ["a", "b"], "target": ["b", "c"], "weight": ["2.5", weight]})
     assert lost(given) == [("edges.csv", 2, "weight", "is no number above 0")]
