@@ -44,6 +44,10 @@ CURRENCY_NAMES = {
 """What the currencies met most are called in a sentence."""
 
 
+OWN_UNITS = "units"
+"""Stands for a currency where amounts are in units of their own; counted in hundredths."""
+
+
 def minor_digits(currency: str) -> int:
     """Digits after the decimal point of a currency (ISO 4217)."""
     return MINOR_DIGITS.get(currency, 2)

@@ -71,6 +71,7 @@ def run(source: Path | None, root: Path | None, month: str | None, as_json: bool
 
 
 FILE = click.Path(path_type=Path)
+STEPS = ["seconds", "minutes", "hours", "days"]
 
 
 @main.command()
@@ -120,6 +121,49 @@ def link(out: Path, fields: tuple[str, ...], as_json: bool, **asked: Any) -> Non
         click.echo(linking.as_json(linked))
     else:
         linking.print_summary(linked, out, _output())
+
+
+@main.command()
+@click.argument("edges", type=FILE)
+@click.option("--nodes", type=FILE, help="Column node; optional name, kind, opened, watchlist.")
+@click.option(
+    "--labels", type=FILE, help="Columns node, fraud (yes or no): risk is learned where they suffice."
+)
+@click.option("--out", type=FILE, required=True, help="Folder to write; earlier results there are replaced.")
+@click.option(
+    "--field", "fields", multiple=True, metavar="COLUMN=FIELD", help="What a column is, or 'ignore'."
+)
+@click.option("--since", metavar="TIME", help="Leave out what came before: 2026-01-31, a time, or a step.")
+@click.option("--until", metavar="TIME", help="Leave out what came after; a day belongs to it whole.")
+@click.option(
+    "--currency", metavar="XXX", help="Of amounts without one; else they are in units of their own."
+)
+@click.option("--step", type=click.Choice(STEPS), default="days", show_default=True,
+              help="What small whole numbers as times count.")  # fmt: skip
+@click.option("--date-order", type=click.Choice(["dmy", "mdy"]), default="dmy", show_default=True,
+              help="Of dates such as 03/04/2024.")  # fmt: skip
+@click.option("--max-partners", type=click.IntRange(1), default=100, show_default=True,
+              help="A node with more is a hub: it ties nobody together.")  # fmt: skip
+@click.option(
+    "--resolution",
+    type=click.FloatRange(0, min_open=True),
+    help="Of communities; without it, read off the graph.",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="Of text files, such as windows-1251.")
+@JSON
+def rings(edges: Path, out: Path, as_json: bool, **asked: Any) -> None:
+    """Find communities and fraud rings in EDGES: CSV, JSONL or Parquet with source and target, and where
+    known amount, time, weight, currency, kind. Needs no store. See docs/how-to/rings-alone.md.
+    """
+    from terag_pipelines.cli import rings as searching
+
+    files = {name: asked.pop(name) for name in ("nodes", "labels", "encoding")}
+    request = searching.RingsRequest(edges, out, **files, params=searching.params_of(**asked))
+    found = searching.find_rings(request)
+    if as_json:
+        click.echo(searching.as_json(found))
+    else:
+        searching.print_summary(found, out, _output())
 
 
 @main.command()

@@ -53,11 +53,13 @@ class Communities:
     """`membership`: the community number of each node, numbered by their smallest node, from 0.
 
     `choice`: how the resolution was read off the graph; None where it was given, or nothing could be read.
+    `n_split`: communities above the bound that were split again.
     """
 
     membership: Membership
     resolution: float
     choice: ResolutionChoice | None = None
+    n_split: int = 0
 
 
 def find_communities(
@@ -86,7 +88,8 @@ def find_communities(
     leiden = LeidenParams(params.objective, resolution, params.n_iterations, params.seed)
     run = _run_igraph if params.engine == "igraph" else find_partition
     found = run(graph, leiden, sizes=sizes, keys=keys).astype(np.int64)
-    return Communities(_number_by_first(_split_large(graph, found, params)), resolution, choice)
+    n_split = int((np.bincount(found, minlength=1) > params.max_size).sum())
+    return Communities(_number_by_first(_split_large(graph, found, params)), resolution, choice, n_split)
 
 
 def _as_igraph(graph: TieGraph) -> tuple[Any, Floats]:

@@ -56,11 +56,12 @@ class DetectionReport:
 
 @dataclass(frozen=True)
 class RingDetection:
-    """`scores`: a RING_SCORES table, one row per entity."""
+    """`scores`: a RING_SCORES table, one row per entity; `communities` in the order of entity ids."""
 
     scores: pa.Table
     report: DetectionReport
     index: NodeIndex
+    communities: Communities
 
     def labelled_scores(self, labels: pa.Table, use: str = "training") -> tuple[Floats, Ints]:
         """Scores and outcomes (0 or 1) of the entities with a fraud label of this use, in the order of
@@ -77,17 +78,21 @@ def score_rings(tables: Tables, params: RingParams | None = None) -> RingDetecti
     labels; a missing one counts as empty.
     """
     chosen = params or RingParams()
-    projection = project_entities(tables, chosen.projection)
+    return score_projection(tables, project_entities(tables, chosen.projection), chosen)
+
+
+def score_projection(tables: Tables, projection: Projection, params: RingParams) -> RingDetection:
+    """As score_rings, over a graph that was made before."""
     is_partial = projection.index.nodes["is_partial"].to_numpy()
     keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
-    found = find_communities(len(projection.index), projection.edges, chosen.communities, is_partial, keys)
+    found = find_communities(len(projection.index), projection.edges, params.communities, is_partial, keys)
     community = found.membership
-    cycles = find_cycles(projection.transfers, community, projection.hubs, chosen.cycles)
-    features = measure_nodes(tables, projection, community, cycles, chosen.features)
+    cycles = find_cycles(projection.transfers, community, projection.hubs, params.cycles)
+    features = measure_nodes(tables, projection, community, cycles, params.features)
     outcomes = read_outcomes(tables, projection.index, "training")
-    risk = assess_risk(features.table, projection.edges, community, outcomes, chosen.risk)
+    risk = assess_risk(features.table, projection.edges, community, outcomes, params.risk)
     scores = _as_table(projection.index, community, risk)
-    return RingDetection(scores, _report(projection, found, cycles, risk), projection.index)
+    return RingDetection(scores, _report(projection, found, cycles, risk), projection.index, found)
 
 
 def labelled_scores(ring_scores: pa.Table, tables: Tables, use: str = "training") -> tuple[Floats, Ints]:

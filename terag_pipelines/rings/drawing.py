@@ -63,7 +63,9 @@ def _widen(room: Box) -> Box:
 def _parts(scene: RingScene, plan: Plan, names: Mapping[int, str]) -> list[str]:
     """From what lies below to what lies above."""
     arrows = plan.arrows[::-1]  # the largest last, over the others
+    spots = plan.layout.spots
     return [
+        *(line(spots[one].point, spots[other].point, "plain-tie") for one, other in scene.ties),
         *(_ties(tag, plan) for tag in plan.tags),
         *(_arrow(one) for one in arrows),
         *(_arrow_label(one) for one in arrows if one.label),
@@ -148,6 +150,8 @@ def _legend_entries(scene: RingScene, plan: Plan) -> list[tuple[str, str]]:
     if plan.arrows:
         sample = arrow(Curve((-12, 0), (0, 0), (12, 0)), 2)
         entries.append((sample, f"money; wider is more{_say_currency(scene)}; ×n: n transfers"))
+    if scene.ties:
+        entries.append((line((-12, 0), (12, 0), "plain-tie"), "tied"))
     if plan.tags:
         box = rectangle(box_around((0, 0), 20, 12), "tag", 3)
         entries.append((box, "shared by those it is tied to"))

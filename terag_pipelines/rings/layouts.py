@@ -50,7 +50,7 @@ class Layout:
 def lay_out(scene: RingScene) -> Layout:
     """Spots for all members of a scene, of which there is at least one."""
     radius = 13.0 if len(scene.members) <= SMALL else 10.5
-    columns = [] if scene.kind in ("cycle", "shared_identity") else place_in_columns(scene)
+    columns = [] if scene.kind in ("cycle", "shared_identity", "dense_group") else place_in_columns(scene)
     if columns:
         return Layout(_spots_of_columns(columns, radius), radius)
     order = _by_what_is_shared(scene) if scene.kind != "cycle" else [one.number for one in scene.members]

@@ -66,13 +66,22 @@ def name_rings(
     it is null. The id of a ring depends on its members alone.
     """
     chosen = params or NamingParams()
-    projection = project_entities(tables, chosen.projection)
+    return name_projected(ring_scores, project_entities(tables, chosen.projection), calibrator, chosen)
+
+
+def name_projected(
+    ring_scores: pa.Table,
+    projection: Projection,
+    calibrator: FittedCalibrator | None,
+    params: NamingParams,
+) -> NamedRings:
+    """As name_rings, over a graph that was made before."""
     scored = _place_scores(ring_scores, projection, calibrator)
-    core = find_cores(scored, projection, chosen)
+    core = find_cores(scored, projection, params)
     if not len(core.members):
-        return NamedRings(FRAUD_RINGS.empty(), RING_MEMBERS.empty(), _why_none(projection, chosen))
-    portraits = portray_rings(core, projection, chosen.cycles, chosen.pass_through_days)
-    return NamedRings(_rings_table(portraits.rings, chosen), _members_table(portraits.members))
+        return NamedRings(FRAUD_RINGS.empty(), RING_MEMBERS.empty(), _why_none(projection, params))
+    portraits = portray_rings(core, projection, params.cycles, params.pass_through_days)
+    return NamedRings(_rings_table(portraits.rings, params), _members_table(portraits.members))
 
 
 def _why_none(projection: Projection, params: NamingParams) -> str:

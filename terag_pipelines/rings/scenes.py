@@ -107,7 +107,8 @@ class SharedIdentifier:
 class RingScene:
     """A ring: `ring` is its row of FRAUD_RINGS; members by number, transfers by time, what most share first.
 
-    `n_left_out`: members, transfers and shared identifiers that `busiest` took away.
+    `n_left_out`: members, transfers and shared identifiers that `busiest` took away. `ties`: pairs of
+    members, by number, that are tied by something else.
     """
 
     ring: Mapping[str, Any]
@@ -115,6 +116,7 @@ class RingScene:
     transfers: tuple[Transfer, ...]
     shared: tuple[SharedIdentifier, ...]
     n_left_out: tuple[int, int, int] = (0, 0, 0)
+    ties: tuple[tuple[int, int], ...] = ()
 
     @property
     def kind(self) -> str:
@@ -157,7 +159,8 @@ def busiest(scene: RingScene, n_members: int) -> RingScene:
         len(scene.shared) - len(shared),
     )
     members = tuple(member for member in scene.members if member.number in kept)
-    return RingScene(scene.ring, members, transfers, shared, left_out)
+    ties = tuple(pair for pair in scene.ties if set(pair) <= kept)
+    return RingScene(scene.ring, members, transfers, shared, left_out, ties)
 
 
 def look_at_ring(ring_id: str, fraud_rings: pa.Table, ring_members: pa.Table, tables: Tables) -> RingScene:

@@ -41,6 +41,7 @@ STYLE = (
     f".ring-picture .on-white{{fill:{INK};font-weight:bold;font-size:11px}}"
     ".ring-picture .strong{font-weight:bold}"
     f".ring-picture .tie{{stroke:{SHARED};stroke-width:1.1;stroke-dasharray:4 3;fill:none;opacity:.75}}"
+    f".ring-picture .plain-tie{{stroke:{QUIET};stroke-width:1.4;opacity:.7}}"
     f".ring-picture .tag{{fill:#fff;stroke:{SHARED};stroke-width:1.1;stroke-dasharray:4 3}}"
     f".ring-picture .flow{{stroke:{INK};fill:none}}.ring-picture .head{{fill:{INK}}}"
     f".ring-picture .lane{{stroke:#e2e8f0;stroke-width:1}}"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from terag_pipelines.money import CURRENCY_NAMES, Money
+from terag_pipelines.money import CURRENCY_NAMES, OWN_UNITS, Money
 from terag_pipelines.rings.scenes import Flow, SharedIdentifier
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 UNKNOWN_CURRENCY = "unknown currency"
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for the time of transfers that have none."""
+
 _UNITS = ((Decimal(10**9), "bn"), (Decimal(10**6), "M"), (Decimal(10**4), "k"))
 
 KIND_SENTENCES: Mapping[str, str] = MappingProxyType(
@@ -20,6 +23,7 @@ KIND_SENTENCES: Mapping[str, str] = MappingProxyType(
         "cycle": "Money goes round from member to member and comes back to where it started.",
         "fan_in": "Many members pay one, who gathers the money.",
         "fan_out": "One member spreads money to many.",
+        "dense_group": "Nearly every member is tied to nearly every other, as groups here hardly ever are.",
         "shared_identity": "Members share documents, telephones, devices or other things of one person.",
         "mixed": "Members are tied by money and by what they share; no single shape binds half of them.",
     }
@@ -56,6 +60,10 @@ _INNOCENT_SHAPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "A shop or an agent that filled in its own number for its clients.",
             "A wrong link between records, which makes two strangers share what one of them has.",
         ),
+        "dense_group": (
+            "A family, a team or a class: people who all know each other.",
+            "Parts of one company, or accounts of one owner, that belong together in the open.",
+        ),
         "mixed": ("A family with a business: one address, money in all directions, ordinary amounts.",),
     }
 )
@@ -86,7 +94,7 @@ def say_sums(sums: Sequence[Money]) -> str:
 
 def say_in_words(money: Money) -> str:
     """The exact amount with the currency's name."""
-    if not money.currency:
+    if money.currency in ("", OWN_UNITS):
         return say_money(money)
     return f"{say_money(money)} ({name_currency(money.currency)})"
 
@@ -127,7 +135,7 @@ def say_day(at: datetime) -> str:
 
 def say_instant(at: datetime | None) -> str:
     """A moment to the minute, in UTC."""
-    return f"{at:%Y-%m-%d %H:%M}" if at else "-"
+    return f"{at:%Y-%m-%d %H:%M}" if at and at != NO_TIME else "-"
 
 
 def say_count(n: int, one: str, many: str = "") -> str:

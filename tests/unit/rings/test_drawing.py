@@ -185,3 +185,10 @@ def test_amounts_of_several_currencies_are_told_apart() -> None:
     assert "in Kazakhstani tenge" not in several
     assert "in Kazakhstani tenge" in draw_ring(make_scene("fan_in", roles, moves))
     assert "1M ? + 11.4k USD ×2" in draw_ring(make_scene("fan_in", roles, moves, currencies=("", "USD")))
+
+
+def test_plain_ties_are_lines_and_those_of_members_not_drawn_are_left_out() -> None:
+    scene = replace(make_scene("dense_group", ["associate"] * 4), ties=((1, 2), (1, 3), (2, 4)))
+    drawn = draw_ring(scene)
+    assert drawn.count('class="plain-tie"') == 3 + 1  # and the one of the legend
+    assert busiest(scene, 3).ties == ((1, 2), (1, 3))
