@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Graph load": ("bench_graph",),
     "Graph on two servers": ("bench_graph_pair",),
     "Rings": ("bench_rings",),
+    "Rings over time": ("bench_ring_lineage",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),
     "Names": ("bench_names", "--data", str(SHARED / "data")),
     "Twin": ("bench_twin", "--data", str(SHARED / "data")),
