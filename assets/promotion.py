@@ -10,6 +10,8 @@ from resources.parquet_lake import ParquetLake, PromotedShelf
 from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.graph.ports import GraphStore
 from terag_pipelines.linking.model import ENTITY_MEMBERS
+from terag_pipelines.rings.lineage import EarlierRings, communities_of
+from terag_pipelines.rings.model import RING_HISTORY, RING_SCORES, RING_TRACES
 
 MODULES = (reviews, ingestion, linking, graph, rings, calibration, twins)
 
@@ -33,7 +35,7 @@ def promoted_batch(
         store.remove_other_batches(*kept_batches(lake))
         store.fill_backup()
     records, members = (lake.open().read(shelf, schema) for schema in (ENTITY_RECORDS, ENTITY_MEMBERS))
-    source.registry().note(source.settled_digest(), records, members)
+    source.registry().note(source.settled_digest(), records, members, read_rings(lake.open(), shelf))
     return dg.MaterializeResult(
         metadata={"batch": shelf, "rows": len(promoted.digests), "note": f"{shelf} is served"}
     )
@@ -48,6 +50,15 @@ def promote_both(store: GraphStore, lake: ParquetLake, batch_id: str, shelf: str
     store.promote(batch_id)
     lake.show(checked)
     return checked
+
+
+def read_rings(lake: ParquetLake, shelf: str) -> EarlierRings:
+    """What a batch leaves to the next to know its rings by.
+
+    Raises: IncompleteBatchError, TornTableError.
+    """
+    scores, traces, history = (lake.read(shelf, one) for one in (RING_SCORES, RING_TRACES, RING_HISTORY))
+    return EarlierRings(communities_of(scores), traces, history)
 
 
 def kept_batches(lake: LakeResource) -> list[str]:

@@ -23,7 +23,7 @@ def code_digest() -> str:
 def batch_id(content_digest: str, decisions_digest: str = "", entities_digest: str = "") -> str:
     """The batch of a source: 16 hexadecimal digits, the same for the same content, decisions and code.
 
-    `entities_digest` is of the entities whose ids it takes over.
+    `entities_digest` is of the entities and rings whose ids it takes over.
     """
     named = f"{content_digest}:{decisions_digest}:{entities_digest}:{code_digest()}"
     return hashlib.sha256(named.encode()).hexdigest()[:16]

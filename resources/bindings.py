@@ -88,11 +88,11 @@ class SourceResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return f"batch-{self.batch_id()}"
 
     def batch_id(self) -> str:
-        """The batch: a hash of content, parameters, decisions in force, entities taken over, and code."""
+        """The batch: a hash of content, parameters, decisions in force, what it takes over, and code."""
         return batch_id(self.open().content_digest(), _decisions_in_force(), self.registry().digest())
 
     def registry(self) -> EntityRegistry:
-        """The entities of this source's last batch, whose ids the next one takes over."""
+        """The entities and rings of this source's last batch, whose ids the next one takes over."""
         lake = ParquetLake(make_owner_folder(settings().lake_folder))
         return EntityRegistry(lake, self.open().manifest().name)
 

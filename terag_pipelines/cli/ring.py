@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,8 +24,11 @@ from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
 from terag_pipelines.rings.case_files import CaseFile, Provenance, open_case
 from terag_pipelines.rings.case_pages import render_case
-from terag_pipelines.rings.model import FRAUD_RINGS, RING_MEMBERS, RING_SCORES
+from terag_pipelines.rings.lineage_words import LINEAGE, lineage_sections
+from terag_pipelines.rings.model import FRAUD_RINGS, RING_EVENTS, RING_HISTORY, RING_MEMBERS, RING_SCORES
+from terag_pipelines.rings.sections import Told
 from terag_pipelines.rings.words import plain_kind, risk_of, say_amount, say_count, say_instant, say_risk
+from terag_pipelines.tables import TableSchema
 
 CASE_TABLES = (
     FRAUD_RINGS,
@@ -48,7 +52,8 @@ def list_rings(least_risk: float, as_json: bool, console: Console) -> None:
     if as_json:
         _print_json({"n_rings": len(shown), "rings": shown})
         return
-    table = Table("ring", "severity", "risk", "kind", "members", "amount", "last transfer", show_edge=False)
+    head = ("ring", "event", "severity", "risk", "kind", "members", "amount", "last transfer")
+    table = Table(*head, show_edge=False)
     for ring in shown:
         table.add_row(*(_printable(cell) for cell in _ring_row(ring)))
     console.print(table)
@@ -79,7 +84,13 @@ def read_case(ring_id: str) -> CaseFile:
         )
     tables = {schema.name: lake.read(shelf, schema) for schema in CASE_TABLES}
     code = f"terag-pipelines {version('terag-pipelines')}, code {code_digest()[:N_CODE_DIGITS]}"
-    return open_case(ring_id, tables, Provenance(shelf, lake.digests(shelf), code))
+    provenance, history = Provenance(shelf, lake.digests(shelf), code), _find(lake, shelf, RING_HISTORY)
+    return open_case(ring_id, tables, provenance, lineage_sections(ring_id, history))
+
+
+def _find(lake: ParquetLake, shelf: str, schema: TableSchema) -> pa.Table:
+    """The rows of a table; none where an earlier version made the batch without it."""
+    return lake.read(shelf, schema) if lake.stored(shelf, schema.name) else schema.empty()
 
 
 def _open_lake() -> ParquetLake:
@@ -87,15 +98,22 @@ def _open_lake() -> ParquetLake:
 
 
 def _rings() -> list[dict[str, Any]]:
-    (rings,) = PromotedTables(_open_lake()).tables(FRAUD_RINGS)
-    return [dict(row) for row in rings.to_pylist()]
+    """The rows of FRAUD_RINGS, each with its event and stability; null where those are not known."""
+    lake = _open_lake()
+    shelf = PromotedTables(lake).shelf()
+    events = {row["ring_id"]: row for row in _find(lake, shelf, RING_EVENTS).to_pylist()}
+    return [
+        ring | {name: events.get(ring["ring_id"], {}).get(name) for name in ("event", "stability")}
+        for ring in lake.read(shelf, FRAUD_RINGS).to_pylist()
+    ]
 
 
 def _ring_row(ring: dict[str, Any]) -> tuple[str, ...]:
     risk = f"{risk_of(ring):.0%}" if ring["is_calibrated"] else f"{risk_of(ring):.2f} uncalibrated"
     amount = say_amount(ring["amount_minor"], ring["currency"] or "")
     kind, last = plain_kind(ring["kind"]), say_instant(ring["last_at"])
-    return ring["ring_id"], ring["severity"], risk, kind, str(ring["n_members"]), amount, last
+    event = ring["event"] or "-"
+    return ring["ring_id"], event, ring["severity"], risk, kind, str(ring["n_members"]), amount, last
 
 
 def _say_list(n_shown: int, n_all: int) -> str:
@@ -113,6 +131,7 @@ def _print_case(case: CaseFile, console: Console) -> None:
         f"moved     {amount} between members, in {say_count(ring['n_transfers'], 'transfer')}",
         f"from      {say_instant(ring['first_at'])} to {say_instant(ring['last_at'])} UTC",
         *(f"because   {reason}" for reason in ring["reasons"]),
+        *_say_lineage(case),
         *_say_sections(case),
     ]
     for line in told:
@@ -122,6 +141,11 @@ def _print_case(case: CaseFile, console: Console) -> None:
     if left_out > 0:
         console.print(f"and {left_out:,} more; all with --json")
     console.print(f"the whole case: terag ring show {ring['ring_id']} --html FILE", markup=False)
+
+
+def _say_lineage(case: CaseFile) -> list[str]:
+    first = [section.blocks[0] for section in case.further if section.title == LINEAGE]
+    return [f"lineage   {block.text}" for block in first if isinstance(block, Told)]
 
 
 def _say_sections(case: CaseFile) -> list[str]:

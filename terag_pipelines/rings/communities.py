@@ -18,6 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from terag_pipelines.rings.following import (
+    EarlierPartition,
+    FollowedPartition,
+    FollowParams,
+    Search,
+    follow_partition,
+)
 from terag_pipelines.rings.leiden import Keys, LeidenParams, find_partition
 from terag_pipelines.rings.resolution import ResolutionChoice, ResolutionParams, choose_resolution
 from terag_pipelines.rings.tie_graph import Floats, TieGraph, tie_graph
@@ -46,6 +53,7 @@ class CommunityParams:
     seed: int = 7
     engine: Literal["compiled", "igraph"] = "compiled"
     n_threads: int = 2
+    follow: FollowParams = field(default_factory=FollowParams)
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,14 @@ class Communities:
 
     `choice`: how the resolution was read off the graph; None where it was given, or nothing could be read.
     `n_split`: communities above the bound that were split again.
+    `followed`: how an earlier partition was followed; None where there was none.
     """
 
     membership: Membership
     resolution: float
     choice: ResolutionChoice | None = None
     n_split: int = 0
+    followed: FollowedPartition | None = None
 
 
 def find_communities(
@@ -68,11 +78,12 @@ def find_communities(
     params: CommunityParams,
     is_partial: npt.NDArray[np.bool_] | None = None,
     keys: Keys | None = None,
+    earlier: EarlierPartition | None = None,
 ) -> Communities:
     """The communities of `n_nodes` nodes; those without a tie are communities of their own.
 
     `edges` are left, right, weight, with left < right and sorted, as a Projection has them. `keys`: as
-    `find_partition` takes them.
+    `find_partition` takes them. An `earlier` partition is followed where that holds up against a fresh run.
 
     Raises: RingError where a weight is not a positive number, or an edge names a node that is not there.
     """
@@ -87,9 +98,15 @@ def find_communities(
         resolution = choice.resolution if choice and choice.is_clear else params.usual_resolution
     leiden = LeidenParams(params.objective, resolution, params.n_iterations, params.seed)
     run = _run_igraph if params.engine == "igraph" else find_partition
-    found = run(graph, leiden, sizes=sizes, keys=keys).astype(np.int64)
+    found = run(graph, leiden, sizes=sizes, keys=keys)
+    followed = None
+    if earlier is not None and n_nodes:
+        search = Search(graph, leiden, sizes, keys, params.n_threads)
+        followed = follow_partition(search, found.astype(np.int32), earlier, params.follow)
+        found = followed.label
     n_split = int((np.bincount(found, minlength=1) > params.max_size).sum())
-    return Communities(_number_by_first(_split_large(graph, found, params)), resolution, choice, n_split)
+    split = _split_large(graph, found.astype(np.int64), params)
+    return Communities(_number_by_first(split), resolution, choice, n_split, followed)
 
 
 def _as_igraph(graph: TieGraph) -> tuple[Any, Floats]:

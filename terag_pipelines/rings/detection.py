@@ -12,6 +12,8 @@ import pyarrow as pa
 from terag_pipelines.graph.row_hashes import code_values
 from terag_pipelines.rings.communities import Communities, CommunityParams, find_communities
 from terag_pipelines.rings.features import FeatureParams, measure_nodes
+from terag_pipelines.rings.following import EarlierPartition
+from terag_pipelines.rings.lineage import EarlierRings
 from terag_pipelines.rings.model import RING_SCORES
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes
 from terag_pipelines.rings.projection import Projection, ProjectionParams, project_entities
@@ -36,8 +38,9 @@ class RingParams:
 @dataclass(frozen=True)
 class DetectionReport:
     """Figures that someone would look at. The resolution of communities is clear where it was read off the
-    graph; else it is the usual one. Average precisions are over entities with a training label, NaN
-    without enough.
+    graph; else it is the usual one. `followed`: where communities began as those of the last batch were; the
+    agreement and the worth of the result beside a fresh run (`FollowedPartition`) are NaN without a last
+    batch. Average precisions are over entities with a training label, NaN without enough.
     """
 
     n_entities: int
@@ -47,6 +50,9 @@ class DetectionReport:
     largest_community: int
     resolution: float
     is_resolution_clear: bool
+    followed: str
+    agreement_with_fresh: float
+    quality_beside_fresh: float
     n_cycles: int
     n_training_labels: int
     is_supervised: bool
@@ -70,22 +76,29 @@ class RingDetection:
         return _labelled(self.scores, read_outcomes({"labels": labels}, self.index, use))
 
 
-def score_rings(tables: Tables, params: RingParams | None = None) -> RingDetection:
+def score_rings(
+    tables: Tables, params: RingParams | None = None, earlier: EarlierRings | None = None
+) -> RingDetection:
     """Scores every entity of a batch; learns from labels with use "training" only, and only where that
     helps.
 
     `tables` by name: entity_records, entity_members, accounts, transfers, party_events, relationships,
-    labels; a missing one counts as empty.
+    labels; a missing one counts as empty. `earlier`: the last batch, whose communities are followed.
     """
     chosen = params or RingParams()
-    return score_projection(tables, project_entities(tables, chosen.projection), chosen)
+    return score_projection(tables, project_entities(tables, chosen.projection), chosen, earlier)
 
 
-def score_projection(tables: Tables, projection: Projection, params: RingParams) -> RingDetection:
+def score_projection(
+    tables: Tables, projection: Projection, params: RingParams, earlier: EarlierRings | None = None
+) -> RingDetection:
     """As score_rings, over a graph that was made before."""
     is_partial = projection.index.nodes["is_partial"].to_numpy()
     keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
-    found = find_communities(len(projection.index), projection.edges, params.communities, is_partial, keys)
+    before = None if earlier is None else place_earlier(projection.index, earlier)
+    found = find_communities(
+        len(projection.index), projection.edges, params.communities, is_partial, keys, before
+    )
     community = found.membership
     cycles = find_cycles(projection.transfers, community, projection.hubs, params.cycles)
     features = measure_nodes(tables, projection, community, cycles, params.features)
@@ -93,6 +106,15 @@ def score_projection(tables: Tables, projection: Projection, params: RingParams)
     risk = assess_risk(features.table, projection.edges, community, outcomes, params.risk)
     scores = _as_table(projection.index, community, risk)
     return RingDetection(scores, _report(projection, found, cycles, risk), projection.index, found)
+
+
+def place_earlier(index: NodeIndex, earlier: EarlierRings) -> EarlierPartition:
+    """The communities of the last batch, and who was in its rings, by the nodes of this one."""
+    known = pl.DataFrame(pl.from_arrow(earlier.communities))
+    known = known.with_columns(label=pl.col("community_id").rank("dense").cast(pl.Int64) - 1)
+    joined = index.nodes.select("entity_id").join(known, on="entity_id", how="left", maintain_order="left")
+    in_ring = index.nodes["entity_id"].is_in(pl.Series(values=earlier.traces["entity_id"]).implode())
+    return EarlierPartition(joined["label"].fill_null(-1).to_numpy(), in_ring.to_numpy())
 
 
 def labelled_scores(ring_scores: pa.Table, tables: Tables, use: str = "training") -> tuple[Floats, Ints]:
@@ -135,6 +157,9 @@ def _report(projection: Projection, found: Communities, cycles: pl.DataFrame, ri
         largest_community=int(sizes.max()),
         resolution=found.resolution,
         is_resolution_clear=found.choice is not None and found.choice.is_clear,
+        followed=found.followed.way if found.followed else "nothing earlier",
+        agreement_with_fresh=found.followed.agreement if found.followed else np.nan,
+        quality_beside_fresh=found.followed.quality if found.followed else np.nan,
         n_cycles=cycles["cycle"].n_unique(),
         n_training_labels=int((risk.outcomes >= 0).sum()),
         is_supervised=risk.is_supervised,

@@ -1,8 +1,10 @@
-"""What the rings room hands on: a score for each entity, the rings, their members, and the alerts they
-raise.
+"""What the rings room hands on: a score for each entity, the rings, their members, what became of them since
+the last batch, and the alerts they raise.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -33,7 +35,10 @@ FRAUD_RINGS = TableSchema(
     name="fraud_rings",
     schema=pa.schema(
         [
-            ("ring_id", TEXT),  # "ring_" + 16 hex digits over the sorted member entity ids
+            (
+                "ring_id",
+                TEXT,
+            ),  # "ring_" + 16 hex digits over its members at birth; it stays from batch to batch
             ("community_id", TEXT),
             ("n_members", pa.int64()),
             ("kind", TEXT),  # "cycle", "fan_in", "fan_out", "shared_identity" or "mixed"
@@ -74,6 +79,59 @@ RING_MEMBERS = TableSchema(
     ),
     key=("ring_id", "entity_id"),
 )
+
+RING_EVENTS = TableSchema(
+    name="ring_events",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            (
+                "batch_number",
+                pa.int64(),
+            ),  # of the batches of this source in which rings lived or died, from 1
+            ("batch", TEXT),  # the batch's id
+            ("event", TEXT),  # one of RING_EVENT_NAMES
+            ("n_members", pa.int64()),  # now; 0 of a ring that is no more
+            ("n_members_before", pa.int64()),  # when it was last there; 0 of a new ring
+            ("n_kept", pa.int64()),  # in it then and now
+            (
+                "overlap",
+                pa.float64(),
+            ),  # n_kept of all who were in it then or now (Jaccard); null of a new ring
+            ("other_ring_ids", TEXTS),  # rings that it merged with, or that it parted from
+            ("stability", pa.float64()),  # mean overlap of its last batches, 0 to 1; null of a new ring
+            ("first_batch_number", pa.int64()),  # in which it was born
+            ("n_batches", pa.int64()),  # in which it was there, this one among them
+        ]
+    ),
+    key=("ring_id",),
+)
+"""What became of each ring since the last batch of the source: every ring of then and now is one row."""
+
+RING_EVENT_NAMES = ("born", "returned", "continued", "grew", "shrank", "merged", "split", "died")
+
+RING_HISTORY = replace(RING_EVENTS, name="ring_history", key=("ring_id", "batch_number"))
+"""The events of the last batches, carried from batch to batch, for rings that are there or may come back."""
+
+RING_TRACES = TableSchema(
+    name="ring_traces",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            ("entity_id", TEXT),
+            ("batch_number", pa.int64()),  # when the ring was last there
+        ]
+    ),
+    key=("ring_id", "entity_id"),
+)
+"""Who was in each ring when it was last there: what the next batch tells rings by."""
+
+RING_COMMUNITIES = TableSchema(
+    name="ring_communities",
+    schema=pa.schema([("entity_id", TEXT), ("community_id", TEXT)]),
+    key=("entity_id",),
+)
+"""The community of each entity, as RING_SCORES has it: where the next batch's search begins."""
 
 RING_ALERTS = TableSchema(
     name="ring_alerts",

@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Graph on two servers": ("bench_graph_pair",),
     "Rings": ("bench_rings",),
     "Communities, peers beside them": ("peer_communities", "--data", str(SHARED / "data")),
+    "Rings over time": ("bench_ring_lineage",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),
     "Names": ("bench_names", "--data", str(SHARED / "data")),
     "Twin": ("bench_twin", "--data", str(SHARED / "data")),

@@ -13,6 +13,8 @@ from resources.entity_registry import EntityRegistry
 from resources.parquet_lake import ParquetLake
 from terag_pipelines.linking.clusters import resolve_entities
 from terag_pipelines.linking.pipeline import link_records
+from terag_pipelines.rings.lineage import EarlierRings
+from terag_pipelines.rings.model import RING_COMMUNITIES, RING_HISTORY, RING_TRACES
 from tests.unit.linking.records import make_records
 
 ANNA = {"given_key": "anna", "family_key": "kim", "phones": ["+77010000001"], "emails": ["a.kim@mail.kz"]}
@@ -70,6 +72,23 @@ def test_sources_do_not_take_over_from_each_other(tmp_path: Path) -> None:
     other = EntityRegistry(lake, "telecom")
     other.begin("two")
     assert other.earlier() is None
+
+
+def test_rings_are_taken_over_with_the_entities_and_are_part_of_the_digest(tmp_path: Path) -> None:
+    registry, records = EntityRegistry(ParquetLake(tmp_path), "bank"), make_records([ANNA, ANNA])
+    members, digests = link_records(records).members, set()
+    for number, ring in enumerate((None, "ring_a", "ring_b")):
+        left = EarlierRings(
+            RING_COMMUNITIES.from_columns(entity_id=["e"], community_id=["e"]),
+            RING_TRACES.from_columns(ring_id=[ring], entity_id=["e"], batch_number=[1]) if ring else None,
+            RING_HISTORY.empty(),
+        )
+        registry.note(f"content {number}", records, members, left if ring else None)
+        registry.begin(f"after {number}")
+        found = registry.earlier_rings()
+        assert (found.traces["ring_id"].to_pylist() if found else None) == ([ring] if ring else None)
+        digests.add(registry.digest())
+    assert len(digests) == 3
 
 
 class Killed(BaseException):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,6 +18,8 @@ from terag_pipelines.cli.main import main
 from terag_pipelines.cli.ring import CASE_TABLES
 from terag_pipelines.linking.model import ENTITIES
 from terag_pipelines.rings.detection import score_rings
+from terag_pipelines.rings.lineage import EarlierRings, trace_rings
+from terag_pipelines.rings.model import FRAUD_RINGS, RING_EVENTS, RING_HISTORY, RING_MEMBERS
 from terag_pipelines.rings.naming import name_rings
 from tests.unit.rings.worlds import CYCLE, planted_world
 
@@ -105,6 +109,42 @@ def test_a_case_as_json_holds_every_transfer_and_its_ends() -> None:
     assert sum(one["amount_minor"] for one in told["transfers"]) == told["ring"]["amount_minor"]
     assert told["batch"] == "batch-1"
     assert told["tables"].keys() == {schema.name for schema in CASE_TABLES}
+
+
+def test_a_batch_of_an_earlier_version_has_no_lineage() -> None:
+    assert {ring["event"] for ring in rings()} == {None}
+    assert "lineage" not in call("show", ring_of_kind("cycle")).output
+
+
+def test_what_became_of_a_ring_is_listed_and_its_lineage_is_in_its_case(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring_id = ring_of_kind("cycle")
+    shutil.copytree(home / "lake", tmp_path / "lake")
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path))
+    lake = ParquetLake(tmp_path / "lake")
+    members = lake.read("batch-1", RING_MEMBERS)
+    smaller = members.filter(pc.not_equal(members["entity_id"], f"e:{CYCLE[0]:03d}"))
+    first = trace_rings(smaller, "batch-0")
+    second = trace_rings(members, "batch-1", EarlierRings(first.events, first.traces, first.history))
+    lasting = second.ids[ring_id]
+    for schema in (FRAUD_RINGS, RING_MEMBERS):
+        table = lake.read("batch-1", schema)
+        ids = pa.array([second.ids[one] for one in table["ring_id"].to_pylist()])
+        lake.write("batch-1", schema, table.set_column(0, "ring_id", ids))
+    lake.write("batch-1", RING_EVENTS, second.events)
+    lake.write("batch-1", RING_HISTORY, second.history)
+    assert {ring["ring_id"]: ring["event"] for ring in rings()}[lasting] == "grew"
+    assert "grew" in call("list").output
+    told = call("show", lasting).output
+    assert "lineage   born in batch 1, there in 2 batches; stability 80%" in told
+    assert "at last grew from 4 to 5 members, 4 stayed." in told
+    [section] = json.loads(call("show", lasting, "--json").output)["sections"]
+    assert section["title"] == "Lineage"
+    call("show", lasting, "--html", tmp_path / "case.html")
+    page = (tmp_path / "case.html").read_text(encoding="utf-8")
+    assert "born with 4 members" in page
+    assert "batch-0" in page
 
 
 def test_a_ring_that_is_not_there_is_an_error_that_names_the_list() -> None:
