@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import calibration, graph, ingestion, linking, reviews, rings, twins
+from assets import calibration, graph, ingestion, linking, reviews, ring_cases, rings, twins
 from assets.graph import load_from_lake
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
@@ -11,7 +11,7 @@ from terag_pipelines.entities.model import ENTITY_RECORDS
 from terag_pipelines.graph.ports import GraphStore
 from terag_pipelines.linking.model import ENTITY_MEMBERS
 
-MODULES = (reviews, ingestion, linking, graph, rings, calibration, twins)
+MODULES = (reviews, ingestion, linking, graph, rings, ring_cases, calibration, twins)
 
 
 def upstream_keys() -> list[dg.AssetKey]:
