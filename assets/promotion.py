@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import calibration, graph, ingestion, linking, reviews, rings, twins
+from assets import calibration, graph, ingestion, linking, reviews, ring_cases, rings, twins
 from assets.graph import load_from_lake
 from assets.groups import PROMOTION
 from resources.bindings import GraphResource, LakeResource, SourceResource, settings
@@ -13,7 +13,7 @@ from terag_pipelines.linking.model import ENTITY_MEMBERS
 from terag_pipelines.rings.lineage import EarlierRings, communities_of
 from terag_pipelines.rings.model import RING_HISTORY, RING_SCORES, RING_TRACES
 
-MODULES = (reviews, ingestion, linking, graph, rings, calibration, twins)
+MODULES = (reviews, ingestion, linking, graph, rings, ring_cases, calibration, twins)
 
 
 def upstream_keys() -> list[dg.AssetKey]:

@@ -9,6 +9,7 @@ from resources.bindings import LakeResource, ReviewResource, SourceResource
 from terag_pipelines.calibration.fit import load_calibrator
 from terag_pipelines.linking.decisions import hold_decisions, standing_decisions
 from terag_pipelines.linking.reviews import LinkedTables, queue_reviews
+from terag_pipelines.rings.doubt import list_stakes
 
 SHOWN = ["rank", "left_id", "right_id", "question", "link_probability", "impact", "reason"]
 N_SHOWN = 10
@@ -37,11 +38,15 @@ def review_queue(
     entity_members: pa.Table,
     pair_decisions: pa.Table,
     link_calibrators: pa.Table,
+    fraud_rings: pa.Table,
+    ring_doubt: pa.Table,
 ) -> dg.Output[pa.Table]:
-    """The pairs most worth a person's look: how uncertain they are, times how much hangs on them."""
+    """The pairs most worth a person's look: links without which a ring falls apart, then by how uncertain
+    they are, times how much hangs on them."""
     linked = LinkedTables(entity_records, pair_scores, link_model, links, entity_members)
     held = hold_decisions(pair_decisions, entity_records)
-    queue = queue_reviews(linked, held.table, load_calibrator(link_calibrators, "links"))
+    calibrator, stakes = load_calibrator(link_calibrators, "links"), list_stakes(fraud_rings, ring_doubt)
+    queue = queue_reviews(linked, held.table, calibrator, stakes=stakes)
     first = queue.table.sort_by("rank").select(SHOWN).slice(0, N_SHOWN)
     n_worth = sum(count.n_worth_a_look for count in queue.counts)
     note = f"{n_worth:,} pairs are worth a person's look, {queue.table.num_rows:,} are in the queue"

@@ -25,8 +25,17 @@ from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
 from terag_pipelines.rings.case_files import CaseFile, Provenance, open_case
 from terag_pipelines.rings.case_pages import render_case
 from terag_pipelines.rings.lineage_words import LINEAGE, lineage_sections
-from terag_pipelines.rings.model import FRAUD_RINGS, RING_EVENTS, RING_HISTORY, RING_MEMBERS, RING_SCORES
-from terag_pipelines.rings.sections import Told
+from terag_pipelines.rings.model import (
+    FRAUD_RINGS,
+    RING_DOUBT,
+    RING_EVENTS,
+    RING_HISTORY,
+    RING_INTERDICTIONS,
+    RING_MEMBER_DOUBT,
+    RING_MEMBERS,
+    RING_SCORES,
+)
+from terag_pipelines.rings.sections import Section, Told
 from terag_pipelines.rings.words import plain_kind, risk_of, say_amount, say_count, say_instant, say_risk
 from terag_pipelines.tables import TableSchema
 
@@ -41,6 +50,7 @@ CASE_TABLES = (
     TRANSFERS,
     RELATIONSHIPS,
 )
+FURTHER_TABLES = (RING_DOUBT, RING_MEMBER_DOUBT, RING_INTERDICTIONS)
 N_CODE_DIGITS = 16
 N_MEMBERS = 15  # in the terminal
 
@@ -82,9 +92,13 @@ def read_case(ring_id: str) -> CaseFile:
         raise NotFoundError(
             f"there is no ring {ring_id[:40]} in the promoted batch; those there are: terag ring list"
         )
-    tables = {schema.name: lake.read(shelf, schema) for schema in CASE_TABLES}
+    digests = lake.digests(shelf)
+    there = [
+        schema for schema in FURTHER_TABLES if schema.name in digests
+    ]  # not in a batch of an earlier version
+    tables = {schema.name: lake.read(shelf, schema) for schema in (*CASE_TABLES, *there)}
     code = f"terag-pipelines {version('terag-pipelines')}, code {code_digest()[:N_CODE_DIGITS]}"
-    provenance, history = Provenance(shelf, lake.digests(shelf), code), _find(lake, shelf, RING_HISTORY)
+    provenance, history = Provenance(shelf, digests, code), _find(lake, shelf, RING_HISTORY)
     return open_case(ring_id, tables, provenance, lineage_sections(ring_id, history))
 
 
@@ -149,7 +163,12 @@ def _say_lineage(case: CaseFile) -> list[str]:
 
 
 def _say_sections(case: CaseFile) -> list[str]:
-    return [f"see also  {section.title} (--html)" for section in case.further]
+    return [f"see also  {section.title} (--html){_say_first(section)}" for section in case.further]
+
+
+def _say_first(section: Section) -> str:
+    first = section.blocks[0] if section.blocks else None
+    return f": {first.text}" if isinstance(first, Told) else ""
 
 
 def _members_table(case: CaseFile) -> Table:

@@ -51,7 +51,7 @@ STAGES = (
         "Find rings",
         ("accounts", "transfers", "relationships"),
         ("fraud_rings", "ring_members", "ring_alerts"),
-        ("ring_scores",),
+        ("ring_scores", "ring_doubt", "ring_interdictions"),
     ),
     Stage("Twin", ("client_panel",), ("twin_effects", "client_twins")),
     Stage("Promote", (), (), ("promoted_batch",)),

@@ -203,7 +203,10 @@ REVIEW_QUEUE = TableSchema(
         [
             ("left_id", TEXT),  # record_id; left_id < right_id
             ("right_id", TEXT),
-            ("rank", pa.int64()),  # 1 is the pair most worth a look
+            (
+                "rank",
+                pa.int64(),
+            ),  # 1 is the pair most worth a look: links that hold a ring first, then by priority
             ("left_entity_id", TEXT),
             ("right_entity_id", TEXT),
             ("link_probability", pa.float64()),  # calibrated where is_calibrated, else match_probability

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,6 +67,15 @@ class LinkedTables:
 
 
 @dataclass(frozen=True)
+class Stake:
+    """A pair on which more hangs than its records: `reason` says what, without any value of them."""
+
+    left_id: str
+    right_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class QuestionCount:
     """How many questions of a kind there are, and how many of them the queue has room for."""
 
@@ -87,8 +97,11 @@ def queue_reviews(
     decisions: pa.Table | None = None,
     calibrator: Calibrator | None = None,
     params: ReviewParams = ReviewParams(),
+    stakes: Sequence[Stake] = (),
 ) -> ReviewQueue:
     """The pairs most worth a look: uncertainty (bits) times impact (pairs of records), the greatest first.
+
+    Pairs with a stake come before all others, in the order given, and however little uncertain they are.
 
     Impact is what the other decision would change: all pairs between two entities that would become one; all
     pairs between the two halves of an entity that a bridge holds together; of an entity whose records do not
@@ -106,11 +119,28 @@ def queue_reviews(
     asked = _ask(pairs, entities, linked.records).join(
         entities.kept_apart(known), on=["one_entity", "other_entity"], how="anti"
     )
-    asked = asked.filter(pl.col("uncertainty_bits") >= params.least_uncertainty_bits)
-    ordered = asked.sort("priority", "match_weight", *PAIR_COLUMNS, descending=[True, True, False, False])
+    asked = _stake(asked, stakes)
+    in_doubt = pl.col("uncertainty_bits") >= params.least_uncertainty_bits
+    asked = asked.filter(in_doubt | pl.col("stake").is_not_null())
+    ordered = asked.sort(
+        "stake_place",
+        "priority",
+        "match_weight",
+        *PAIR_COLUMNS,
+        descending=[False, True, True, False, False],
+        nulls_last=True,
+    )
     worth = ordered.unique(["one_entity", "other_entity", "bridge"], keep="first", maintain_order=True)
     queued = _with_room(worth, params)
     return ReviewQueue(_tabulate(queued, calibrator is not None), _counted(worth, queued))
+
+
+def _stake(asked: pl.DataFrame, stakes: Sequence[Stake]) -> pl.DataFrame:
+    """The pairs with what hangs on them (`stake`, null for most) and its place among the stakes."""
+    texts = dict.fromkeys((*PAIR_COLUMNS, "stake"), pl.String)
+    rows = [(one.left_id, one.right_id, one.reason) for one in stakes]
+    known = pl.DataFrame(rows, schema=texts, orient="row").with_row_index("stake_place")
+    return asked.join(known.unique(PAIR_COLUMNS, keep="first"), on=PAIR_COLUMNS, how="left")
 
 
 def _with_room(worth: pl.DataFrame, params: ReviewParams) -> pl.DataFrame:
@@ -390,7 +420,7 @@ def _reason(row: dict[str, object]) -> str:
     sizes = f"{row['left_size']} and {row['right_size']} records"
     said, raw, other = (f"{row[f'{name}probability']:.0%}" for name in ("", "match_", "else_"))
     matched = f"{said} likely to match" + (f" ({raw} before calibration)" if raw != said else "")
-    return {
+    asked = {
         TWO_NUMBERS_Q: f"two different valid numbers (IIN or BIN), else {other} likely; entities of {sizes}",
         KEPT_APART: f"{matched}, yet kept apart by other evidence or a rule; entities of {sizes}",
         JOIN: f"{matched}; entities of {sizes} would become one",
@@ -398,6 +428,7 @@ def _reason(row: dict[str, object]) -> str:
         UNLIKE_INSIDE: f"{matched}, yet in one entity of {row['left_size']} records through others",
         SPARE_LINK: f"{matched}; the entity of {row['left_size']} records holds without this link",
     }[int(str(row["question"]))]
+    return f"{row['stake']}; {asked}" if row["stake"] else asked
 
 
 def _counted(worth: pl.DataFrame, queued: pl.DataFrame) -> tuple[QuestionCount, ...]:

@@ -12,12 +12,17 @@ from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from terag_pipelines.rings.doubt_words import tell_doubt
+from terag_pipelines.rings.interdiction_words import tell_block
 from terag_pipelines.rings.naming import NamingParams
 from terag_pipelines.rings.nodes import Tables
 from terag_pipelines.rings.scenes import Member, RingScene, Transfer, look_at_ring
 from terag_pipelines.rings.sections import Section, section_as_json
 
+FIGURES = ("ring_doubt", "ring_member_doubt", "ring_interdictions")
+"""Tables that add a section to a case where they are there."""
 RUNBOOK = "docs/runbooks/ring-alert.md"
 
 
@@ -63,12 +68,15 @@ class Provenance:
 
 @dataclass(frozen=True)
 class CaseFile:
-    """A ring with its people, by member number. `further` sections stand before what else to check."""
+    """A ring with its people, by member number. `further` sections stand before what else to check; `figures`
+    are what they rest on, for machines.
+    """
 
     scene: RingScene
     people: Mapping[int, Person]
     provenance: Provenance
     further: tuple[Section, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ring(self) -> Mapping[str, Any]:
@@ -87,6 +95,7 @@ class CaseFile:
             "members": [self._member_as_json(member) for member in self.scene.members],
             "transfers": [self._transfer_as_json(one) for one in self.scene.transfers],
             "shared_identifiers": [asdict(one) for one in self.scene.shared],
+            **self.figures,
             "sections": [section_as_json(section) for section in self.further],
             "batch": self.provenance.batch,
             "tables": dict(self.provenance.digests),
@@ -110,10 +119,29 @@ def open_case(
     """The case of a ring.
 
     `tables` by name: fraud_rings, ring_members, and those that score_rings reads; entities and ring_scores
-    add names and reasons where they are there. Raises: NotFoundError.
+    add names and reasons where they are there, ring_doubt, ring_member_doubt and ring_interdictions sections
+    of their own, before the further ones. Raises: NotFoundError.
     """
     scene = look_at_ring(ring_id, tables["fraud_rings"], tables["ring_members"], tables)
-    return CaseFile(scene, meet_members(scene, tables), provenance, further)
+    figures = {name: _rows_of_ring(tables, name, ring_id) for name in FIGURES if name in tables}
+    told = _tell_figures(scene, figures)
+    return CaseFile(scene, meet_members(scene, tables), provenance, (*told, *further), figures)
+
+
+def _rows_of_ring(tables: Tables, name: str, ring_id: str) -> list[dict[str, Any]]:
+    """The rows of a ring, which the JSON of a case has under the table's name."""
+    rows = tables[name].filter(pc.equal(tables[name]["ring_id"], ring_id)).drop_columns("ring_id")
+    return [dict(row) for row in rows.to_pylist()]
+
+
+def _tell_figures(scene: RingScene, figures: Mapping[str, list[dict[str, Any]]]) -> tuple[Section, ...]:
+    numbers = {member.entity_id: member.number for member in scene.members}
+    doubt = [
+        tell_doubt(row, figures.get("ring_member_doubt", []), numbers)
+        for row in figures.get("ring_doubt", [])
+    ]
+    planned = figures.get("ring_interdictions")
+    return (*doubt, *([] if planned is None else [tell_block(planned, numbers)]))
 
 
 def meet_members(scene: RingScene, tables: Tables) -> dict[int, Person]:

@@ -1,5 +1,5 @@
-"""What the rings room hands on: a score for each entity, the rings, their members, what became of them since
-the last batch, and the alerts they raise.
+"""What the rings room hands on: a score for each entity, the rings, their members, how sure both are, what a
+block would stop, what became of them since the last batch, and the alerts they raise.
 """
 
 from __future__ import annotations
@@ -78,6 +78,70 @@ RING_MEMBERS = TableSchema(
         ]
     ),
     key=("ring_id", "entity_id"),
+)
+
+RING_DOUBT = TableSchema(
+    name="ring_doubt",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            ("n_uncertain_links", pa.int64()),  # between records of its members; 0: the intervals are points
+            ("n_draws", pa.int64()),  # 0 where there is nothing to draw
+            ("is_calibrated", pa.bool_()),  # link probabilities are calibrated; null without uncertain links
+            ("holds_probability", pa.float64()),  # share of draws in which the ring does not fall apart
+            ("n_members_low", pa.int64()),  # 5% of draws are below; a ring that falls apart counts as 0
+            ("n_members_high", pa.int64()),  # 95% of draws are not above
+            ("risk_low", pa.float64()),  # as risk_probability, or risk_score where that is null
+            ("risk_high", pa.float64()),
+            (
+                "weakest_left_id",
+                TEXT,
+            ),  # record ids of the link without which most is lost; null: none matters
+            ("weakest_right_id", TEXT),
+            ("weakest_probability", pa.float64()),  # its link_probability
+            ("n_members_without", pa.int64()),  # members that stay without that link; 0: the ring falls apart
+        ]
+    ),
+    key=("ring_id",),
+)
+
+RING_MEMBER_DOUBT = TableSchema(
+    name="ring_member_doubt",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            ("entity_id", TEXT),
+            ("membership_probability", pa.float64()),  # share of draws in which it belongs to the ring
+            ("n_uncertain_links", pa.int64()),  # between its own records
+        ]
+    ),
+    key=("ring_id", "entity_id"),
+)
+
+RING_INTERDICTIONS = TableSchema(
+    name="ring_interdictions",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            ("account_id", TEXT),
+            ("rank", pa.int64()),  # 1 is blocked first: it stops most
+            ("entity_id", TEXT),
+            ("is_member", pa.bool_()),  # false: an account outside the ring that gathers its money
+            ("currency", TEXT),  # the ring's; all amounts here are in it; null where it is not known
+            ("flow_minor", pa.int64()),  # all that the ring moves
+            ("stopped_minor", pa.int64()),  # of it, with this account and those of lower rank blocked
+            ("stopped_share", pa.float64()),  # the same as a share of flow_minor
+            ("innocent_minor", pa.int64()),  # between this account and others than the ring
+            ("n_innocent_transfers", pa.int64()),
+            (
+                "n_other_currency_transfers",
+                pa.int64(),
+            ),  # between members, not counted here; the same in each row
+            ("n_accounts_least", pa.int64()),  # no fewer accounts can stop the wanted share
+            ("is_proven_fewest", pa.bool_()),  # as many accounts are blocked as that bound says
+        ]
+    ),
+    key=("ring_id", "account_id"),
 )
 
 RING_EVENTS = TableSchema(

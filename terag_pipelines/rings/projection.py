@@ -184,10 +184,26 @@ def _as_pairs(ends: pl.DataFrame) -> pl.DataFrame:
 
 
 def _identifier_ties(shared: pl.DataFrame, params: ProjectionParams) -> pl.DataFrame:
+    return shared.select("left", "right", weight=weigh_identifier(params))
+
+
+def weigh_identifier(params: ProjectionParams) -> pl.Expr:
+    """How strongly one identifier of `kind` ties two of its `n_holders`."""
     by_kind = pl.col("kind").replace_strict(
         dict(params.identifier_weights), default=params.other_identifier_weight, return_dtype=pl.Float64
     )
-    return shared.select("left", "right", weight=by_kind / (pl.col("n_holders") - 1))
+    return by_kind / (pl.col("n_holders") - 1)
+
+
+def weigh_money(projection: Projection, params: ProjectionParams) -> pl.DataFrame:
+    """left < right, weight: the part of each tie that transfers and relays make."""
+    transfers, hubs = projection.transfers, projection.hubs
+    ties = [
+        _transfer_ties(transfers, hubs, params),
+        _relay_ties(transfers, projection.relays, hubs, params),
+    ]
+    ordered = pl.concat(ties).sort("left", "right", "weight")
+    return ordered.group_by("left", "right", maintain_order=True).sum()
 
 
 def _transfer_ties(transfers: pl.DataFrame, hubs: pl.Series, params: ProjectionParams) -> pl.DataFrame:

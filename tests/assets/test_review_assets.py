@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets import calibration, checks, ingestion, linking, reviews
+from assets import calibration, checks, ingestion, linking, reviews, ring_cases, rings
 from resources import bindings
 from resources.bindings import LakeIOManager, LakeResource, ReviewResource, SourceResource
 from terag_pipelines.entities.model import ENTITY_RECORDS
@@ -70,8 +70,13 @@ def run(
         "reviews": _InMemory(),
         "io_manager": LakeIOManager(source=source, lake=lake),
     }
-    modules = dg.load_assets_from_modules([reviews, ingestion, linking])
-    assets = [*modules, calibration.link_calibrators, *dg.load_asset_checks_from_modules([checks])]
+    modules = dg.load_assets_from_modules([reviews, ingestion, linking, rings, ring_cases])
+    assets = [
+        *modules,
+        calibration.link_calibrators,
+        calibration.ring_calibrators,
+        *dg.load_asset_checks_from_modules([checks]),
+    ]
     with dg.DagsterInstance.ephemeral() as instance:
         return dg.materialize(
             assets, resources=resources, instance=instance, selection=selection, raise_on_error=False

@@ -26,7 +26,7 @@ PACKAGES = ("igraph", "leidenalg", "numpy", "polars", "scikit-learn")
 DAY_US = 86_400_000_000
 
 
-def make_tables(n_people: int, seed: int = 7) -> dict[str, pa.Table]:
+def make_tables(n_people: int, seed: int = 7, n_rings: int | None = None) -> dict[str, pa.Table]:
     """People who pay 30 friends, 300 shops that everybody pays, and rings: cycles of 5, fan-ins of 10."""
     rng = np.random.default_rng(seed)
     n_transfers = 10 * n_people
@@ -34,7 +34,7 @@ def make_tables(n_people: int, seed: int = 7) -> dict[str, pa.Table]:
     friend = (person + rng.integers(1, 16, n_transfers) * rng.choice([-1, 1], n_transfers)) % n_people
     target = np.where(rng.random(n_transfers) < 0.4, n_people + rng.integers(0, 300, n_transfers), friend)
     at, amount = rng.integers(0, 90 * DAY_US, n_transfers), np.exp(rng.normal(13.5, 1.0, n_transfers))
-    planted = [_plant(rng, n_people, ring) for ring in range(max(4, n_people // 1000))]
+    planted = [_plant(rng, n_people, ring) for ring in range(n_rings or max(4, n_people // 1000))]
     ring_moves = np.concatenate([moves for _, moves in planted])
     members = np.unique(np.concatenate([who for who, _ in planted]))
     moves = pl.DataFrame(

@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, Sequence[str]] = {
     "Graph load": ("bench_graph",),
     "Graph on two servers": ("bench_graph_pair",),
     "Rings": ("bench_rings",),
+    "Doubt of rings": ("bench_ring_doubt",),
     "Communities, peers beside them": ("peer_communities", "--data", str(SHARED / "data")),
     "Rings over time": ("bench_ring_lineage",),
     "Calibration": ("bench_calibration", "--data", str(SHARED / "data")),

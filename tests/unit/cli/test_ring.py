@@ -15,9 +15,11 @@ from click.testing import CliRunner, Result
 from resources.parquet_lake import ParquetLake
 from resources.table_registry import TABLES
 from terag_pipelines.cli.main import main
-from terag_pipelines.cli.ring import CASE_TABLES
-from terag_pipelines.linking.model import ENTITIES
+from terag_pipelines.cli.ring import CASE_TABLES, FURTHER_TABLES
+from terag_pipelines.linking.model import ENTITIES, LINKS
 from terag_pipelines.rings.detection import score_rings
+from terag_pipelines.rings.doubt import doubt_rings
+from terag_pipelines.rings.interdiction import plan_interdictions
 from terag_pipelines.rings.lineage import EarlierRings, trace_rings
 from terag_pipelines.rings.model import FRAUD_RINGS, RING_EVENTS, RING_HISTORY, RING_MEMBERS
 from terag_pipelines.rings.naming import name_rings
@@ -36,8 +38,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables["entities"] = ENTITIES.from_columns(
         entity_id=[f"e:{person:03d}" for person in CYCLE], display_name=[STEER] * len(CYCLE)
     )
+    doubts = doubt_rings(named.rings, named.members, tables, LINKS.empty())
+    tables |= {"ring_doubt": doubts.rings, "ring_member_doubt": doubts.members}
+    tables["ring_interdictions"] = plan_interdictions(named.rings, named.members, tables)
     lake = ParquetLake(home / "lake")
-    for schema in CASE_TABLES:
+    for schema in (*CASE_TABLES, *FURTHER_TABLES):
         lake.write("batch-1", TABLES[schema.name], tables[schema.name])
     lake.promote("batch-1", [schema.name for schema in CASE_TABLES])
     return home
@@ -108,7 +113,35 @@ def test_a_case_as_json_holds_every_transfer_and_its_ends() -> None:
     assert all(one["payer_entity_id"] == entity_of[one["payer"]] for one in told["transfers"])
     assert sum(one["amount_minor"] for one in told["transfers"]) == told["ring"]["amount_minor"]
     assert told["batch"] == "batch-1"
-    assert told["tables"].keys() == {schema.name for schema in CASE_TABLES}
+    assert told["tables"].keys() == {schema.name for schema in (*CASE_TABLES, *FURTHER_TABLES)}
+
+
+def test_a_case_says_how_sure_it_is_and_what_a_block_would_stop(tmp_path: Path) -> None:
+    ring_id = ring_of_kind("fan_in")
+    printed = call("show", ring_id).output
+    assert "Doubt (--html): No link between records of its members is uncertain" in printed
+    assert "What a block would stop (--html): Blocking 2 accounts would have stopped" in printed
+    told = json.loads(call("show", ring_id, "--json").output)
+    assert [section["title"] for section in told["sections"]] == ["Doubt", "What a block would stop"]
+    assert told["ring_doubt"][0]["n_members_low"] == told["ring"]["n_members"]
+    assert {row["membership_probability"] for row in told["ring_member_doubt"]} == {1.0}
+    assert {row["entity_id"] for row in told["ring_interdictions"]} == {"e:015", "e:311"}
+    page = tmp_path / "case.html"
+    call("show", ring_id, "--html", page)
+    assert "What a block would stop" in page.read_text()
+
+
+def test_a_batch_of_an_earlier_version_has_a_case_without_them(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = ParquetLake(tmp_path / "lake")
+    for schema in CASE_TABLES:
+        lake.write("batch-0", schema, ParquetLake(home / "lake").read("batch-1", schema))
+    lake.promote("batch-0", [schema.name for schema in CASE_TABLES])
+    monkeypatch.setenv("TERAG_HOME", str(tmp_path))
+    told = json.loads(call("show", ring_of_kind("fan_in"), "--json").output)
+    assert told["sections"] == []
+    assert "ring_doubt" not in told
 
 
 def test_a_batch_of_an_earlier_version_has_no_lineage() -> None:
@@ -139,8 +172,8 @@ def test_what_became_of_a_ring_is_listed_and_its_lineage_is_in_its_case(
     told = call("show", lasting).output
     assert "lineage   born in batch 1, there in 2 batches; stability 80%" in told
     assert "at last grew from 4 to 5 members, 4 stayed." in told
-    [section] = json.loads(call("show", lasting, "--json").output)["sections"]
-    assert section["title"] == "Lineage"
+    sections = json.loads(call("show", lasting, "--json").output)["sections"]
+    assert [section["title"] for section in sections][-1] == "Lineage"
     call("show", lasting, "--html", tmp_path / "case.html")
     page = (tmp_path / "case.html").read_text(encoding="utf-8")
     assert "born with 4 members" in page

@@ -20,6 +20,7 @@ from terag_pipelines.linking.reviews import (
     LinkedTables,
     ReviewParams,
     ReviewQueue,
+    Stake,
     queue_reviews,
     separated_pairs,
 )
@@ -213,3 +214,29 @@ def test_what_a_bridge_separates_is_what_its_removal_separates(edges: set[tuple[
         expected.append(0 if other in beyond else len(beyond) * len(near))
         graph.add_edge(one, other)
     assert separated_pairs(9, left, right).tolist() == expected
+
+
+def test_a_pair_at_stake_comes_first_however_sure_and_says_what_hangs_on_it() -> None:
+    linked = batch(
+        dict(zip("abcdefg", "1122233", strict=True)),
+        make_scores(("a", "b", 9.0), ("c", "d", 9.0), ("d", "e", 9.0), ("f", "g", 9.0)),
+        make_scores(("a", "c", 0.0), ("a", "f", -0.5)),
+    )
+    assert "fg" not in [pair for pair, *_ in asked(queue_reviews(linked))]
+    stakes = [
+        Stake("f", "g", "ring_2 falls apart without it"),
+        Stake("a", "b", "ring_1 falls apart without it"),
+    ]
+    queue = queue_reviews(linked, stakes=stakes)
+    assert asked(queue) == [("fg", "bridge", 1), ("ab", "bridge", 1), ("ac", "join", 6), ("af", "join", 4)]
+    first = min(queue.table.to_pylist(), key=lambda row: int(row["rank"]))
+    assert first["reason"].startswith(
+        "ring_2 falls apart without it; 100% likely to match; without this link"
+    )
+
+
+def test_a_stake_that_is_decided_or_gone_is_not_asked_about() -> None:
+    linked = batch(dict(zip("ab", "11", strict=True)), make_scores(("a", "b", 2.0)))
+    stakes = [Stake("a", "b", "it falls apart"), Stake("x", "y", "it is gone")]
+    assert [pair for pair, *_ in asked(queue_reviews(linked, stakes=stakes))] == ["ab"]
+    assert asked(queue_reviews(linked, decisions(("a", "b", True)), stakes=stakes)) == []
