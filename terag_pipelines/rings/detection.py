@@ -69,6 +69,28 @@ class RingDetection:
         return _labelled(self.scores, read_outcomes({"labels": labels}, self.index, use))
 
 
+@dataclass(frozen=True)
+class MeasuredEntities:
+    """One batch as the scores see it, before any label: the graph, its communities, cycles and features."""
+
+    projection: Projection
+    communities: Communities
+    cycles: pl.DataFrame
+    features: pl.DataFrame
+
+
+def measure_entities(tables: Tables, params: RingParams | None = None) -> MeasuredEntities:
+    """The graph of a batch and the features of all its entities, in node order; no label is read."""
+    chosen = params or RingParams()
+    projection = project_entities(tables, chosen.projection)
+    is_partial = projection.index.nodes["is_partial"].to_numpy()
+    keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
+    found = find_communities(len(projection.index), projection.edges, chosen.communities, is_partial, keys)
+    cycles = find_cycles(projection.transfers, found.membership, projection.hubs, chosen.cycles)
+    features = measure_nodes(tables, projection, found.membership, cycles, chosen.features)
+    return MeasuredEntities(projection, found, cycles, features.table)
+
+
 def score_rings(tables: Tables, params: RingParams | None = None) -> RingDetection:
     """Scores every entity of a batch; learns from labels with use "training" only, and only where that
     helps.
@@ -77,17 +99,11 @@ def score_rings(tables: Tables, params: RingParams | None = None) -> RingDetecti
     labels; a missing one counts as empty.
     """
     chosen = params or RingParams()
-    projection = project_entities(tables, chosen.projection)
-    is_partial = projection.index.nodes["is_partial"].to_numpy()
-    keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
-    found = find_communities(len(projection.index), projection.edges, chosen.communities, is_partial, keys)
-    community = found.membership
-    cycles = find_cycles(projection.transfers, community, projection.hubs, chosen.cycles)
-    features = measure_nodes(tables, projection, community, cycles, chosen.features)
-    outcomes = read_outcomes(tables, projection.index, "training")
-    risk = assess_risk(features.table, projection.edges, community, outcomes, chosen.risk)
-    scores = _as_table(projection.index, community, risk)
-    return RingDetection(scores, _report(projection, found, cycles, risk), projection.index)
+    measured = measure_entities(tables, chosen)
+    index, community = measured.projection.index, measured.communities.membership
+    outcomes = read_outcomes(tables, index, "training")
+    risk = assess_risk(measured.features, measured.projection.edges, community, outcomes, chosen.risk)
+    return RingDetection(_as_table(index, community, risk), _report(measured, risk), index)
 
 
 def labelled_scores(ring_scores: pa.Table, tables: Tables, use: str = "training") -> tuple[Floats, Ints]:
@@ -119,7 +135,8 @@ def _as_table(index: NodeIndex, community: Ints, risk: Risk) -> pa.Table:
     )
 
 
-def _report(projection: Projection, found: Communities, cycles: pl.DataFrame, risk: Risk) -> DetectionReport:
+def _report(measured: MeasuredEntities, risk: Risk) -> DetectionReport:
+    projection, found = measured.projection, measured.communities
     community = found.membership
     sizes = np.bincount(community) if len(community) else np.zeros(1, dtype=np.int64)
     return DetectionReport(
@@ -130,7 +147,7 @@ def _report(projection: Projection, found: Communities, cycles: pl.DataFrame, ri
         largest_community=int(sizes.max()),
         resolution=found.resolution,
         is_resolution_clear=found.choice is not None and found.choice.is_clear,
-        n_cycles=cycles["cycle"].n_unique(),
+        n_cycles=measured.cycles["cycle"].n_unique(),
         n_training_labels=int((risk.outcomes >= 0).sum()),
         is_supervised=risk.is_supervised,
         anomaly_average_precision=risk.anomaly_precision,
