@@ -83,6 +83,7 @@ def measure_nodes(
         _turnover(moved),
         measure_pass_through(moved, params),
         _relay_habits(projection),
+        _fellow_relayers(projection),
         _bursts(moved, params),
         _cycle_shares(moved, cycles),
         count_motifs(graph),
@@ -230,6 +231,25 @@ def _relay_habits(projection: Projection) -> pl.DataFrame:
         .with_columns(relayed_share=pl.col("relayed_amount") / pl.col("came"))
         .drop("came")
     )
+
+
+def _fellow_relayers(projection: Projection) -> pl.DataFrame:
+    """How many others pass money on to the same payee, or pass on what the same payer sent; hubs apart.
+
+    So a mule is known by her collector: the ring's size speaks for each member.
+    """
+    moved, relays = projection.transfers, projection.relays
+    first, second = (
+        moved.select(pl.col("source", "target").gather(relays[side])) for side in ("first", "second")
+    )
+    through = first.select(node="target")
+    ends = [
+        through.with_columns(end=second["target"], side=pl.lit(1)),
+        through.with_columns(end=first["source"], side=pl.lit(0)),
+    ]
+    known = pl.concat(ends).unique().filter(~pl.col("end").is_in(projection.hubs.implode()))
+    counted = known.with_columns(fellow_relayers=pl.len().over("end", "side").cast(pl.Int64) - 1)
+    return counted.group_by("node").agg(pl.col("fellow_relayers").max())
 
 
 def _bursts(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:

@@ -50,6 +50,14 @@ SIGNALS = (
     ),
     Signal("n_relay_targets", "relay", 1.5, "pays {} who pass the money on at once", from_hubs=False),
     Signal(
+        "fellow_relayers",
+        "fellows",
+        1.5,
+        "passes money on with {} others, to one payee or from one payer",
+        least=2.0,
+        from_hubs=False,
+    ),
+    Signal(
         "gathering",
         "fan",
         1.0,

@@ -5,8 +5,8 @@
 The world, ten days of it. People pay friends and strangers with power-law activity; merchants, payroll and
 utilities are innocent hubs; private collections (a class pays one parent, who pays a shop) look like fan-ins
 and, like sharing out (one person is paid and pays many), are as many as rings. One account in a thousand is
-in a ring of 5 to 15 of the kinds cycle, fan-in, fan-out, scatter-gather, in turn; every tenth member of a ring
-is in another one too. Members live as others do, and amounts are those of larger ordinary payments.
+in a ring of 5 to 15, of the kinds cycle, fan-in, fan-out, scatter-gather in turn; every tenth member of a
+ring is in another one too. Members live as others do, and amounts are those of larger ordinary payments.
 
 The protocol, fixed before the first measurement. A fifth of the rings are known: their members, and ten times
 as many accounts drawn at random, are training labels for ring risk and for the booster; recall is over
