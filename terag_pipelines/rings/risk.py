@@ -31,7 +31,8 @@ class RiskParams:
     """The anomaly score is one half for the evidence of `half_evidence` features in each of which an entity
     is the most extreme of all.
 
-    An entity takes on `neighbour_weight` of the mean evidence about those it is tied to. A model is trained
+    An entity takes on `neighbour_weight` of the mean evidence about those it is tied to, up to as much as
+    there is about itself. A model is trained
     from `min_per_class` labels of each class on, cross-validated in `n_folds` folds of whole communities.
     """
 
@@ -81,7 +82,8 @@ def gather_inputs(features: pl.DataFrame, edges: pl.DataFrame, params: RiskParam
     evidence = weigh_signals(features)
     own = sum_groups(evidence)
     near = average_neighbours(own, edges)
-    anomaly = score_anomaly(own + params.neighbour_weight * near, params.half_evidence)
+    inherited = np.minimum(params.neighbour_weight * near, own)  # company corroborates, it does not accuse
+    anomaly = score_anomaly(own + inherited, params.half_evidence)
     matrix = np.column_stack([features.drop("node").to_numpy(), own, near, anomaly])
     return RiskInputs(matrix, anomaly, evidence)
 
