@@ -84,8 +84,10 @@ def gather_inputs(features: pl.DataFrame, edges: pl.DataFrame, params: RiskParam
     near = average_neighbours(own, edges)
     inherited = np.minimum(params.neighbour_weight * near, own)  # company corroborates, it does not accuse
     anomaly = score_anomaly(own + inherited, params.half_evidence)
-    matrix = np.column_stack([features.drop("node").to_numpy(), own, near, anomaly])
-    return RiskInputs(matrix, anomaly, evidence)
+    judged = features.drop("node").with_columns(
+        own=pl.Series(own), near=pl.Series(near), anomaly=pl.Series(anomaly)
+    )
+    return RiskInputs(judged.to_numpy(), anomaly, evidence)  # one copy: it is the largest thing in memory
 
 
 def assess_risk(
