@@ -76,11 +76,41 @@ class RingDetection:
         return _labelled(self.scores, read_outcomes({"labels": labels}, self.index, use))
 
 
+@dataclass(frozen=True)
+class MeasuredEntities:
+    """One batch as the scores see it, before any label: the graph, its communities, cycles and features."""
+
+    projection: Projection
+    communities: Communities
+    cycles: pl.DataFrame
+    features: pl.DataFrame
+
+
+def measure_entities(tables: Tables, params: RingParams | None = None) -> MeasuredEntities:
+    """The graph of a batch and the features of all its entities, in node order; no label is read."""
+    chosen = params or RingParams()
+    return _measure_projection(tables, project_entities(tables, chosen.projection), chosen)
+
+
+def _measure_projection(
+    tables: Tables, projection: Projection, params: RingParams, earlier: EarlierRings | None = None
+) -> MeasuredEntities:
+    is_partial = projection.index.nodes["is_partial"].to_numpy()
+    keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
+    before = None if earlier is None else place_earlier(projection.index, earlier)
+    found = find_communities(
+        len(projection.index), projection.edges, params.communities, is_partial, keys, before
+    )
+    cycles = find_cycles(projection.transfers, found.membership, projection.hubs, params.cycles)
+    features = measure_nodes(tables, projection, found.membership, cycles, params.features)
+    return MeasuredEntities(projection, found, cycles, features.table)
+
+
 def score_rings(
     tables: Tables, params: RingParams | None = None, earlier: EarlierRings | None = None
 ) -> RingDetection:
-    """Scores every entity of a batch; learns from labels with use "training" only, and only where that
-    helps.
+    """Scores every entity of a batch; learns from labels with use "training" only, unless the anomaly score
+    ranks them better.
 
     `tables` by name: entity_records, entity_members, accounts, transfers, party_events, relationships,
     labels; a missing one counts as empty. `earlier`: the last batch, whose communities are followed.
@@ -93,19 +123,12 @@ def score_projection(
     tables: Tables, projection: Projection, params: RingParams, earlier: EarlierRings | None = None
 ) -> RingDetection:
     """As score_rings, over a graph that was made before."""
-    is_partial = projection.index.nodes["is_partial"].to_numpy()
-    keys = code_values(projection.index.nodes["entity_id"].to_arrow())  # an entity's own, in any batch
-    before = None if earlier is None else place_earlier(projection.index, earlier)
-    found = find_communities(
-        len(projection.index), projection.edges, params.communities, is_partial, keys, before
-    )
-    community = found.membership
-    cycles = find_cycles(projection.transfers, community, projection.hubs, params.cycles)
-    features = measure_nodes(tables, projection, community, cycles, params.features)
-    outcomes = read_outcomes(tables, projection.index, "training")
-    risk = assess_risk(features.table, projection.edges, community, outcomes, params.risk)
-    scores = _as_table(projection.index, community, risk)
-    return RingDetection(scores, _report(projection, found, cycles, risk), projection.index, found)
+    measured = _measure_projection(tables, projection, params, earlier)
+    index, community = projection.index, measured.communities.membership
+    outcomes = read_outcomes(tables, index, "training")
+    risk = assess_risk(measured.features, projection.edges, community, outcomes, params.risk)
+    scores = _as_table(index, community, risk)
+    return RingDetection(scores, _report(measured, risk), index, measured.communities)
 
 
 def place_earlier(index: NodeIndex, earlier: EarlierRings) -> EarlierPartition:
@@ -146,7 +169,8 @@ def _as_table(index: NodeIndex, community: Ints, risk: Risk) -> pa.Table:
     )
 
 
-def _report(projection: Projection, found: Communities, cycles: pl.DataFrame, risk: Risk) -> DetectionReport:
+def _report(measured: MeasuredEntities, risk: Risk) -> DetectionReport:
+    projection, found = measured.projection, measured.communities
     community = found.membership
     sizes = np.bincount(community) if len(community) else np.zeros(1, dtype=np.int64)
     return DetectionReport(
@@ -160,7 +184,7 @@ def _report(projection: Projection, found: Communities, cycles: pl.DataFrame, ri
         followed=found.followed.way if found.followed else "nothing earlier",
         agreement_with_fresh=found.followed.agreement if found.followed else np.nan,
         quality_beside_fresh=found.followed.quality if found.followed else np.nan,
-        n_cycles=cycles["cycle"].n_unique(),
+        n_cycles=measured.cycles["cycle"].n_unique(),
         n_training_labels=int((risk.outcomes >= 0).sum()),
         is_supervised=risk.is_supervised,
         anomaly_average_precision=risk.anomaly_precision,

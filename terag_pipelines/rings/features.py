@@ -13,9 +13,11 @@ import numpy.typing as npt
 import polars as pl
 
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, sum_flows
+from terag_pipelines.rings.motifs import count_motifs, payment_graph
 from terag_pipelines.rings.nodes import NodeIndex, Tables, read_frame
 from terag_pipelines.rings.passing import sum_passed
 from terag_pipelines.rings.projection import Projection
+from terag_pipelines.rings.surroundings import average_around
 
 Membership = npt.NDArray[np.int64]
 
@@ -23,6 +25,12 @@ REPORTING_LIMITS: Mapping[str, int] = MappingProxyType(
     {"KZT": 1_000_000_000, "USD": 1_000_000, "EUR": 1_000_000}
 )
 """Amounts in minor units from which a bank reports: ten million tenge, ten thousand dollars or euros."""
+
+SEEN_AROUND = (
+    "in_partners", "out_partners", "n_mutual", "n_triangles", "clustering", "n_closed_threes",
+    "n_closed_fours",
+)  # fmt: skip
+"""What payers and payees are looked at for: shapes, which hold in another month as amounts do not."""
 
 SHARED_KINDS = ("iin", "document", "device", "card", "phone", "email", "address", "ip")
 
@@ -69,13 +77,17 @@ def measure_nodes(
     """All features of all nodes; zero where an entity has nothing of the kind."""
     moved = projection.transfers
     communities = measure_communities(projection, community)
+    graph = payment_graph(len(projection.index), moved, projection.hubs)
     parts = [
         _shared_identifiers(projection, params),
         _turnover(moved),
         measure_pass_through(moved, params),
         _relay_habits(projection),
+        _fellow_relayers(projection),
         _bursts(moved, params),
         _cycle_shares(moved, cycles),
+        count_motifs(graph),
+        _levied(projection),
         _amount_habits(moved, params),
         _pace(moved),
         _inside_share(projection, community),
@@ -97,7 +109,8 @@ def measure_nodes(
         gathering=pl.col("fan_in_burst") * pl.col("pass_through"),
         scattering=pl.col("fan_out_burst") * pl.col("flow_balance"),
     ).with_columns(pl.exclude("node").cast(pl.Float64).fill_nan(0.0).fill_null(0.0))
-    return NodeFeatures(table, communities)
+    around = average_around(table, graph, SEEN_AROUND)
+    return NodeFeatures(table.hstack(around.drop("node")), communities)
 
 
 def measure_communities(projection: Projection, community: Membership) -> pl.DataFrame:
@@ -220,6 +233,25 @@ def _relay_habits(projection: Projection) -> pl.DataFrame:
     )
 
 
+def _fellow_relayers(projection: Projection) -> pl.DataFrame:
+    """How many others pass money on to the same payee, or pass on what the same payer sent; hubs apart.
+
+    So a mule is known by her collector: the ring's size speaks for each member.
+    """
+    moved, relays = projection.transfers, projection.relays
+    first, second = (
+        moved.select(pl.col("source", "target").gather(relays[side])) for side in ("first", "second")
+    )
+    through = first.select(node="target")
+    ends = [
+        through.with_columns(end=second["target"], side=pl.lit(1)),
+        through.with_columns(end=first["source"], side=pl.lit(0)),
+    ]
+    known = pl.concat(ends).unique().filter(~pl.col("end").is_in(projection.hubs.implode()))
+    counted = known.with_columns(fellow_relayers=pl.len().over("end", "side").cast(pl.Int64) - 1)
+    return counted.group_by("node").agg(pl.col("fellow_relayers").max())
+
+
 def _bursts(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
     fan_in = _most_partners(moved, "target", "source", params).rename(
         {"most": "fan_in_burst", "most_amount": "fan_in_amount"}
@@ -260,6 +292,14 @@ def _cycle_shares(moved: pl.DataFrame, cycles: pl.DataFrame) -> pl.DataFrame:
     return counts.join(shares, on="node", how="left")
 
 
+def _levied(projection: Projection) -> pl.DataFrame:
+    """Per node the payers of the largest levy that it takes or pays, and how far beyond chance it is."""
+    ends = pl.concat([projection.levies.with_columns(node=pl.col(side)) for side in ("payee", "payer")])
+    return ends.group_by("node", maintain_order=True).agg(
+        levy_payers=pl.col("n_payers").max(), levy_decades=pl.col("decades").max()
+    )
+
+
 def _amount_habits(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
     marked = moved.with_columns(
         rarity=_amount_rarity(moved["amount"]),
@@ -276,8 +316,6 @@ def _amount_habits(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
         pl.concat(ends)
         .group_by("node", maintain_order=True)
         .agg(
-            amount_rarity=pl.col("rarity").mean(),
-            max_amount_rarity=pl.col("rarity").max(),
             n_rare_amounts=(pl.col("rarity") > 1.0).sum(),
             n_just_below=pl.col("is_just_below").sum(),
             round_share=pl.col("is_round").mean(),

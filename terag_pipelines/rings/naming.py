@@ -19,12 +19,17 @@ from terag_pipelines.rings.projection import Projection, ProjectionParams, pair_
 from terag_pipelines.rings.trails import CycleParams
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class NamingParams:
     """Who is in a ring: a score of `member_threshold` or more, and ties to other such members of the
     community.
+
+    The payers and the payee of a levy that chance would bring about less than once in 10 ** `levy_decades`
+    are a ring of their own, in whichever communities they live.
 
     A ring has at least `min_members`; the mean risk of its members (probability where calibrated, else
     score) sets its severity by `severities`, each with its least risk, and someone on a watchlist raises it
@@ -36,6 +41,7 @@ class NamingParams:
     member_threshold: float = 0.5
     follower_share: float = 0.8
     min_members: int = 3
+    levy_decades: float = 6.0
     pass_through_days: float = 3.0
     severities: tuple[tuple[str, float], ...] = (
         ("low", 0.0),
@@ -109,7 +115,7 @@ def _place_scores(
 
 
 def find_cores(scored: pl.DataFrame, projection: Projection, params: NamingParams) -> Core:
-    """The connected groups of risky entities of one community, numbered by their smallest node."""
+    """The connected groups of risky entities of one community or levy, numbered by their smallest node."""
     risk = scored.select(pl.coalesce("probability", "score")).to_series().to_numpy()
     is_seed = risk >= params.member_threshold
     followed = find_suspicious_ties(projection)
@@ -119,7 +125,9 @@ def find_cores(scored: pl.DataFrame, projection: Projection, params: NamingParam
     for near, far in ((0, 1), (1, 0)):
         reached[suspicious[is_seed[suspicious[:, near]], far]] = True
     is_member = is_seed | (reached & (risk >= params.follower_share * params.member_threshold))
-    kept = any_tie[is_member[any_tie].all(axis=1)]
+    levy, levied = find_levy_members(projection, is_member, params.levy_decades)
+    kept = np.concatenate([any_tie, levied])
+    kept = kept[is_member[kept].all(axis=1) & (levy[kept[:, 0]] == levy[kept[:, 1]])]
     graph = coo_matrix((np.ones(len(kept)), (kept[:, 0], kept[:, 1])), shape=(len(risk), len(risk)))
     group = connected_components(graph, directed=False)[1] if len(risk) else np.empty(0, dtype=np.int64)
     members = scored.with_columns(group=pl.Series(group, dtype=pl.Int64)).filter(
@@ -128,6 +136,22 @@ def find_cores(scored: pl.DataFrame, projection: Projection, params: NamingParam
     members = members.filter(pl.len().over("group") >= params.min_members)
     numbered = members.with_columns(ring=pl.col("node").min().over("group").rank("dense").cast(pl.Int64) - 1)
     return Core(numbered.drop("group").sort("ring", "entity_id"))
+
+
+def find_levy_members(projection: Projection, is_member: Mask, min_decades: float) -> tuple[Ints, Ints]:
+    """Per node the payee of the least likely levy it takes part in, -1 without one; and payee, payer of each
+    such levy. Those who are no members have no part in any.
+    """
+    levies = projection.levies.filter(pl.col("decades") >= min_decades)
+    pairs = levies.select("payee", "payer").to_numpy()
+    levies = levies.filter(pl.Series(is_member[pairs].all(axis=1), dtype=pl.Boolean))
+    ends = pl.concat([levies.select("payee", "decades", node=side) for side in ("payee", "payer")])
+    rarest = ends.sort(["node", "decades", "payee"], descending=[False, True, False]).unique(
+        "node", keep="first", maintain_order=True
+    )
+    payee = np.full(len(is_member), -1, dtype=np.int64)
+    payee[rarest["node"].to_numpy()] = rarest["payee"].to_numpy()
+    return payee, levies.select("payee", "payer").to_numpy()
 
 
 def find_suspicious_ties(projection: Projection) -> pl.DataFrame:

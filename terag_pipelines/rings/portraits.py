@@ -162,7 +162,9 @@ def _kind() -> pl.Expr:
 
 
 def _roles() -> pl.Expr:
-    half = pl.max_horizontal(pl.col("others") / 2, pl.lit(2))
+    # two payments make nobody a collector where it is something else that binds the ring
+    fewest = pl.when(pl.col("kind") == "shared_identity").then(3).otherwise(2)
+    half = pl.max_horizontal(pl.col("others") / 2, fewest)
     collects, spreads = pl.col("n_payers") >= half, pl.col("n_payees") >= half
     one_sided = pl.col("kind").is_in(["fan_in", "fan_out", "mixed"])
     moves = (pl.col("n_payers") > 0) | (pl.col("n_payees") > 0)

@@ -11,6 +11,7 @@ import polars as pl
 from terag_pipelines.entities.validity import interval_of, part_by_time
 from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, find_hubs, sum_flows, transfers_between_entities
+from terag_pipelines.rings.levies import LevyParams, find_levies
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
 from terag_pipelines.rings.trails import RelayParams, find_relays
 
@@ -37,7 +38,8 @@ class ProjectionParams:
     the stronger; above `max_identifier_holders` it ties nobody (a call centre, a block of flats). Transfers
     tie a pair by the mean of the part they are of the payer's outflow and of the receiver's inflow, times
     `transfer_weight`, halved for every `half_life_days` since the last of them; transfers that pass on what
-    just came, or are passed on at once, tie a pair by `relay_weight` times (1 - 1/2 ** their number).
+    just came, or are passed on at once, tie a pair by `relay_weight` times (1 - 1/2 ** their number); a levy
+    ties its payers to the payee by `levy_weight`.
     Whoever deals with more than `max_counterparties` (payroll, utilities, shops) ties nobody together by
     transfers.
     """
@@ -48,9 +50,11 @@ class ProjectionParams:
     max_identifier_holders: int = 20
     transfer_weight: float = 1.0
     relay_weight: float = 1.0
+    levy_weight: float = 1.0
     half_life_days: float = 90.0
     max_counterparties: int = 100
     relays: RelayParams = field(default_factory=RelayParams)
+    levies: LevyParams = field(default_factory=LevyParams)
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class Projection:
     `edges`: left < right, weight. `shared`: left < right, kind, n_holders: one row per identifier that a
     pair shares. `holdings`: node, kind, value, n_holders (2 or more). `transfers`: source, target, amount
     (in typical transfers of its currency), amount_minor, currency, at (microseconds), is_cash, sorted.
-    `hubs`: nodes with too many counterparties. `relays`: first, second, rows of `transfers`. `related`:
-    left < right, from stated relationships.
+    `hubs`: nodes with too many counterparties. `relays`: first, second, rows of `transfers`. `levies`: payee,
+    payer, n_payers, decades. `related`: left < right, from stated relationships.
     """
 
     index: NodeIndex
@@ -70,6 +74,7 @@ class Projection:
     holdings: pl.DataFrame
     transfers: pl.DataFrame
     relays: pl.DataFrame
+    levies: pl.DataFrame
     related: pl.DataFrame
     hubs: pl.Series
 
@@ -83,16 +88,18 @@ def project_entities(tables: Tables, params: ProjectionParams) -> Projection:
     hubs = find_hubs(transfers, params.max_counterparties)
     related = relate_entities(tables, index)
     relays = find_relays(transfers, hubs, params.relays)
+    levies = find_levies(transfers, index.nodes, hubs, params.levies)
     ties = [
         _identifier_ties(shared, params),
         _transfer_ties(transfers, hubs, params),
         _relay_ties(transfers, relays, hubs, params),
+        _levy_ties(levies, params),
         related.with_columns(weight=pl.lit(params.relationship_weight)),
     ]
     edges = (
         pl.concat(ties).sort("left", "right", "weight").group_by("left", "right", maintain_order=True).sum()
     )
-    return Projection(index, edges, shared, holdings, transfers, relays, related, hubs)
+    return Projection(index, edges, shared, holdings, transfers, relays, levies, related, hubs)
 
 
 def hold_identifiers(tables: Tables, index: NodeIndex) -> pl.DataFrame:
@@ -240,6 +247,11 @@ def _relay_ties(
 ) -> pl.DataFrame:
     counted = _count_relays(transfers, relays, hubs)
     return counted.select("left", "right", weight=params.relay_weight * (1 - 0.5 ** pl.col("n_relayed")))
+
+
+def _levy_ties(levies: pl.DataFrame, params: ProjectionParams) -> pl.DataFrame:
+    pairs = _as_pairs(levies.select(a="payee", b="payer")).unique()
+    return pairs.with_columns(weight=pl.lit(params.levy_weight))
 
 
 def _pair_flows(weighted: pl.DataFrame, hubs: pl.Series) -> pl.DataFrame:

@@ -31,8 +31,9 @@ class RiskParams:
     """The anomaly score is one half for the evidence of `half_evidence` features in each of which an entity
     is the most extreme of all.
 
-    An entity takes on `neighbour_weight` of the mean evidence about those it is tied to. A model is trained
-    from `min_per_class` labels of each class on, cross-validated in `n_folds` folds of whole communities.
+    An entity takes on `neighbour_weight` of the mean evidence about those it is tied to, up to as much as
+    there is about itself. A model is trained from `min_per_class` labels of each class on, cross-validated
+    in `n_folds` folds of whole communities.
     """
 
     half_evidence: float = 2.5
@@ -65,28 +66,51 @@ class Risk:
     model_precision: float
 
 
-def assess_risk(
-    features: pl.DataFrame, edges: pl.DataFrame, community: Ints, outcomes: Ints, params: RiskParams
-) -> Risk:
-    """The risk of every node: by a cross-validated model if its average precision is above the anomaly
-    score's.
+@dataclass(frozen=True)
+class RiskInputs:
+    """What risk is judged by, per node: `matrix` of features, their evidence and that of those it is tied to,
+    for a model; `anomaly_score`; `evidence` by signal.
     """
+
+    matrix: Floats
+    anomaly_score: Floats
+    evidence: pl.DataFrame
+
+
+def gather_inputs(features: pl.DataFrame, edges: pl.DataFrame, params: RiskParams) -> RiskInputs:
+    """Everything that is known of each node before any label is looked at."""
     evidence = weigh_signals(features)
     own = sum_groups(evidence)
     near = average_neighbours(own, edges)
-    anomaly = score_anomaly(own + params.neighbour_weight * near, params.half_evidence)
-    explained = explain_nodes(features, evidence, params.min_reason_evidence, params.n_reasons)
+    inherited = np.minimum(params.neighbour_weight * near, own)  # company corroborates, it does not accuse
+    anomaly = score_anomaly(own + inherited, params.half_evidence)
+    judged = features.drop("node").with_columns(
+        own=pl.Series(own), near=pl.Series(near), anomaly=pl.Series(anomaly)
+    )
+    return RiskInputs(judged.to_numpy(), anomaly, evidence)  # one copy: it is the largest thing in memory
+
+
+def assess_risk(
+    features: pl.DataFrame, edges: pl.DataFrame, community: Ints, outcomes: Ints, params: RiskParams
+) -> Risk:
+    """The risk of every node: by a cross-validated model unless the anomaly score ranks the labelled better.
+
+    Where both rank them alike the model is taken: its scores are probabilities.
+    """
+    inputs = gather_inputs(features, edges, params)
+    anomaly = inputs.anomaly_score
+    explained = explain_nodes(features, inputs.evidence, params.min_reason_evidence, params.n_reasons)
     labelled = outcomes >= 0
     if not has_enough_labels(outcomes, community, params):
         return Risk(anomaly, anomaly, outcomes, explained, False, float("nan"), float("nan"))
-    matrix = np.column_stack([features.drop("node").to_numpy(), own, near, anomaly])
-    supervised = cross_fit(matrix, outcomes, community, params)
+    supervised = cross_fit(inputs.matrix, outcomes, community, params)
     plain, learned = (
         float(average_precision_score(outcomes[labelled], scores[labelled]))
         for scores in (anomaly, supervised)
     )
-    chosen = supervised if learned > plain else anomaly
-    return Risk(chosen, anomaly, outcomes, explained, learned > plain, plain, learned)
+    is_learned = learned >= plain
+    chosen = supervised if is_learned else anomaly
+    return Risk(chosen, anomaly, outcomes, explained, is_learned, plain, learned)
 
 
 def score_anomaly(evidence: Floats, half_evidence: float) -> Floats:
@@ -136,28 +160,32 @@ def has_enough_labels(outcomes: Ints, community: Ints, params: RiskParams) -> bo
     return bool(enough and groups >= params.n_folds)
 
 
-def cross_fit(matrix: Floats, outcomes: Ints, community: Ints, params: RiskParams) -> Floats:
+def cross_fit(
+    matrix: Floats, outcomes: Ints, community: Ints, params: RiskParams, scored: Floats | None = None
+) -> Floats:
     """A probability per row of `matrix`: for a labelled one (outcome 0 or 1) from a model that saw nothing
     of its community.
 
     Folds are of whole communities, shuffled by the seed and stratified; a row without a label (-1) is
-    scored by a model of all labels.
+    scored by a model of all labels. With `scored`, the same rows at another time, models learn from
+    `matrix` and the probabilities are those of `scored`.
     """
     # boosting threads spin for each other on a busy machine, and one gives the same bytes everywhere
     with threadpool_limits(limits=1, user_api="openmp"):
-        return _cross_fit(matrix, outcomes, community, params)
+        return _cross_fit(matrix, outcomes, community, params, matrix if scored is None else scored)
 
 
-def _cross_fit(matrix: Floats, outcomes: Ints, community: Ints, params: RiskParams) -> Floats:
+def _cross_fit(matrix: Floats, outcomes: Ints, community: Ints, params: RiskParams, scored: Floats) -> Floats:
     rows = np.flatnonzero(outcomes >= 0)
     x, y = matrix[rows], outcomes[rows]
     unlabelled = np.flatnonzero(outcomes < 0)
     scores = np.zeros(len(outcomes))
     if len(unlabelled):
-        scores[unlabelled] = _new_model(params).fit(x, y).predict_proba(matrix[unlabelled])[:, 1]
+        scores[unlabelled] = _new_model(params).fit(x, y).predict_proba(scored[unlabelled])[:, 1]
     folds = StratifiedGroupKFold(params.n_folds, shuffle=True, random_state=params.seed)
     for train, test in folds.split(x, y, groups=community[rows]):
-        scores[rows[test]] = _new_model(params).fit(x[train], y[train]).predict_proba(x[test])[:, 1]
+        model = _new_model(params).fit(x[train], y[train])
+        scores[rows[test]] = model.predict_proba(scored[rows[test]])[:, 1]
     return scores
 
 

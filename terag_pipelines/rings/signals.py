@@ -30,7 +30,11 @@ class Signal:
     least: float = 0.0
     from_hubs: bool = True
     told: str = ""
+    is_decades: bool = False
 
+
+MOST_DECADES = 4.0
+"""As much as the most extreme of ten thousand peers says."""
 
 SIGNALS = (
     Signal("n_sharers", "identity", 1.5, "shares a document, phone, e-mail or device with {} others"),
@@ -45,6 +49,14 @@ SIGNALS = (
         "n_relay_sources", "relay", 1.5, "is paid by {} who just got that money themselves", from_hubs=False
     ),
     Signal("n_relay_targets", "relay", 1.5, "pays {} who pass the money on at once", from_hubs=False),
+    Signal(
+        "fellow_relayers",
+        "fellows",
+        1.5,
+        "passes money on with {} others, to one payee or from one payer",
+        least=2.0,
+        from_hubs=False,
+    ),
     Signal(
         "gathering",
         "fan",
@@ -75,6 +87,15 @@ SIGNALS = (
         from_hubs=False,
     ),
     Signal("transfers_per_partner", "repeats", 1.0, "{} transfers per counterparty", 1.0, 1, 1.01, False),
+    Signal(
+        "levy_decades",
+        "levy",
+        1.5,
+        "is one of {} who pay one payee the same odd amount, or that payee",
+        from_hubs=False,
+        told="levy_payers",
+        is_decades=True,
+    ),
     Signal("n_just_below", "structuring", 1.0, "{} transfers just below a reporting limit", from_hubs=False),
     Signal("events_per_day", "pace", 0.75, "{} payments on each active day", 1.0, 1, 1.0),
     Signal("n_events", "pace", 0.75, "{} payments, more than most"),
@@ -112,8 +133,8 @@ def weigh_signals(features: pl.DataFrame) -> pl.DataFrame:
     for signal in SIGNALS:
         values = features[signal.feature].to_numpy()
         heard = np.where((values >= signal.least) & (signal.from_hubs | ~is_hub), values, 0.0)
-        evidence = np.zeros(len(values))
-        for group in groups:
+        evidence = np.minimum(heard, MOST_DECADES)
+        for group in () if signal.is_decades else groups:
             evidence[group] = weigh_tails(heard[group])
         columns[signal.feature] = pl.Series(signal.weight * evidence)
     return pl.DataFrame(columns)

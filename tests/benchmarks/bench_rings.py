@@ -69,7 +69,8 @@ def _plant(rng: np.random.Generator, n_people: int, ring: int) -> tuple[np.ndarr
     return members, np.array(moves, dtype=np.float64)
 
 
-def _fill(schema: pa.Schema, frame: pl.DataFrame) -> pa.Table:
+def fill_table(schema: pa.Schema, frame: pl.DataFrame) -> pa.Table:
+    """The frame as a table of this schema; what it lacks is false, an empty list or null."""
     blanks = {pa.bool_(): pl.lit(value=False), pa.list_(pa.string()): pl.lit([], dtype=pl.List(pl.String))}
     filled = frame.with_columns(
         blanks.get(column.type, pl.lit(None)).alias(column.name)
@@ -79,7 +80,8 @@ def _fill(schema: pa.Schema, frame: pl.DataFrame) -> pa.Table:
     return filled.select(schema.names).to_arrow().cast(schema)
 
 
-def _ids(prefix: str, numbers: pl.Expr) -> pl.Expr:
+def number_ids(prefix: str, numbers: pl.Expr) -> pl.Expr:
+    """Ids of a prefix and a number each."""
     return pl.concat_str(pl.lit(prefix), numbers.cast(pl.String))
 
 
@@ -87,41 +89,41 @@ def _records(rng: np.random.Generator, n_people: int) -> pa.Table:
     number = pl.int_range(0, n_people + 300, eager=True).alias("i")
     phone = rng.integers(0, n_people, n_people + 300)
     frame = pl.DataFrame({"i": number, "phone": phone}).select(
-        record_id=_ids("p:", pl.col("i")),
+        record_id=number_ids("p:", pl.col("i")),
         party_type=pl.when(pl.col("i") < n_people).then(pl.lit("person")).otherwise(pl.lit("organisation")),
-        phones=pl.concat_list(_ids("+7", pl.col("phone"))),
+        phones=pl.concat_list(number_ids("+7", pl.col("phone"))),
     )
-    return _fill(model.ENTITY_RECORDS.schema, frame)
+    return fill_table(model.ENTITY_RECORDS.schema, frame)
 
 
 def _accounts(n_people: int) -> pa.Table:
     number = pl.DataFrame({"i": pl.int_range(0, n_people + 300, eager=True)})
-    frame = number.select(account_id=_ids("a", pl.col("i")), record_id=_ids("p:", pl.col("i")))
-    return _fill(model.ACCOUNTS.schema, frame)
+    frame = number.select(account_id=number_ids("a", pl.col("i")), record_id=number_ids("p:", pl.col("i")))
+    return fill_table(model.ACCOUNTS.schema, frame)
 
 
 def _transfers(moves: pl.DataFrame) -> pa.Table:
     origin = 1_767_225_600_000_000
     frame = moves.with_row_index("n").select(
-        transfer_id=_ids("t", pl.col("n")),
-        source_account=_ids("a", pl.col("source")),
-        target_account=_ids("a", pl.col("target")),
+        transfer_id=number_ids("t", pl.col("n")),
+        source_account=number_ids("a", pl.col("source")),
+        target_account=number_ids("a", pl.col("target")),
         amount_minor="amount_minor",
         currency=pl.lit("KZT"),
         occurred_at=(pl.col("at") + origin).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
     )
-    return _fill(model.TRANSFERS.schema, frame)
+    return fill_table(model.TRANSFERS.schema, frame)
 
 
 def _relationships(rng: np.random.Generator, n_people: int) -> pa.Table:
     owned = pl.DataFrame({"i": np.arange(n_people), "d": rng.integers(0, int(1.5 * n_people), n_people)})
     frame = owned.select(
-        record_id=_ids("p:", pl.col("i")),
+        record_id=number_ids("p:", pl.col("i")),
         object_kind=pl.lit("device"),
-        object_id=_ids("d", pl.col("d")),
+        object_id=number_ids("d", pl.col("d")),
         relationship_kind=pl.lit("uses"),
     )
-    return _fill(model.RELATIONSHIPS.schema, frame)
+    return fill_table(model.RELATIONSHIPS.schema, frame)
 
 
 def _labels(rng: np.random.Generator, members: np.ndarray, n_people: int) -> pa.Table:
@@ -132,14 +134,14 @@ def _labels(rng: np.random.Generator, members: np.ndarray, n_people: int) -> pa.
     frames = [
         pl.DataFrame({"i": who, "v": truth[who]}).select(
             label_kind=pl.lit("fraud"),
-            subject_id=_ids("p:", pl.col("i")),
+            subject_id=number_ids("p:", pl.col("i")),
             object_id=pl.lit(""),
             value=pl.col("v").cast(pl.String),
             use=pl.lit(use),
         )
         for who, use in rows
     ]
-    return _fill(model.LABELS.schema, pl.concat(frames))
+    return fill_table(model.LABELS.schema, pl.concat(frames))
 
 
 def main(n_people: int) -> None:

@@ -82,6 +82,23 @@ def test_a_collector_gathers_from_people_who_just_got_the_money() -> None:
     assert rows["n_relayed"][6:].sum() == 0
 
 
+def test_mules_are_known_by_those_who_pass_money_on_beside_them() -> None:
+    world = World(60, n_outside=20).plant_fan_in([0, 1, 2, 3, 4, 5], day=5)
+    for person in range(20, 40):
+        world.pay(person, person + 1, 10_000 * person, day=person)
+    rows = measure(world)
+    assert rows["fellow_relayers"][1:6].to_list() == [4] * 5
+    assert rows["fellow_relayers"][6:60].sum() == 0
+
+
+def test_a_payment_that_many_pass_on_to_a_hub_makes_no_fellows() -> None:
+    world = World(150)
+    for person in range(1, 120):
+        world.pay(120 + person % 30, person, 1_000_000, day=person / 10)
+        world.pay(person, 0, 990_000, day=person / 10 + 0.1)
+    assert measure(world)["fellow_relayers"][1:120].max() < 5
+
+
 def test_a_cycle_is_seen_by_each_of_its_members_alone() -> None:
     world = World(20).plant_cycle([2, 4, 6, 8], day=3)
     world.pay(9, 2, 5_000_000, 1)

@@ -13,7 +13,8 @@ import pytest
 from resources.source_files import SourceFolder
 from terag_pipelines.rings.detection import score_rings
 from terag_pipelines.rings.model import RING_MEMBERS
-from terag_pipelines.rings.quality import RingQuality, judge_detection
+from terag_pipelines.rings.naming import name_rings
+from terag_pipelines.rings.quality import RingQuality, judge_detection, judge_rings
 
 SOURCES = Path(__file__).parents[2] / "sources"
 
@@ -44,6 +45,18 @@ def test_amlsim_accounts(shared_data: Path) -> None:
     quality = judge("amlsim_20k", shared_data)
     assert quality.scores is not None
     ours = quality.scores.average_precision
-    assert ours > 0.78
-    for name in ("degree", "isolation_forest", "small_transfers"):
-        assert ours > quality.baselines[name].average_precision
+    assert ours > 0.88
+    for baseline in quality.baselines.values():
+        assert ours > 1.1 * baseline.average_precision
+
+
+def test_levied_rings_are_named_whole(shared_data: Path) -> None:
+    tables: dict[str, pa.Table] = dict(
+        SourceFolder(SOURCES / "amlsim_100_rings", shared_data).ingest().tables
+    )
+    named = name_rings(score_rings(tables).scores, tables)
+    recovery = judge_rings(named.members, tables)
+    assert recovery is not None
+    assert recovery.n_planted == 3
+    assert recovery.table["overlap"].to_numpy().min() >= 0.8
+    assert named.rings.num_rows <= 10
