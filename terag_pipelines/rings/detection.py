@@ -109,8 +109,8 @@ def _measure_projection(
 def score_rings(
     tables: Tables, params: RingParams | None = None, earlier: EarlierRings | None = None
 ) -> RingDetection:
-    """Scores every entity of a batch; learns from labels with use "training" only, unless the anomaly score
-    ranks them better.
+    """Scores every entity of a batch; learns from labels with use "training" only, and only where that
+    helps.
 
     `tables` by name: entity_records, entity_members, accounts, transfers, party_events, relationships,
     labels; a missing one counts as empty. `earlier`: the last batch, whose communities are followed.

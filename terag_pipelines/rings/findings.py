@@ -116,8 +116,8 @@ def say_risk_path(report: DetectionReport, labels: pl.DataFrame, least: int) -> 
     model, plain = report.model_average_precision, report.anomaly_average_precision
     figures = f"{model:.3f} against {plain:.3f} in average precision, on labels that the model had not seen"
     if report.is_supervised:
-        return f"a model that learned from {told}, as it is no worse than the anomaly score ({figures})"
-    return f"the stated anomaly score: a model that learned from {told} is worse ({figures})"
+        return f"a model that learned from {told}, as it is better than the anomaly score ({figures})"
+    return f"the stated anomaly score: a model that learned from {told} is no better ({figures})"
 
 
 def _notes(found: Findings) -> list[str]:

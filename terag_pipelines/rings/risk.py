@@ -93,9 +93,11 @@ def gather_inputs(features: pl.DataFrame, edges: pl.DataFrame, params: RiskParam
 def assess_risk(
     features: pl.DataFrame, edges: pl.DataFrame, community: Ints, outcomes: Ints, params: RiskParams
 ) -> Risk:
-    """The risk of every node: by a cross-validated model unless the anomaly score ranks the labelled better.
+    """The risk of every node: by a cross-validated model if its average precision is above the anomaly
+    score's.
 
-    Where both rank them alike the model is taken: its scores are probabilities.
+    Where both rank the labelled alike these say too little to learn from: a model of few and easy labels
+    errs about those whom nobody labels.
     """
     inputs = gather_inputs(features, edges, params)
     anomaly = inputs.anomaly_score
@@ -108,7 +110,7 @@ def assess_risk(
         float(average_precision_score(outcomes[labelled], scores[labelled]))
         for scores in (anomaly, supervised)
     )
-    is_learned = learned >= plain
+    is_learned = learned > plain
     chosen = supervised if is_learned else anomaly
     return Risk(chosen, anomaly, outcomes, explained, is_learned, plain, learned)
 

@@ -21,7 +21,6 @@ from terag_pipelines.rings.detection import score_rings
 from terag_pipelines.rings.leiden import potts_quality
 from terag_pipelines.rings.lineage import EarlierRings, communities_of, trace_rings
 from terag_pipelines.rings.model import RING_COMMUNITIES
-from terag_pipelines.rings.naming import name_rings
 from terag_pipelines.rings.portraits import identify_ring
 from terag_pipelines.rings.tie_graph import tie_graph
 from tests.benchmarks.measuring import Cost, measured, tell, total
@@ -30,6 +29,7 @@ from tests.unit.rings.disturbing import (
     disturb_tables,
     disturb_ties,
     make_town,
+    name_calibrated,
     place_labels,
     plant_ties,
 )
@@ -169,14 +169,14 @@ def disturb_bank(n_people: int, n_rings: int) -> None:
     """Rings as the product names them, from the tables of a bank some of whose clients change."""
     tables = make_town(n_people, n_rings).tables()
     detection = score_rings(tables)
-    then = members_of(name_rings(detection.scores, tables).members)
+    then = members_of(name_calibrated(detection, tables).members)
     lineage = trace_rings(as_table(then), "batch")
     earlier = EarlierRings(communities_of(detection.scores), lineage.traces, lineage.history)
     for seed in SEEDS:
         later = disturb_tables(tables, seed)
         for peer, past, naming in (("terag", earlier, OurIds()), ("plain best overlap", None, PlainIds())):
             found, cost = measured(lambda: score_rings(later, earlier=past))  # noqa: B023 - run at once
-            now = members_of(name_rings(found.scores, later).members)
+            now = members_of(name_calibrated(found, later).members)
             report, figures = found.report, compare_ids(naming, then, now)
             compared = {
                 "followed": report.followed,

@@ -12,10 +12,13 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from terag_pipelines.calibration.fit import fit_calibrator
 from terag_pipelines.graph.row_hashes import code_values
 from terag_pipelines.rings.communities import Communities, CommunityParams, find_communities
+from terag_pipelines.rings.detection import RingDetection
 from terag_pipelines.rings.following import EarlierPartition
 from terag_pipelines.rings.leiden import Keys
+from terag_pipelines.rings.naming import NamedRings, name_rings
 from tests.unit.rings.worlds import World
 
 SHARE = 0.015
@@ -120,6 +123,12 @@ def _plant_fan_in(world: World, members: list[int], day: float, victims: Iterato
         amount, at = 3_000_000 + 50_000 * place, day + place / 10
         world.pay(next(victims), mule, amount, at)
         world.pay(mule, hub, amount - 100_000, at + 0.1)
+
+
+def name_calibrated(detection: RingDetection, tables: dict[str, pa.Table]) -> NamedRings:
+    """The rings of a bank by the probabilities that its labels give the scores, as a batch names them."""
+    labelled = detection.labelled_scores(tables["labels"])
+    return name_rings(detection.scores, tables, fit_calibrator("rings", *labelled).fitted)
 
 
 def disturb_tables(tables: dict[str, pa.Table], seed: int, share: float = SHARE) -> dict[str, pa.Table]:

@@ -18,7 +18,6 @@ from terag_pipelines.rings.following import (
 )
 from terag_pipelines.rings.leiden import LeidenParams, find_partition, potts_quality
 from terag_pipelines.rings.lineage import EarlierRings, communities_of, trace_rings
-from terag_pipelines.rings.naming import name_rings
 from terag_pipelines.rings.tie_graph import TieGraph, tie_graph
 from terag_pipelines.tables import digest
 from tests.unit.rings.disturbing import (
@@ -26,6 +25,7 @@ from tests.unit.rings.disturbing import (
     disturb_tables,
     disturb_ties,
     make_town,
+    name_calibrated,
     place_labels,
     plant_ties,
 )
@@ -72,12 +72,12 @@ def test_rings_of_a_bank_keep_their_ids_when_some_clients_change(seed: int) -> N
     """1.5% of a bank's accounts: its communities are hardly clear, and 95% of its rings keep their ids."""
     tables = make_town(3_000, 30).tables()
     detection = score_rings(tables)
-    named = name_rings(detection.scores, tables)
+    named = name_calibrated(detection, tables)
     rings = trace_rings(named.members, "one")
     earlier = EarlierRings(communities_of(detection.scores), rings.traces, rings.history)
     later = disturb_tables(tables, seed)
     again = score_rings(later, earlier=earlier)
-    now = trace_rings(name_rings(again.scores, later).members, "two", earlier)
+    now = trace_rings(name_calibrated(again, later).members, "two", earlier)
     kept = set(rings.ids.values()) & set(now.ids.values())
     assert len(kept) >= 0.95 * len(rings.ids) >= 28
     assert again.report.agreement_with_fresh >= 0.95
@@ -87,11 +87,11 @@ def test_rings_of_a_bank_keep_their_ids_when_some_clients_change(seed: int) -> N
 def test_the_same_bank_again_gives_the_same_communities_and_only_continued_rings() -> None:
     tables = make_town(3_000, 30).tables()
     detection = score_rings(tables)
-    rings = trace_rings(name_rings(detection.scores, tables).members, "one")
+    rings = trace_rings(name_calibrated(detection, tables).members, "one")
     earlier = EarlierRings(communities_of(detection.scores), rings.traces, rings.history)
     again = score_rings(tables, earlier=earlier)
     assert digest(communities_of(again.scores)) == digest(earlier.communities)
-    now = trace_rings(name_rings(again.scores, tables).members, "two", earlier)
+    now = trace_rings(name_calibrated(again, tables).members, "two", earlier)
     assert set(events_of(now).values()) == {"continued"}
     assert now.ids == rings.ids
 
