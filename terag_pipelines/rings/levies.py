@@ -13,7 +13,14 @@ import numpy as np
 import polars as pl
 from scipy.special import gammaln
 
-LEVY_SCHEMA = {"payee": pl.Int64, "payer": pl.Int64, "n_payers": pl.Int64, "decades": pl.Float64}
+LEVY_SCHEMA = {
+    "payee": pl.Int64,
+    "payer": pl.Int64,
+    "currency": pl.String,
+    "amount_minor": pl.Int64,
+    "n_payers": pl.Int64,
+    "decades": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,8 @@ class LevyParams:
 def find_levies(
     transfers: pl.DataFrame, nodes: pl.DataFrame, hubs: pl.Series, params: LevyParams
 ) -> pl.DataFrame:
-    """payee, payer, n_payers, decades of every levy and payer in it, sorted; hubs take none.
+    """payee, payer, currency, amount_minor, n_payers, decades of every levy and payer in it, sorted; hubs
+    take none.
 
     `decades` is -log10 of the chance that so many of the payee's payers would hit on one amount, were each to
     pay it as often as payers of others do (a binomial's largest term).
@@ -48,7 +56,7 @@ def find_levies(
     levies = alike.filter(is_set & (pl.col("n_payers") >= params.min_payers)).join(payers, on="target")
     told = levies.with_columns(decades=_decades(levies, transfers.height)).rename({"target": "payee"})
     each = told.explode("payer").select(list(LEVY_SCHEMA)).cast(pl.Schema(LEVY_SCHEMA))
-    return each.sort("payee", "payer", "n_payers", "decades")
+    return each.sort(list(LEVY_SCHEMA))
 
 
 def _decades(levies: pl.DataFrame, n_transfers: int) -> pl.Series:

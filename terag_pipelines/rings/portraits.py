@@ -40,11 +40,14 @@ class Portraits:
 
 @dataclass(frozen=True)
 class _Inside:
-    """What happens between members of one ring: transfers, shared identifiers, cycles; each with its ring."""
+    """What happens between members of one ring: transfers, shared identifiers, cycles, levies; each with its
+    ring.
+    """
 
     transfers: pl.DataFrame
     held: pl.DataFrame
     on_cycle: pl.DataFrame
+    levies: pl.DataFrame
 
 
 def portray_rings(
@@ -77,9 +80,8 @@ def _ring_ids(members: pl.DataFrame) -> pl.DataFrame:
 
 def _look_inside(core: Core, projection: Projection, params: CycleParams) -> _Inside:
     ring_of = core.members.select("node", "ring")
-    transfers = projection.transfers.join(
-        ring_of.rename({"node": "source"}), on="source", maintain_order="left"
-    ).join(ring_of.rename({"node": "target"}), on=["target", "ring"], maintain_order="left")
+    transfers = _between_members(projection.transfers, ring_of, "source", "target")
+    levies = _between_members(projection.levies, ring_of, "payer", "payee")
     held = projection.holdings.join(ring_of, on="node").with_columns(
         n_members=pl.len().over("ring", "kind", "value")
     )
@@ -88,7 +90,13 @@ def _look_inside(core: Core, projection: Projection, params: CycleParams) -> _In
     cycles = find_cycles(transfers, community, projection.hubs, params)
     steps = cycles.with_columns(length=pl.len().over("cycle")).filter(pl.col("length") > 2)
     on_cycle = pl.DataFrame({"node": transfers["source"].gather(steps["transfer"])}).unique()
-    return _Inside(transfers, held.filter(pl.col("n_members") > 1), on_cycle)
+    return _Inside(transfers, held.filter(pl.col("n_members") > 1), on_cycle, levies)
+
+
+def _between_members(rows: pl.DataFrame, ring_of: pl.DataFrame, one: str, other: str) -> pl.DataFrame:
+    """The rows whose both ends are in one ring, with that `ring`."""
+    of_one = rows.join(ring_of.rename({"node": one}), on=one, maintain_order="left")
+    return of_one.join(ring_of.rename({"node": other}), on=[other, "ring"], maintain_order="left")
 
 
 def _measure_members(core: Core, inside: _Inside, projection: Projection, days: float) -> pl.DataFrame:
@@ -187,10 +195,9 @@ def _roles() -> pl.Expr:
 
 def _reasons(rings: pl.DataFrame, members: pl.DataFrame, inside: _Inside) -> pl.DataFrame:
     """ring, reasons: the shape of its flows, what is shared, the watchlist; the kind of the ring first."""
-    flows = _flow_reasons(rings, members)
-    shared = _sharing_reasons(inside.held)
+    parts = [_flow_reasons(rings, members), _levy_reasons(inside.levies), _sharing_reasons(inside.held)]
     first = rings.select("ring", is_shared_first=pl.col("kind") == "shared_identity")
-    told = pl.concat([flows, shared]).join(first, on="ring")
+    told = pl.concat(parts).join(first, on="ring")
     rank = pl.when(pl.col("is_shared_first") & (pl.col("rank") >= 10)).then(pl.col("rank") - 10)
     ordered = told.with_columns(rank=rank.otherwise(pl.col("rank") + 1)).sort("ring", "rank", "text")
     texts = ordered.group_by("ring", maintain_order=True).agg(reasons="text")
@@ -242,17 +249,32 @@ def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
                 "{} members pay one member",
                 "n_payers",
             ),
-            _tell(told, pl.col("n_payees") >= 3, 2, "one member pays {} others", "n_payees"),
+            _tell(told, pl.col("n_payees") >= 3, 3, "one member pays {} others", "n_payees"),
             _tell(
-                told, pl.col("n_transfers") > 0, 3, "{} transfers between members: {}", "n_transfers", "money"
+                told, pl.col("n_transfers") > 0, 4, "{} transfers between members: {}", "n_transfers", "money"
             ),
-            _tell(told, pl.col("n_watchlist") > 0, 4, "{} on a watchlist", "n_watchlist"),
+            _tell(told, pl.col("n_watchlist") > 0, 5, "{} on a watchlist", "n_watchlist"),
         ]
     )
 
 
 def _tell(told: pl.DataFrame, holds: pl.Expr, rank: int, words: str, *values: pl.Expr | str) -> pl.DataFrame:
     return told.filter(holds).select("ring", rank=pl.lit(rank), text=pl.format(words, *values))
+
+
+def _levy_reasons(levies: pl.DataFrame) -> pl.DataFrame:
+    """The levy of most members of each ring."""
+    keys = ["ring", "payee", "currency", "amount_minor"]
+    within = levies.group_by(keys).agg(n_members=pl.len())
+    within = within.filter(pl.col("n_members") >= 3).sort("n_members", *keys, descending=[True] + 4 * [False])
+    widest = within.unique("ring", keep="first", maintain_order=True)
+    money = [str(Money(*each)) for each in widest.select("amount_minor", "currency").iter_rows()]
+    words = "{} members pay one member the same odd amount, which hardly anybody else pays: {}"
+    return widest.select(
+        "ring",
+        rank=pl.lit(2),
+        text=pl.format(words, "n_members", pl.Series("money", money, dtype=pl.String)),
+    )
 
 
 def _sharing_reasons(held: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,11 @@ def levies_of(world: World) -> pl.DataFrame:
     return project_entities(world.tables(), ProjectionParams()).levies
 
 
+def spaced(text: str) -> str:
+    """The text with ordinary spaces alone."""
+    return " ".join(text.split())
+
+
 def test_the_same_odd_amount_from_many_is_a_levy() -> None:
     levies = levies_of(levied_world(range(10, 18)))
     assert levies["payee"].unique().to_list() == [0]
@@ -64,6 +69,8 @@ def test_a_levy_is_a_ring_of_its_own_even_where_its_members_live_apart() -> None
     members = pl.DataFrame(pl.from_arrow(named.members))
     rings = [set(ids) for ids in members.group_by("ring_id").agg("entity_id")["entity_id"].to_list()]
     assert {f"e:{i:03d}" for i in (0, *range(10, 20))} in rings
+    told = "10 members pay one member the same odd amount, which hardly anybody else pays: 23 408.17 KZT"
+    assert told in [spaced(reason) for reasons in named.rings["reasons"].to_pylist() for reason in reasons]
 
 
 @pytest.mark.parametrize("n_payers", [5, 8, 12])
