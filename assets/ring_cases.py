@@ -14,7 +14,7 @@ from terag_pipelines.rings.doubt_words import list_fragile, say_doubts
 from terag_pipelines.rings.interdiction import plan_interdictions
 from terag_pipelines.rings.interdiction_words import say_interdictions
 
-TABLES = ("entity_records", "entity_members", "accounts", "transfers", "relationships")
+TABLES = ("entity_records", "entity_members", "accounts", "transfers", "relationships", "ring_windows")
 N_SHOWN = 10
 
 

@@ -19,6 +19,7 @@ from terag_pipelines.rings.pictures import draw_risk_histogram
 from terag_pipelines.rings.quality import RingQuality, ScoreQuality, judge_detection, judge_risk
 from terag_pipelines.rings.scenes import look_at_rings
 from terag_pipelines.rings.timelines import draw_timeline
+from terag_pipelines.rings.windows import place_windows, read_rings, say_windows
 from terag_pipelines.tables import count_by
 
 INPUTS = (
@@ -30,9 +31,18 @@ INPUTS = (
     "party_events",
     "relationships",
     "labels",
+    "ring_windows",
 )
 N_DRAWN = 3
 N_CHANGES = 10
+
+
+@dg.asset(**RINGS)
+def ring_windows(source: SourceResource, transfers: pa.Table, party_events: pa.Table) -> dg.Output[pa.Table]:
+    """The part of time in which rings are sought, as the manifest says."""
+    timed = {"transfers": transfers, "party_events": party_events}
+    windows = place_windows(timed, read_rings(source.open().manifest()))
+    return dg.Output(windows, metadata=described(note=say_windows(windows)))
 
 
 @dg.asset(**RINGS, ins=tables_in(*INPUTS))

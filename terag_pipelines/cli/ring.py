@@ -34,8 +34,10 @@ from terag_pipelines.rings.model import (
     RING_MEMBER_DOUBT,
     RING_MEMBERS,
     RING_SCORES,
+    RING_WINDOWS,
 )
 from terag_pipelines.rings.sections import Section, Told
+from terag_pipelines.rings.windows import say_windows
 from terag_pipelines.rings.words import plain_kind, risk_of, say_amount, say_count, say_instant, say_risk
 from terag_pipelines.tables import TableSchema
 
@@ -50,7 +52,7 @@ CASE_TABLES = (
     TRANSFERS,
     RELATIONSHIPS,
 )
-FURTHER_TABLES = (RING_DOUBT, RING_MEMBER_DOUBT, RING_INTERDICTIONS)
+FURTHER_TABLES = (RING_WINDOWS, RING_DOUBT, RING_MEMBER_DOUBT, RING_INTERDICTIONS)
 N_CODE_DIGITS = 16
 N_MEMBERS = 15  # in the terminal
 
@@ -98,7 +100,9 @@ def read_case(ring_id: str) -> CaseFile:
     ]  # not in a batch of an earlier version
     tables = {schema.name: lake.read(shelf, schema) for schema in (*CASE_TABLES, *there)}
     code = f"terag-pipelines {version('terag-pipelines')}, code {code_digest()[:N_CODE_DIGITS]}"
-    provenance, history = Provenance(shelf, digests, code), _find(lake, shelf, RING_HISTORY)
+    window = say_windows(tables[RING_WINDOWS.name]) if RING_WINDOWS.name in tables else ""
+    history = _find(lake, shelf, RING_HISTORY)
+    provenance = Provenance(shelf, digests, code, window)
     return open_case(ring_id, tables, provenance, lineage_sections(ring_id, history))
 
 

@@ -44,6 +44,7 @@ _MANIFEST_KEYS = (
     "max_bad_share",
     "files",
     "linking",
+    "rings",
     "twin",
 )
 _FILE_KEYS = ("name", "path", "format", "csv", "holds", "party_type", "label", "use", "fields", "variables",
@@ -144,6 +145,7 @@ class Manifest:
     date_order: str = "dmy"
     max_bad_share: float = 0.05
     linking: Mapping[str, Any] | None = None
+    rings: Mapping[str, Any] | None = None
     twin: Mapping[str, Any] | None = None
 
     @property
@@ -173,6 +175,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
         date_order=root.choice("date_order", ("dmy", "mdy"), "dmy"),
         max_bad_share=share,
         linking=root.mapping("linking"),
+        rings=root.mapping("rings"),
         twin=root.mapping("twin"),
     )
 

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from terag_pipelines.rings.communities import CommunityParams, find_communities
 from terag_pipelines.rings.features import FeatureParams, measure_nodes
-from terag_pipelines.rings.nodes import Tables, read_frame
+from terag_pipelines.rings.nodes import Tables, read_in_window
 from terag_pipelines.rings.projection import Projection, ProjectionParams, project_entities
 from terag_pipelines.rings.risk import RiskParams, cross_fit, has_enough_labels, read_outcomes
 from terag_pipelines.rings.trails import CYCLE_SCHEMA
@@ -82,7 +82,8 @@ def _in_component(projection: Projection) -> Floats:
 
 def _count_small(tables: Tables, projection: Projection, small_minor: int) -> Floats:
     accounts = projection.index.accounts
-    transfers = read_frame(tables, "transfers", ["source_account", "target_account", "amount_minor"])
+    columns = ["source_account", "target_account", "amount_minor", "occurred_at"]
+    transfers = read_in_window(tables, "transfers", columns)
     small = transfers.filter(pl.col("amount_minor") < small_minor)
     ends = pl.concat([small["source_account"], small["target_account"]]).rename("account_id").to_frame()
     counted = ends.join(accounts, on="account_id")["node"].to_numpy()

@@ -56,12 +56,14 @@ class Person:
 class Provenance:
     """What a case was read from and drawn by: nothing in it depends on when that was.
 
-    `digests` are those of the batch's tables, `code` says by what this file was made.
+    `digests` are those of the batch's tables, `code` says by what this file was made, `window` in which part
+    of time rings were sought.
     """
 
     batch: str
     digests: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
+    window: str = ""
     params: NamingParams = field(default_factory=NamingParams)
     link_threshold: float = 0.9
 
@@ -100,6 +102,7 @@ class CaseFile:
             "batch": self.provenance.batch,
             "tables": dict(self.provenance.digests),
             "code": self.provenance.code,
+            "window": self.provenance.window,
         }
 
     def _member_as_json(self, member: Member) -> dict[str, Any]:

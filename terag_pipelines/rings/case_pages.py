@@ -298,6 +298,7 @@ def _provenance(case: CaseFile) -> tuple[Block, ...]:
     return (
         Told(f"Batch {source.batch}, whose id is a hash of its content, parameters, decisions and code."),
         *((Told(f"This file was made by {source.code}."),) if source.code else ()),
+        *((Told(f"Time in which rings were sought: {source.window}."),) if source.window else ()),
         Folded(say_count(len(digests), "table"), (Rows(("table", "digest of its content"), digests),)),
         Folded("Parameters of rings in this version", (Rows(("parameter", "value"), rows),)),
     )

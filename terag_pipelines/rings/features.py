@@ -14,7 +14,7 @@ import polars as pl
 
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, sum_flows
 from terag_pipelines.rings.motifs import count_motifs, payment_graph
-from terag_pipelines.rings.nodes import NodeIndex, Tables, read_frame
+from terag_pipelines.rings.nodes import NodeIndex, Tables, read_frame, read_in_window
 from terag_pipelines.rings.passing import sum_passed
 from terag_pipelines.rings.projection import Projection
 from terag_pipelines.rings.surroundings import average_around
@@ -418,7 +418,8 @@ def _record_signs(tables: Tables, index: NodeIndex) -> pl.DataFrame:
 
 def _events(tables: Tables, index: NodeIndex, params: FeatureParams) -> pl.DataFrame:
     """Events of an entity as the party, or as the counterparty where that is a record of the source."""
-    events = read_frame(tables, "party_events", ["record_id", "counterparty", "amount_minor", "occurred_at"])
+    columns = ["record_id", "counterparty", "amount_minor", "occurred_at"]
+    events = read_in_window(tables, "party_events", columns)
     ways = [("record_id", "counterparty"), ("counterparty", "record_id")]
     sides = [events.select("amount_minor", "occurred_at", own=own, other=other) for own, other in ways]
     placed = (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from terag_pipelines.rings.nodes import NodeIndex, Tables, read_frame
+from terag_pipelines.rings.nodes import NodeIndex, Tables, read_in_window
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def transfers_between_entities(tables: Tables, index: NodeIndex) -> pl.DataFrame:
-    """Transfers with both ends as nodes; those within one entity and those without an end or an amount left
-    out.
+    """Transfers of the window with both ends as nodes; those within one entity and those without an end, an
+    amount or a time left out.
     """
     columns = [
         "transfer_id",
@@ -24,11 +24,10 @@ def transfers_between_entities(tables: Tables, index: NodeIndex) -> pl.DataFrame
     ]
     ends = index.accounts
     transfers = (
-        read_frame(tables, "transfers", columns)
+        read_in_window(tables, "transfers", columns)
         .join(ends.select(source_account="account_id", source="node"), on="source_account")
         .join(ends.select(target_account="account_id", target="node"), on="target_account")
         .filter((pl.col("source") != pl.col("target")) & (pl.col("amount_minor") > 0))
-        .drop_nulls(["occurred_at"])
     )
     typical = pl.col("amount_minor").median().over(pl.col("currency").fill_null(""))
     return (

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from terag_pipelines.rings.cover import CoverParams, Weighted, cover_weight
 from terag_pipelines.rings.model import RING_INTERDICTIONS
-from terag_pipelines.rings.nodes import Tables, index_nodes, read_frame
+from terag_pipelines.rings.nodes import Tables, index_nodes, read_in_window
 
 _ACCOUNT = ["ring_id", "account_id", "entity_id", "is_member"]
 _SIDE = ["account_id", "other", "amount_minor", "currency", "occurred_at"]
@@ -85,7 +85,7 @@ class _RingMoney:
         holders = index.accounts.join(index.nodes.select("node", "entity_id"), on="node").drop("node")
         members = _frame(ring_members, ["ring_id", "entity_id"]).join(rings.select("ring_id"), on="ring_id")
         owned = holders.join(members, on="entity_id").with_columns(is_member=pl.lit(value=True))
-        moved = read_frame(tables, "transfers", _COLUMNS).drop_nulls("occurred_at")
+        moved = read_in_window(tables, "transfers", _COLUMNS)
         moved = moved.filter(
             (pl.col("amount_minor") > 0) & (pl.col("source_account") != pl.col("target_account"))
         )

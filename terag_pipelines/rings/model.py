@@ -80,6 +80,21 @@ RING_MEMBERS = TableSchema(
     key=("ring_id", "entity_id"),
 )
 
+RING_WINDOWS = TableSchema(
+    name="ring_windows",
+    schema=pa.schema(
+        [
+            ("table_name", TEXT),  # "transfers" or "party_events"
+            ("since", INSTANT),  # the first instant that counts; null where all does
+            ("until", INSTANT),  # of the newest row of either table; null without any
+            ("n_rows", pa.int64()),  # of the table
+            ("n_before", pa.int64()),  # of these, left out as older
+        ]
+    ),
+    key=("table_name",),
+)
+"""The part of time in which the batch's rings were sought."""
+
 RING_DOUBT = TableSchema(
     name="ring_doubt",
     schema=pa.schema(

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.entities import model
+from terag_pipelines.rings.model import RING_WINDOWS
 
 Tables = Mapping[str, pa.Table]
 
@@ -22,6 +23,7 @@ _SCHEMAS = {
         model.PARTY_EVENTS,
         model.RELATIONSHIPS,
         model.LABELS,
+        RING_WINDOWS,
     )
 }
 _MEMBERS = pa.schema([("record_id", pa.string()), ("entity_id", pa.string())])
@@ -33,6 +35,17 @@ def read_frame(tables: Tables, name: str, columns: list[str]) -> pl.DataFrame:
     table = tables.get(name)
     chosen = schema.empty_table() if table is None else table
     return cast(pl.DataFrame, pl.from_arrow(chosen.select(columns)))
+
+
+def read_in_window(tables: Tables, name: str, columns: list[str]) -> pl.DataFrame:
+    """As read_frame, of the rows with a time in the batch's window (RING_WINDOWS), if it has one.
+
+    `columns` include occurred_at.
+    """
+    windows = read_frame(tables, "ring_windows", ["table_name", "since"]).drop_nulls()
+    since = windows.filter(pl.col("table_name") == name)["since"]
+    rows = read_frame(tables, name, columns).drop_nulls("occurred_at")
+    return rows if since.is_empty() else rows.filter(pl.col("occurred_at") >= since[0])
 
 
 @dataclass(frozen=True)

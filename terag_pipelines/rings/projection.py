@@ -12,7 +12,7 @@ from terag_pipelines.entities.validity import interval_of, part_by_time
 from terag_pipelines.entities.vocabulary import VALIDITY_FIELDS
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, find_hubs, sum_flows, transfers_between_entities
 from terag_pipelines.rings.levies import LevyParams, find_levies
-from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
+from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame, read_in_window
 from terag_pipelines.rings.trails import RelayParams, find_relays
 
 _CARD = "card:"  # in front of the number, among the identifiers of a record
@@ -64,8 +64,8 @@ class Projection:
     `edges`: left < right, weight. `shared`: left < right, kind, n_holders: one row per identifier that a
     pair shares. `holdings`: node, kind, value, n_holders (2 or more). `transfers`: source, target, amount
     (in typical transfers of its currency), amount_minor, currency, at (microseconds), is_cash, sorted.
-    `hubs`: nodes with too many counterparties. `relays`: first, second, rows of `transfers`. `levies`: payee,
-    payer, n_payers, decades. `related`: left < right, from stated relationships.
+    `hubs`: nodes with too many counterparties. `relays`: first, second, rows of `transfers`. `levies`: as
+    find_levies gives them. `related`: left < right, from stated relationships.
     """
 
     index: NodeIndex
@@ -154,7 +154,7 @@ def _linked_objects(tables: Tables, index: NodeIndex) -> pl.DataFrame:
 
 
 def _used_in_transfers(tables: Tables, index: NodeIndex) -> list[pl.DataFrame]:
-    transfers = read_frame(tables, "transfers", ["source_account", "device_id", "ip"])
+    transfers = read_in_window(tables, "transfers", ["source_account", "device_id", "ip", "occurred_at"])
     used = transfers.join(index.accounts, left_on="source_account", right_on="account_id")
     return [
         _held(used, name, kind).drop_nulls("value").unique()

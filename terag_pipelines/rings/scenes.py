@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from terag_pipelines.errors import NotFoundError
 from terag_pipelines.money import Money
-from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
+from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_in_window
 from terag_pipelines.rings.projection import hold_identifiers
 
 ROLES = ("collector", "distributor", "link", "beneficiary", "mule", "shared_identity", "associate")
@@ -196,7 +196,7 @@ def _transfers_within(members: pl.DataFrame, tables: Tables, index: NodeIndex) -
     ends = index.accounts.join(members.select("node", "ring_id"), on="node")
     payers = ends.rename({"account_id": "source_account", "node": "payer"})
     payees = ends.rename({"account_id": "target_account", "node": "payee"})
-    moved = read_frame(tables, "transfers", _TRANSFER_COLUMNS).filter(pl.col("amount_minor") > 0)
+    moved = read_in_window(tables, "transfers", _TRANSFER_COLUMNS).filter(pl.col("amount_minor") > 0)
     typical = moved.group_by("currency").agg(typical=pl.col("amount_minor").median())
     return (
         moved.join(payers, on="source_account")
