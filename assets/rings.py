@@ -14,9 +14,11 @@ from terag_pipelines.rings.alerts import raise_alerts
 from terag_pipelines.rings.detection import score_rings
 from terag_pipelines.rings.drawing import draw_ring
 from terag_pipelines.rings.lineage import largest_changes, take_ids, trace_rings
-from terag_pipelines.rings.naming import NamedRings, name_rings
+from terag_pipelines.rings.naming import NamedRings, NamingParams, name_projected
 from terag_pipelines.rings.pictures import draw_risk_histogram
+from terag_pipelines.rings.projection import project_entities
 from terag_pipelines.rings.quality import RingQuality, ScoreQuality, judge_detection, judge_risk
+from terag_pipelines.rings.ring_features import measure_rings
 from terag_pipelines.rings.scenes import look_at_rings
 from terag_pipelines.rings.timelines import draw_timeline
 from terag_pipelines.rings.windows import place_windows, read_rings, say_windows
@@ -60,6 +62,7 @@ def ring_scores(source: SourceResource, **tables: pa.Table) -> dg.Output[pa.Tabl
     outs={
         "fraud_rings": out(RINGS, "Rings: what binds them, how risky they are, why, and what is at stake."),
         "ring_members": out(RINGS, "Who is in which ring, in which role, with which amounts."),
+        "ring_features": out(RINGS, "What describes each ring: shape, money, what is shared, who is near."),
         "ring_events": out(
             RINGS,
             "What became of the rings of the source's last batch: born, grown, merged, split, died.",
@@ -77,7 +80,9 @@ def named_rings(
     **tables: pa.Table,
 ) -> Iterator[dg.Output[pa.Table]]:
     """Takes the risky cores out of communities, gives each a kind and a risk, and the id that it keeps."""
-    born = name_rings(ring_scores, tables, load_calibrator(ring_calibrators, "rings"))
+    params = NamingParams()
+    graph = project_entities(tables, params.projection)
+    born = name_projected(ring_scores, graph, load_calibrator(ring_calibrators, "rings"), params)
     lineage = trace_rings(born.members, source.batch_id(), source.registry().earlier_rings(), entity_changes)
     named = take_ids(born, lineage.ids)
     risk = judge_risk(named.rings, named.members, tables)
@@ -85,6 +90,7 @@ def named_rings(
     metadata = draw_riskiest(named, tables) | told | described(why_empty=named.why_none or None)
     yield dg.Output(named.rings, "fraud_rings", metadata=metadata)
     yield dg.Output(named.members, "ring_members")
+    yield dg.Output(measure_rings(named.members, graph, tables), "ring_features")
     yield dg.Output(lineage.events, "ring_events", metadata=tell_events(lineage.events))
     yield dg.Output(lineage.history, "ring_history")
     yield dg.Output(lineage.traces, "ring_traces")

@@ -18,10 +18,11 @@ from terag_pipelines.rings.doubt_words import tell_doubt
 from terag_pipelines.rings.interdiction_words import tell_block
 from terag_pipelines.rings.naming import NamingParams
 from terag_pipelines.rings.nodes import Tables
+from terag_pipelines.rings.ring_feature_words import tell_features
 from terag_pipelines.rings.scenes import Member, RingScene, Transfer, look_at_ring
 from terag_pipelines.rings.sections import Section, section_as_json
 
-FIGURES = ("ring_doubt", "ring_member_doubt", "ring_interdictions")
+FIGURES = ("ring_doubt", "ring_member_doubt", "ring_interdictions", "ring_features")
 """Tables that add a section to a case where they are there."""
 RUNBOOK = "docs/runbooks/ring-alert.md"
 
@@ -122,12 +123,12 @@ def open_case(
     """The case of a ring.
 
     `tables` by name: fraud_rings, ring_members, and those that score_rings reads; entities and ring_scores
-    add names and reasons where they are there, ring_doubt, ring_member_doubt and ring_interdictions sections
-    of their own, before the further ones. Raises: NotFoundError.
+    add names and reasons where they are there, ring_doubt, ring_member_doubt, ring_interdictions and
+    ring_features sections of their own, before the further ones. Raises: NotFoundError.
     """
     scene = look_at_ring(ring_id, tables["fraud_rings"], tables["ring_members"], tables)
     figures = {name: _rows_of_ring(tables, name, ring_id) for name in FIGURES if name in tables}
-    told = _tell_figures(scene, figures)
+    told = _tell_figures(scene, figures) + _tell_features(ring_id, tables)
     return CaseFile(scene, meet_members(scene, tables), provenance, (*told, *further), figures)
 
 
@@ -145,6 +146,11 @@ def _tell_figures(scene: RingScene, figures: Mapping[str, list[dict[str, Any]]])
     ]
     planned = figures.get("ring_interdictions")
     return (*doubt, *([] if planned is None else [tell_block(planned, numbers)]))
+
+
+def _tell_features(ring_id: str, tables: Tables) -> tuple[Section, ...]:
+    features = tables.get("ring_features")
+    return () if features is None else tell_features(ring_id, features.to_pylist())
 
 
 def meet_members(scene: RingScene, tables: Tables) -> dict[int, Person]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY, sum_flows
+from terag_pipelines.rings.model import SHARED_KINDS
 from terag_pipelines.rings.motifs import count_motifs, payment_graph
 from terag_pipelines.rings.nodes import NodeIndex, Tables, read_frame, read_in_window
 from terag_pipelines.rings.passing import sum_passed
@@ -31,8 +32,6 @@ SEEN_AROUND = (
     "n_closed_fours",
 )  # fmt: skip
 """What payers and payees are looked at for: shapes, which hold in another month as amounts do not."""
-
-SHARED_KINDS = ("iin", "document", "device", "card", "phone", "email", "address", "ip")
 
 
 @dataclass(frozen=True)
@@ -304,7 +303,7 @@ def _amount_habits(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
     marked = moved.with_columns(
         rarity=_amount_rarity(moved["amount"]),
         is_round=(pl.col("amount_minor") % params.round_minor == 0).cast(pl.Float64),
-        is_just_below=_is_just_below(params.reporting_limits, params.just_below),
+        is_just_below=is_just_below(params.reporting_limits, params.just_below),
         is_repeated=(pl.len().over("source", "target", "amount_minor") > 1).cast(pl.Float64),
         is_same_day=(pl.len().over("source", "target", pl.col("at") // MICROSECONDS_PER_DAY) > 1).cast(
             pl.Float64
@@ -330,7 +329,7 @@ def _amount_habits(moved: pl.DataFrame, params: FeatureParams) -> pl.DataFrame:
     )
 
 
-def _is_just_below(limits: Mapping[str, int], share: float) -> pl.Expr:
+def is_just_below(limits: Mapping[str, int], share: float) -> pl.Expr:
     """Amounts kept a little below a reporting limit of their currency (structuring)."""
     limit = pl.col("currency").replace_strict(dict(limits), default=None, return_dtype=pl.Int64)
     below = (pl.col("amount_minor") < limit) & (pl.col("amount_minor") >= (1 - share) * limit)
@@ -374,9 +373,16 @@ def _inside_share(projection: Projection, community: Membership) -> pl.DataFrame
 
 
 def _watchlist_closeness(projection: Projection) -> pl.DataFrame:
-    """1 on a watchlist, 1/2 next to one by a tie or a transfer, 1/4 two steps away, else 0."""
     nodes = projection.index.nodes
-    listed = nodes.filter(pl.col("is_watchlist"))["node"]
+    closeness = measure_closeness(projection, nodes.filter(pl.col("is_watchlist"))["node"])
+    return nodes.select("node", watchlist_closeness=closeness)
+
+
+def measure_closeness(projection: Projection, listed: pl.Series) -> pl.Series:
+    """By node: 1 among the `listed`, 1/2 next to one by a tie or a transfer, 1/4 two steps away, else 0; no
+    way leads through a hub.
+    """
+    nodes = projection.index.nodes
     flows = projection.transfers.select(left="source", right="target").unique()
     links = _both_ways(pl.concat([flows, projection.edges.select("left", "right")]))
     hubs = projection.hubs.implode()
@@ -385,7 +391,7 @@ def _watchlist_closeness(projection: Projection) -> pl.DataFrame:
     second = through["node"].unique()
     steps = ((listed, 1.0), (first, 0.5), (second, 0.25))
     near = [pl.when(pl.col("node").is_in(reached.implode())).then(close) for reached, close in steps]
-    return nodes.select("node", watchlist_closeness=pl.coalesce(*near, 0.0))
+    return nodes.select(pl.coalesce(*near, 0.0)).to_series()
 
 
 def _record_signs(tables: Tables, index: NodeIndex) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from terag_pipelines.tables import TableSchema
 
 TEXT = pa.string()
 TEXTS = pa.list_(pa.string())
+SHARED_KINDS = ("iin", "document", "device", "card", "phone", "email", "address", "ip")
 INSTANT = pa.timestamp("us", tz="UTC")
 
 RING_SCORES = TableSchema(
@@ -79,6 +80,37 @@ RING_MEMBERS = TableSchema(
     ),
     key=("ring_id", "entity_id"),
 )
+
+RING_FEATURES = TableSchema(
+    name="ring_features",
+    schema=pa.schema(
+        [
+            ("ring_id", TEXT),
+            ("n_members", pa.int64()),
+            ("n_ties", pa.int64()),  # pairs of members that are tied, by money or by what they share
+            ("density", pa.float64()),  # of all pairs
+            ("mean_tie", pa.float64()),  # weight of ties, over all pairs
+            ("fan_in", pa.float64()),  # the largest share of the others that pay one member
+            ("fan_out", pa.float64()),  # the largest share of the others that one member pays
+            ("n_circles", pa.int64()),  # of three or more transfers, each after the one before
+            ("circle_share", pa.float64()),  # of members that are on a circle
+            ("n_just_below", pa.int64()),  # transfers between members just below a reporting limit
+            ("round_share", pa.float64()),  # of transfers between members, those of round amounts
+            ("span_days", pa.float64()),  # from the first transfer between members to the last
+            ("pass_through", pa.float64()),  # of what members get from anybody, what leaves within days
+            ("n_relayed", pa.int64()),  # receipts of members that are passed on nearly whole within days
+            ("relay_hours", pa.float64()),  # after that many hours, the median
+            ("inside_share", pa.float64()),  # of what members pay anybody, what they pay members
+            *((f"shared_{kind}", pa.int64()) for kind in SHARED_KINDS),  # held by two or more members
+            ("watchlist_closeness", pa.float64()),  # 1 on it, 1/2 one step away, 1/4 two steps, else 0
+            ("fraud_closeness", pa.float64()),  # the same, to clients whom analysts found to be frauds
+            ("n_labelled_fraud", pa.int64()),  # members of whom analysts found that
+            ("new_account_share", pa.float64()),  # of accounts, those new at the first transfer
+        ]
+    ),
+    key=("ring_id",),
+)
+"""What describes a ring as a whole; null where there is nothing to take a share of."""
 
 RING_WINDOWS = TableSchema(
     name="ring_windows",

@@ -39,14 +39,14 @@ class Portraits:
 
 
 @dataclass(frozen=True)
-class _Inside:
-    """What happens between members of one ring: transfers, shared identifiers, cycles, levies; each with its
-    ring.
+class Inside:
+    """What happens between members of one ring, each row with its `ring`: transfers, identifiers that two or
+    more hold, circles of three or more transfers (cycle, node), levies.
     """
 
     transfers: pl.DataFrame
     held: pl.DataFrame
-    on_cycle: pl.DataFrame
+    circles: pl.DataFrame
     levies: pl.DataFrame
 
 
@@ -54,7 +54,7 @@ def portray_rings(
     core: Core, projection: Projection, cycles: CycleParams, pass_through_days: float
 ) -> Portraits:
     """Kind, amounts, roles and reasons of each ring; `core` must not be empty."""
-    inside = _look_inside(core, projection, cycles)
+    inside = look_inside(core, projection, cycles)
     members = _measure_members(core, inside, projection, pass_through_days)
     rings = _sum_rings(members, inside)
     members = members.join(rings.select("ring", "kind"), on="ring").with_columns(role=_roles())
@@ -78,7 +78,8 @@ def _ring_ids(members: pl.DataFrame) -> pl.DataFrame:
     return by_ring.select("ring", ring_id=pl.Series(ids, dtype=pl.String))
 
 
-def _look_inside(core: Core, projection: Projection, params: CycleParams) -> _Inside:
+def look_inside(core: Core, projection: Projection, params: CycleParams) -> Inside:
+    """What happens between the members of each ring of `core`, of which ring and node are looked at."""
     ring_of = core.members.select("node", "ring")
     transfers = _between_members(projection.transfers, ring_of, "source", "target")
     levies = _between_members(projection.levies, ring_of, "payer", "payee")
@@ -89,8 +90,10 @@ def _look_inside(core: Core, projection: Projection, params: CycleParams) -> _In
     community[core.members["node"].to_numpy()] = core.members["ring"].to_numpy()
     cycles = find_cycles(transfers, community, projection.hubs, params)
     steps = cycles.with_columns(length=pl.len().over("cycle")).filter(pl.col("length") > 2)
-    on_cycle = pl.DataFrame({"node": transfers["source"].gather(steps["transfer"])}).unique()
-    return _Inside(transfers, held.filter(pl.col("n_members") > 1), on_cycle, levies)
+    circles = steps.select("cycle").hstack(
+        transfers.select("ring", node="source")[steps["transfer"].to_numpy()]
+    )
+    return Inside(transfers, held.filter(pl.col("n_members") > 1), circles, levies)
 
 
 def _between_members(rows: pl.DataFrame, ring_of: pl.DataFrame, one: str, other: str) -> pl.DataFrame:
@@ -99,7 +102,7 @@ def _between_members(rows: pl.DataFrame, ring_of: pl.DataFrame, one: str, other:
     return of_one.join(ring_of.rename({"node": other}), on=[other, "ring"], maintain_order="left")
 
 
-def _measure_members(core: Core, inside: _Inside, projection: Projection, days: float) -> pl.DataFrame:
+def _measure_members(core: Core, inside: Inside, projection: Projection, days: float) -> pl.DataFrame:
     moved = inside.transfers
     currency = _main_currency(moved)
     in_main = moved.join(currency, on=["ring", "currency"], nulls_equal=True, maintain_order="left")
@@ -120,7 +123,7 @@ def _measure_members(core: Core, inside: _Inside, projection: Projection, days: 
     return joined.join(currency, on="ring", how="left", maintain_order="left").with_columns(
         pl.col(counts).cast(pl.Int64).fill_null(0),
         pl.col("pass_through").fill_null(0.0),
-        on_cycle=pl.col("node").is_in(inside.on_cycle["node"].implode()),
+        on_cycle=pl.col("node").is_in(inside.circles["node"].unique().implode()),
         others=pl.len().over("ring").cast(pl.Int64) - 1,
     )
 
@@ -136,7 +139,7 @@ def _main_currency(moved: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _sum_rings(members: pl.DataFrame, inside: _Inside) -> pl.DataFrame:
+def _sum_rings(members: pl.DataFrame, inside: Inside) -> pl.DataFrame:
     when = pl.col("at").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     moved = inside.transfers.group_by("ring").agg(
         n_transfers=pl.len().cast(pl.Int64), first_at=when.min(), last_at=when.max()
@@ -193,7 +196,7 @@ def _roles() -> pl.Expr:
     )
 
 
-def _reasons(rings: pl.DataFrame, members: pl.DataFrame, inside: _Inside) -> pl.DataFrame:
+def _reasons(rings: pl.DataFrame, members: pl.DataFrame, inside: Inside) -> pl.DataFrame:
     """ring, reasons: the shape of its flows, what is shared, the watchlist; the kind of the ring first."""
     parts = [_flow_reasons(rings, members), _levy_reasons(inside.levies), _sharing_reasons(inside.held)]
     first = rings.select("ring", is_shared_first=pl.col("kind") == "shared_identity")

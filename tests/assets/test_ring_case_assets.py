@@ -12,7 +12,7 @@ from assets.promotion import upstream_keys
 from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.definitions import defs
 from terag_pipelines.linking.model import LINK_MODEL, LINKS, PAIR_DECISIONS, PAIR_SCORES
-from terag_pipelines.rings.model import RING_DOUBT, RING_INTERDICTIONS, RING_MEMBER_DOUBT
+from terag_pipelines.rings.model import RING_DOUBT, RING_INTERDICTIONS, RING_MEMBER_DOUBT, RING_WINDOWS
 from tests.unit.rings.test_doubt import Case, hanging
 from tests.unit.rings.worlds import World
 
@@ -20,7 +20,7 @@ DOUBT = ("ring_doubt", "ring_member_doubt")
 
 
 def tables_of(case: Case) -> dict[str, pa.Table]:
-    return {name: case.tables[name] for name in ring_cases.TABLES}
+    return {name: case.tables.get(name, RING_WINDOWS.empty()) for name in ring_cases.TABLES}
 
 
 def doubted(case: Case, decisions: pa.Table) -> tuple[dg.Output[pa.Table], dg.Output[pa.Table]]:
