@@ -25,7 +25,7 @@ from terag_pipelines.rings.detection import score_rings
 from terag_pipelines.rings.doubt import RingDoubts, doubt_rings
 from terag_pipelines.rings.interdiction import plan_interdictions
 from terag_pipelines.rings.naming import NamedRings, name_rings
-from tests.benchmarks.bench_rings import _fill, make_tables
+from tests.benchmarks.bench_rings import fill_table, make_tables
 from tests.benchmarks.measuring import measured, tell
 
 PACKAGES = ("igraph", "numpy", "polars", "scipy")
@@ -70,14 +70,14 @@ def make_bank(n_rings: int, seed: int = 7) -> Bank:
 
 def _add_records(records: pa.Table, twins: pl.Series) -> pa.Table:
     frame = pl.DataFrame({"record_id": twins, "party_type": ["person"] * len(twins)})
-    return pa.concat_tables([records, _fill(model.ENTITY_RECORDS.schema, frame)])
+    return pa.concat_tables([records, fill_table(model.ENTITY_RECORDS.schema, frame)])
 
 
 def _add_accounts(accounts: pa.Table, doubtful: pl.Series) -> pa.Table:
     frame = pl.DataFrame(
         {"account_id": doubtful.str.replace("p:", "b"), "record_id": doubtful.str.replace("p:", "q:")}
     )
-    return pa.concat_tables([accounts, _fill(model.ACCOUNTS.schema, frame)])
+    return pa.concat_tables([accounts, fill_table(model.ACCOUNTS.schema, frame)])
 
 
 def _move_transfers(transfers: pa.Table, doubtful: pl.Series, rng: np.random.Generator) -> pa.Table:
