@@ -81,7 +81,7 @@ def _say_coverage(doubt: Mapping[str, Any]) -> str:
     if doubt["coverage"] is None:
         told = f"in {say_count(doubt['n_compared'], 'ring')} like it of banks scored anew"
         return f"widened by the most seen {told}: too few to say how often the truth is inside"
-    return f"{doubt['coverage']:.0%} intervals, tested on {doubt['n_compared']:,} rings of banks scored anew"
+    return f"{doubt['coverage']:.0%} intervals, widened by {doubt['n_compared']:,} rings of banks scored anew"
 
 
 def _say_weakest(doubt: Mapping[str, Any]) -> str:

@@ -167,6 +167,8 @@ def test_few_rings_widen_by_the_most_and_claim_no_share() -> None:
     assert row["n_compared"] < DoubtParams().min_compared
     assert row["coverage"] is None
     assert "too few to say how often the truth is inside" in said(case, doubts)
+    enough = widened(case, params=DoubtParams(min_compared=row["n_compared"]))
+    assert f"(90% intervals, widened by {row['n_compared']} ring" in said(case, enough)
 
 
 def test_a_ring_of_sure_links_moves_with_the_bank_and_says_so() -> None:
