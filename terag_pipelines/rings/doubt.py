@@ -6,8 +6,10 @@ kept with its probability; the entities of rings fall into what the kept links s
 Drawn anew: the parts of each member; what each part holds, pays and is related to, by its records and their
 accounts; the parts' scores; who of them is still tied to whom; the ring's size and risk. Held fixed: who is
 no member (nobody joins in a draw), communities, the scores of members that stay whole, how many hold an
-identifier, and the calibrator. Links are drawn independently of each other: where one mistake made several
-links, the truth is wider than the interval. The doubt is one-sided: pairs that are no links are not drawn.
+identifier, and the calibrator. These move as well when links of the bank are wrong, and the intervals of
+draws alone hold the truth less often than they seem to: `doubt_worlds` widens them. Links are drawn
+independently of each other: where one mistake made several links, the truth is wider than the interval. The
+doubt is one-sided: pairs that are no links are not drawn.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ class DoubtParams:
 
     Of `n_draws` draws the intervals leave out `tail` on either side. A ring holds while `min_share` of its
     members and `naming.min_members` people are tied to each other.
+
+    `n_worlds` banks are scored anew to widen the intervals, none where it is 0. Where fewer than
+    `min_compared` rings of them say by how much, the intervals claim no coverage.
     """
 
     naming: NamingParams = field(default_factory=NamingParams)
@@ -51,6 +56,13 @@ class DoubtParams:
     tail: float = 0.05
     min_share: float = 0.5
     seed: int = 7
+    n_worlds: int = 2
+    min_compared: int = 20
+
+    @property
+    def coverage(self) -> float:
+        """The share of rings whose truth the widened intervals are to hold."""
+        return 1 - 2 * self.tail
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ def doubt_rings(
 
     `tables` are those that the rings were made of. Pairs that PAIR_DECISIONS call the same are certain. A
     ring without uncertain links has points for intervals. The figures of a ring depend on nothing outside it,
-    and a link is drawn alike in every batch.
+    and a link is drawn alike in every batch. The intervals claim no coverage until they are widened.
     """
     chosen = params or DoubtParams()
     members = _frame(ring_members.select(["ring_id", "entity_id", "score"]))
@@ -290,6 +302,7 @@ _WEAKEST = {
     "weakest_probability": pl.Float64,
     "n_members_without": pl.Int64,
 }
+_WIDENING = ("n_worlds", "n_compared", "size_widening", "risk_widening")
 _MEMBERSHIP = {"ring_id": pl.String, "entity_id": pl.String, "membership_probability": pl.Float64}
 
 
@@ -331,19 +344,23 @@ def _tell_weakest(links: UncertainLinks, weak: WeakLink | None) -> tuple[Any, ..
 
 
 def _rings_table(fraud_rings: pa.Table, uncertain: pl.DataFrame, figures: _Figures, n_draws: int) -> pa.Table:
-    """RING_DOUBT; a ring of which nothing was drawn is as sure as its links."""
+    """RING_DOUBT; a ring of which nothing was drawn is as sure as its links. Intervals hold it as named."""
     doubtful = uncertain.group_by("ring_id").agg(
         n_uncertain_links=pl.len().cast(pl.Int64), is_calibrated=pl.col("is_calibrated").all()
     )
     rings = _frame(fraud_rings.select(["ring_id", "n_members", "risk_score", "risk_probability"]))
     joined = rings.join(doubtful, on="ring_id", how="left").join(figures.rings, on="ring_id", how="left")
-    risk = pl.coalesce("risk_probability", "risk_score")
-    points = {"holds_probability": pl.lit(1.0), "risk_low": risk, "risk_high": risk}
-    points |= {name: pl.col("n_members") for name in ("n_members_low", "n_members_high")}
+    named = {"n_members": pl.col("n_members"), "risk": pl.coalesce("risk_probability", "risk_score")}
+    lows = {f"{name}_low": pl.min_horizontal(f"{name}_low", one) for name, one in named.items()}
+    highs = {f"{name}_high": pl.max_horizontal(f"{name}_high", one) for name, one in named.items()}
     told = joined.with_columns(
         pl.col("n_uncertain_links").fill_null(0),
+        pl.col("holds_probability").fill_null(1.0),
         n_draws=pl.when(pl.col("n_uncertain_links").is_null()).then(0).otherwise(n_draws),
-        **{name: pl.coalesce(name, point) for name, point in points.items()},
+        coverage=pl.lit(None, pl.Float64),
+        **lows,
+        **highs,
+        **dict.fromkeys(_WIDENING, pl.lit(0)),
     )
     return RING_DOUBT.from_columns(**{name: told[name].to_arrow() for name in RING_DOUBT.schema.names})
 

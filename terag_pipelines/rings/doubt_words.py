@@ -18,6 +18,7 @@ _SHOWN = [
     "n_members_high",
     "risk_low",
     "risk_high",
+    "coverage",
     "weakest_probability",
     "n_members_without",
 ]
@@ -45,8 +46,7 @@ def tell_doubt(
 ) -> Section:
     """The section "Doubt" of a case: a row of RING_DOUBT, rows of RING_MEMBER_DOUBT, numbers by entity id."""
     if not doubt["n_uncertain_links"]:
-        told = "No link between records of its members is uncertain: size and risk are as sure as the links."
-        return Section("Doubt", (Told(told),))
+        return Section("Doubt", (Told(_say_sure(doubt)),))
     blocks: list[Block] = [Told(_say_interval(doubt)), Told(_say_weakest(doubt))]
     rows = tuple(_member_row(row, numbers) for row in _less_than_sure(members, numbers))
     if rows:
@@ -55,12 +55,33 @@ def tell_doubt(
     return Section("Doubt", (*blocks, Told(_say_method(doubt), is_quiet=True)))
 
 
+def _say_sure(doubt: Mapping[str, Any]) -> str:
+    told = "No link between records of its members is uncertain"
+    if not doubt["n_worlds"]:
+        return f"{told}: size and risk are as sure as the links."
+    return f"{told}; those of others move it: {_say_range(doubt)} ({_say_coverage(doubt)})."
+
+
 def _say_interval(doubt: Mapping[str, Any]) -> str:
+    held = f"The ring holds in {doubt['holds_probability']:.0%} of draws"
+    return f"{held}: {_say_range(doubt)} ({_say_coverage(doubt)}; 0 where it falls apart)."
+
+
+def _say_range(doubt: Mapping[str, Any]) -> str:
     low, high = doubt["n_members_low"], doubt["n_members_high"]
     size = say_count(high, "member") if low == high else f"{low:,} to {high:,} members"
     risks = sorted({f"{doubt[name]:.2f}" for name in ("risk_low", "risk_high")})
-    held = f"The ring holds in {doubt['holds_probability']:.0%} of draws"
-    return f"{held}: {size}, risk {' to '.join(risks)} (90% interval; 0 where it falls apart)."
+    return f"{size}, risk {' to '.join(risks)}"
+
+
+def _say_coverage(doubt: Mapping[str, Any]) -> str:
+    """What the intervals claim: what scoring the bank anew has shown, or else nothing."""
+    if not doubt["n_worlds"]:
+        return "what 90% of draws give; the bank was not scored anew, so the truth is outside more often"
+    if doubt["coverage"] is None:
+        told = f"in {say_count(doubt['n_compared'], 'ring')} like it of banks scored anew"
+        return f"widened by the most seen {told}: too few to say how often the truth is inside"
+    return f"{doubt['coverage']:.0%} intervals, widened by {doubt['n_compared']:,} rings of banks scored anew"
 
 
 def _say_weakest(doubt: Mapping[str, Any]) -> str:

@@ -136,10 +136,24 @@ RING_DOUBT = TableSchema(
             ("n_draws", pa.int64()),  # 0 where there is nothing to draw
             ("is_calibrated", pa.bool_()),  # link probabilities are calibrated; null without uncertain links
             ("holds_probability", pa.float64()),  # share of draws in which the ring does not fall apart
-            ("n_members_low", pa.int64()),  # 5% of draws are below; a ring that falls apart counts as 0
+            (
+                "n_members_low",
+                pa.int64(),
+            ),  # 5% of draws are below, 0 where it falls apart; the ring as named is inside; widened
             ("n_members_high", pa.int64()),  # 95% of draws are not above
-            ("risk_low", pa.float64()),  # as risk_probability, or risk_score where that is null
+            ("risk_low", pa.float64()),  # as risk_probability, or risk_score where that is null, and widened
             ("risk_high", pa.float64()),
+            (
+                "coverage",
+                pa.float64(),
+            ),  # share of true sizes, and of risks, that such intervals hold; null: they claim no share
+            ("n_worlds", pa.int64()),  # banks that were scored anew with all their links drawn; 0: none
+            (
+                "n_compared",
+                pa.int64(),
+            ),  # rings of those worlds like it: with a wrong link of their own if it has uncertain ones
+            ("size_widening", pa.int64()),  # by which the interval is wider than the draws, on either side
+            ("risk_widening", pa.float64()),
             (
                 "weakest_left_id",
                 TEXT,
@@ -150,6 +164,7 @@ RING_DOUBT = TableSchema(
         ]
     ),
     key=("ring_id",),
+    later=frozenset({"coverage", "n_worlds", "n_compared", "size_widening", "risk_widening"}),
 )
 
 RING_MEMBER_DOUBT = TableSchema(

@@ -97,7 +97,7 @@ def cut_rings(
     )
     ground = _Ground.of(numbered, tables, params)
     units = ground.place_units()
-    cut = _cut(units, uncertain, _frame(links.select(PAIR)))
+    cut = cut_units(units, uncertain, _frame(links.select(PAIR)))
     placed = units.with_columns(piece=pl.Series(cut.piece, dtype=pl.Int64))
     between = pl.concat([found(ground, placed) for found in (_move_money, _share_things, _relate)])
     return RingPieces(
@@ -140,14 +140,19 @@ class _Ground:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
+    """Units in pieces, and the pieces of the links between them."""
+
     piece: Ints  # of each unit
     member: Ints  # of each piece
     left: Ints  # pieces that each uncertain link ties
     right: Ints
 
 
-def _cut(units: pl.DataFrame, uncertain: pl.DataFrame, links: pl.DataFrame) -> _Cut:
+def cut_units(units: pl.DataFrame, uncertain: pl.DataFrame, links: pl.DataFrame) -> Cut:
+    """The pieces of units (record_id, member, in the order of members) that the links without the uncertain
+    ones hold together; what no link explains is sure.
+    """
     sure = links.join(uncertain, on=PAIR, how="anti")
     fixed, doubtful = _ends_within(units, sure), _ends_within(units, uncertain)
     n, member = units.height, units["member"].to_numpy()
@@ -157,7 +162,7 @@ def _cut(units: pl.DataFrame, uncertain: pl.DataFrame, links: pl.DataFrame) -> _
     piece = label_components(fixed[:, 0], fixed[:, 1], n)
     of_piece = np.zeros(int(piece.max(initial=-1)) + 1, np.int64)
     of_piece[piece] = member
-    return _Cut(piece, of_piece, piece[doubtful[:, 0]], piece[doubtful[:, 1]])
+    return Cut(piece, of_piece, piece[doubtful[:, 0]], piece[doubtful[:, 1]])
 
 
 def _ends_within(units: pl.DataFrame, pairs: pl.DataFrame) -> Ints:

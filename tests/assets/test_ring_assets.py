@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from assets import rings
-from resources import bindings
 from resources.bindings import SourceResource
 from terag_pipelines.calibration.model import CALIBRATORS
 from terag_pipelines.linking.model import ENTITY_CHANGES
@@ -46,20 +42,6 @@ def test_the_riskiest_rings_are_drawn_without_a_personal_value() -> None:
         members = named.members.filter([one == ring_id for one in named.members["ring_id"].to_pylist()])
         assert all(entity_id in drawing for entity_id in members["entity_id"].to_pylist())
         assert not any(value in drawing + timeline for value in (NAME, PHONE, "device-1"))
-
-
-@pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SourceResource]:
-    """A source whose registry is in a lake of its own."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    (folder / "people.csv").write_text("id\n1\n")
-    files = "files: [{name: people, path: people.csv, holds: people, fields: {id: id}}]"
-    (folder / "source.yaml").write_text(f"name: tiny\n{files}\n")
-    monkeypatch.setenv("TERAG_HOME", str(tmp_path / "home"))
-    bindings.settings.cache_clear()
-    yield SourceResource(folder=str(folder))
-    bindings.settings.cache_clear()
 
 
 def find(source: SourceResource, tables: dict[str, pa.Table]) -> dict[str, Any]:
