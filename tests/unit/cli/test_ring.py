@@ -23,6 +23,9 @@ from terag_pipelines.rings.interdiction import plan_interdictions
 from terag_pipelines.rings.lineage import EarlierRings, trace_rings
 from terag_pipelines.rings.model import FRAUD_RINGS, RING_EVENTS, RING_HISTORY, RING_MEMBERS
 from terag_pipelines.rings.naming import name_rings
+from terag_pipelines.rings.projection import ProjectionParams, project_entities
+from terag_pipelines.rings.ring_features import measure_rings
+from terag_pipelines.rings.windows import RingSpec, place_windows
 from tests.unit.rings.worlds import CYCLE, planted_world
 
 STEER = "Айгүл\x1b[2J[bold]<script>"
@@ -41,6 +44,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     doubts = doubt_rings(named.rings, named.members, tables, LINKS.empty())
     tables |= {"ring_doubt": doubts.rings, "ring_member_doubt": doubts.members}
     tables["ring_interdictions"] = plan_interdictions(named.rings, named.members, tables)
+    tables["ring_windows"] = place_windows(tables, RingSpec(365))
+    tables["ring_features"] = measure_rings(
+        named.members, project_entities(tables, ProjectionParams()), tables
+    )
     lake = ParquetLake(home / "lake")
     for schema in (*CASE_TABLES, *FURTHER_TABLES):
         lake.write("batch-1", TABLES[schema.name], tables[schema.name])
@@ -120,12 +127,13 @@ def test_a_case_says_how_sure_it_is_and_what_a_block_would_stop(tmp_path: Path) 
     ring_id = ring_of_kind("fan_in")
     printed = call("show", ring_id).output
     assert "Doubt (--html): No link between records of its members is uncertain" in printed
-    assert "What a block would stop (--html): Blocking 2 accounts would have stopped" in printed
+    assert "What a block would stop (--html): Blocking 1 account would have stopped" in printed
     told = json.loads(call("show", ring_id, "--json").output)
-    assert [section["title"] for section in told["sections"]] == ["Doubt", "What a block would stop"]
+    titles = [section["title"] for section in told["sections"]]
+    assert titles == ["Doubt", "What a block would stop", "How this ring compares"]
     assert told["ring_doubt"][0]["n_members_low"] == told["ring"]["n_members"]
     assert {row["membership_probability"] for row in told["ring_member_doubt"]} == {1.0}
-    assert {row["entity_id"] for row in told["ring_interdictions"]} == {"e:015", "e:311"}
+    assert {row["entity_id"] for row in told["ring_interdictions"]} == {"e:015"}
     page = tmp_path / "case.html"
     call("show", ring_id, "--html", page)
     assert "What a block would stop" in page.read_text()
