@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,9 @@ class HiddenPath(httpx.BaseTransport):
     """
 
     def __init__(self, reveal: Callable[[bytes], bytes], proxy: str | None = None) -> None:
+        logging.getLogger("httpcore").setLevel(
+            logging.WARNING
+        )  # its DEBUG shows headers, which may repeat an address
         self._reveal = reveal
         self._inner = httpx.HTTPTransport(proxy=proxy, limits=httpx.Limits(max_keepalive_connections=0))
 
