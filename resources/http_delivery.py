@@ -18,8 +18,10 @@ NOT_SENT = (
     httpx.UnsupportedProtocol,
     httpx.ProxyError,
 )
-GATEWAY = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
-"""A gateway says of these that it does not know what the system behind it did."""
+GATEWAY = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT, *range(520, 530), 598, 599)
+"""A gateway says of these that it does not know what the system behind it did; from 520 on some say so in
+numbers of their own.
+"""
 
 
 class HiddenPath(httpx.BaseTransport):

@@ -98,6 +98,7 @@ def test_escalations_may_go_to_another_chat(api: BotApi) -> None:
         ("503", "delayed", "503"),
         ("502", "unknown", "502"),
         ("504", "unknown", "504"),
+        ("524", "unknown", "524"),
         ("200", "unknown", "proxy"),
         ("cut before", "unknown", "broke"),
         ("cut after", "unknown", "broke"),

@@ -354,3 +354,27 @@ def test_messages_are_numbered_without_a_gap(events: Sequence[Any]) -> None:
     for ring in RINGS:
         ids = [m.message_id for m in sent(queue) if m.ring_id == ring]
         assert ids == [f"{identify_alert(ring)}-{n:06d}" for n in range(1, len(ids) + 1)]
+
+
+def goes_on_in(queue: MemoryAlerts, alert: Alert) -> Alert:
+    """The alert, or the one that it is part of by now."""
+    now = queue.find(alert.alert_id)
+    return now if now.merged_into is None else goes_on_in(queue, queue.find(now.merged_into))
+
+
+@given(EVENTS)
+def test_no_batch_hides_an_open_alert_or_loses_whose_it_is(events: Sequence[Any]) -> None:
+    """Whatever merges, parts or dies; a batch may only open more."""
+    queue = MemoryAlerts()
+    desk, now = AlertDesk(queue, ("telegram",)), NOON
+    for event in events:
+        now += timedelta(hours=event if isinstance(event, int) else 1)
+        live = queue.in_states(["open", "acknowledged"])
+        play(event, desk, now)
+        if isinstance(event, dict) or (isinstance(event, tuple) and event[0] == "fates"):
+            after = [goes_on_in(queue, alert) for alert in live]
+            assert all(
+                one.state == "open" for one, was in zip(after, live, strict=True) if was.state == "open"
+            )
+            assert {one.state for one in after} <= {"open", "acknowledged"}
+            assert all(one.owner for one, was in zip(after, live, strict=True) if was.owner)
