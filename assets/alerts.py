@@ -9,6 +9,7 @@ from assets.groups import ALERTS
 from assets.metadata import described, table_as_markdown
 from assets.promotion import promoted_batch
 from resources.bindings import AlertResource
+from terag_pipelines.rings.alert_lineage import read_fates
 from terag_pipelines.rings.alert_model import LIVE_STATES, read_findings, tabulate_alerts
 from terag_pipelines.rings.alert_sending import Sent
 
@@ -17,10 +18,13 @@ N_SHOWN = 10
 
 
 @dg.asset(**ALERTS, deps=[promoted_batch])
-def alert_queue(alerts: AlertResource, fraud_rings: pa.Table, ring_alerts: pa.Table) -> dg.Output[pa.Table]:
+def alert_queue(
+    alerts: AlertResource, fraud_rings: pa.Table, ring_alerts: pa.Table, ring_history: pa.Table
+) -> dg.Output[pa.Table]:
     """The alerts that wait for somebody: what is new in this batch was told once."""
+    findings, fates = read_findings(fraud_rings, ring_alerts), read_fates(ring_history)
     with alerts.open() as queue:
-        n_messages = alerts.offer(queue, read_findings(fraud_rings, ring_alerts))
+        n_messages = alerts.offer(queue, findings, fates)
         sent = alerts.send(queue, RUN_BUDGET_S)
         live = tabulate_alerts(queue.in_states(LIVE_STATES))
     first = table_as_markdown(live.sort_by([("opened_at", "descending")]).slice(0, N_SHOWN))

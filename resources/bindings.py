@@ -47,6 +47,7 @@ from terag_pipelines.errors import (
 )
 from terag_pipelines.graph.load_plan import LoadPlanParams
 from terag_pipelines.linking.model import PAIR_DECISIONS
+from terag_pipelines.rings.alert_lineage import Fates
 from terag_pipelines.rings.alert_model import Finding
 from terag_pipelines.rings.alert_sending import Clock, SendingParams, Sent, send_due
 from terag_pipelines.tables import TableSchema
@@ -219,15 +220,13 @@ class AlertResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         with _documents(needs=[DOCUMENTS]) as database:
             yield MongoAlerts(database)
 
-    def offer(
-        self, queue: MongoAlerts, findings: Sequence[Finding], merged: Mapping[str, str] | None = None
-    ) -> int:
-        """Takes a batch's findings; how many messages that made. `merged`: see AlertDesk.offer.
+    def offer(self, queue: MongoAlerts, findings: Sequence[Finding], fates: Fates | None = None) -> int:
+        """Takes a batch's findings, and what became of rings; how many messages that made.
 
         Raises: StoreUnavailableError.
         """
         with open_senders(settings()) as senders:
-            return open_desk(settings(), queue, senders).offer(findings, datetime.now(UTC), merged)
+            return open_desk(settings(), queue, senders).offer(findings, datetime.now(UTC), fates)
 
     def send(self, queue: MongoAlerts, budget_s: float) -> list[Sent]:
         """Raises escalations that are due, sends what waits, for so long a sender; empty without senders.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +18,10 @@ NOT_SENT = (
     httpx.UnsupportedProtocol,
     httpx.ProxyError,
 )
-GATEWAY = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
-"""A gateway says of these that it does not know what the system behind it did."""
+GATEWAY = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT, *range(520, 530), 598, 599)
+"""A gateway says of these that it does not know what the system behind it did; from 520 on some say so in
+numbers of their own.
+"""
 
 
 class HiddenPath(httpx.BaseTransport):
@@ -29,6 +32,9 @@ class HiddenPath(httpx.BaseTransport):
     """
 
     def __init__(self, reveal: Callable[[bytes], bytes], proxy: str | None = None) -> None:
+        logging.getLogger("httpcore").setLevel(
+            logging.WARNING
+        )  # its DEBUG shows headers, which may repeat an address
         self._reveal = reveal
         self._inner = httpx.HTTPTransport(proxy=proxy, limits=httpx.Limits(max_keepalive_connections=0))
 

@@ -32,6 +32,8 @@ KEPT_DAYS = 400
 """How long a message is kept once it is sent."""
 DURABLE = WriteConcern(w="majority", j=True)
 UNSENT = ("pending", "sending")
+ORDER = ("refused_at", "created_at", "_id")
+"""What was never refused comes first."""
 
 
 class MongoAlerts:
@@ -135,7 +137,7 @@ class MongoAlerts:
             row = self._messages.find_one_and_update(
                 {"state": {"$in": UNSENT}, "channel": channel, "$or": [{"state": "pending"}, has_ended]},
                 [{"$set": taken}],
-                sort=[("created_at", ASCENDING), ("_id", ASCENDING)],
+                sort=[(name, ASCENDING) for name in ORDER],
                 return_document=ReturnDocument.AFTER,
             )
         return None if row is None else _claim(row)
@@ -144,7 +146,9 @@ class MongoAlerts:
         """Notes that the message was sent; False where the claim is no longer the last one."""
         return self._end(claim, {"state": "sent", "sent_at": "$$NOW", "last_failure": None})
 
-    def put_back(self, claim: Claim, delay_s: float, why: str, may_be_sent: bool) -> bool:
+    def put_back(
+        self, claim: Claim, delay_s: float, why: str, may_be_sent: bool, to_the_end: bool = False
+    ) -> bool:
         """Leaves the message for later and holds its channel back; False as in `settle`."""
         until = {"$add": ["$$NOW", _whole(1000 * delay_s)]}
         held = {name: {"$max": [f"${name}", until]} for name in ("held_until", "next_at")}
@@ -152,15 +156,9 @@ class MongoAlerts:
         with self._translated():
             if delay_s > 0:
                 self._channels.update_one({"_id": claim.channel}, [{"$set": held}], upsert=True)
-        return self._end(
-            claim,
-            {
-                "state": "pending",
-                "last_failure": {"$literal": why},
-                "n_faults": n_faults,
-                "failed_at": "$$NOW",
-            },
-        )
+        failure = {"last_failure": {"$literal": why}, "n_faults": n_faults, "failed_at": "$$NOW"}
+        moved = {"refused_at": "$$NOW"} if to_the_end else {}
+        return self._end(claim, {"state": "pending"} | failure | moved)
 
     def backlogs(self) -> Sequence[Backlog]:
         """What is not sent yet, by channel; channels without any are left out."""
@@ -193,8 +191,8 @@ class MongoAlerts:
             if not self._is_prepared:  # creating an index that exists changes nothing
                 self._alerts.create_index("ring_id", unique=True, name="ring")
                 self._alerts.create_index("state", name="state")
-                order = [(name, ASCENDING) for name in ("state", "channel", "created_at", "_id")]
-                self._messages.create_index(order, name="order")
+                order = [(name, ASCENDING) for name in ("state", "channel", *ORDER)]
+                self._messages.create_index(order, name="turns")
                 forgotten = 86_400 * KEPT_DAYS
                 self._messages.create_index("sent_at", expireAfterSeconds=forgotten, name="forgotten")
                 self._is_prepared = True
@@ -232,6 +230,7 @@ def _row(message: Message, channel: str) -> Document:
         "n_attempts": 0,
         "n_faults": 0,
         "failed_at": None,
+        "refused_at": None,
         "last_failure": None,
         "message": _as_stored(asdict(message)),
     }

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -18,7 +19,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     Field,
-    PositiveFloat,
     SecretStr,
     ValidationError,
     field_validator,
@@ -47,6 +47,9 @@ def _absolute(path: Path) -> Path:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Severity = Literal["low", "medium", "high", "critical"]
+ChatId = Annotated[str, Field(pattern=r"^(-?[0-9]+|@[A-Za-z0-9_]+)$")]
+"""A number, or the name of a public chat with its @."""
+EscalationHours = Annotated[float, Field(gt=0, le=8760)]
 
 
 class Settings(BaseSettings):
@@ -117,8 +120,8 @@ class Settings(BaseSettings):
         "INFO", description="least level logged"
     )
     telegram_token: SecretStr | None = Field(None, description="token of the bot that sends ring alerts")
-    telegram_chat_id: str | None = Field(None, description="chat that ring alerts go to")
-    telegram_escalation_chat_id: str | None = Field(
+    telegram_chat_id: ChatId | None = Field(None, description="chat that ring alerts go to")
+    telegram_escalation_chat_id: ChatId | None = Field(
         None, description="chat that escalations go to; default the same"
     )
     telegram_url: str = Field("https://api.telegram.org", description="address of Telegram's Bot API")
@@ -129,7 +132,7 @@ class Settings(BaseSettings):
     alert_link: str | None = Field(
         None, description="address of an alert inside the house, with {alert_id} in it"
     )
-    alert_escalation_hours: Annotated[dict[Severity, tuple[PositiveFloat, ...]], NoDecode] = Field(
+    alert_escalation_hours: Annotated[dict[Severity, tuple[EscalationHours, ...]], NoDecode] = Field(
         dict(EscalationPolicy().hours),  # type: ignore[arg-type]  # its keys are severities
         description="hours until an alert that nobody acknowledged is told again, by severity, as JSON",
     )
@@ -186,17 +189,34 @@ class Settings(BaseSettings):
         except json.JSONDecodeError:
             raise ValueError('should be JSON such as {"critical": [1, 4], "high": [8]}') from None
 
+    @field_validator("alert_escalation_hours", mode="after")
+    @classmethod
+    def _check_hours(cls, hours: dict[Severity, tuple[float, ...]]) -> dict[Severity, tuple[float, ...]]:
+        if any(list(steps) != sorted(set(steps)) for steps in hours.values()):
+            raise ValueError("should have the hours of each severity in ascending order, none twice")
+        return hours
+
+    @field_validator("alert_mail_from", "alert_mail_to", mode="after")
+    @classmethod
+    def _check_mail_address(cls, text: str | None) -> str | None:
+        if text is not None and not (text.isprintable() and _has_only_addresses(text)):
+            raise ValueError("should be mail addresses such as risk@bank.example, with commas between them")
+        return text
+
     @field_validator("telegram_url", mode="after")
     @classmethod
     def _check_telegram_url(cls, url: str) -> str:
-        _check_address(url, HTTP_SCHEMES)
+        _check_http_address(url)
+        _refuse_login(url)
+        if urlsplit(url).query or urlsplit(url).fragment:
+            raise ValueError("should have nothing after the path")
         return url.rstrip("/")
 
     @field_validator("telegram_proxy", "alert_webhook_url", mode="after")
     @classmethod
     def _check_secret_address(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
-            _check_address(url.get_secret_value(), HTTP_SCHEMES)
+            _check_http_address(url.get_secret_value())
         return url
 
     @field_validator("telegram_token", mode="after")
@@ -210,7 +230,8 @@ class Settings(BaseSettings):
     @classmethod
     def _check_link(cls, link: str | None) -> str | None:
         if link is not None:
-            _check_address(link, HTTP_SCHEMES)
+            _check_http_address(link)
+            _refuse_login(link)
             if "{" in link.replace("{alert_id}", "", 1) or "{alert_id}" not in link:
                 raise ValueError("should have {alert_id} in it once, and nothing else in braces")
         return link
@@ -336,3 +357,25 @@ def _check_address(address: str, schemes: tuple[str, ...]) -> None:
         raise ValueError(
             f"should be an address that starts with one of {', '.join(s + '://' for s in schemes)}"
         )
+
+
+def _check_http_address(address: str) -> None:
+    """Also what a client would stumble over later: no host, a port that is none, white space."""
+    _check_address(address, HTTP_SCHEMES)
+    try:
+        parts = urlsplit(address)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not address.isprintable() or " " in address:
+        raise ValueError("should be an address with a host, and a port from 1 to 65535 if any")
+
+
+def _refuse_login(address: str) -> None:
+    """In addresses that are logged, or leave the house."""
+    if "@" in urlsplit(address).netloc:
+        raise ValueError("should have no user and no password in it")
+
+
+def _has_only_addresses(text: str) -> bool:
+    return all(re.fullmatch(r"[^@\s]+@[^@\s]+", address) for _, address in getaddresses([text]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import smtplib
 import ssl
 from contextlib import suppress
@@ -15,9 +16,14 @@ from terag_pipelines.rings.alert_model import Message
 from terag_pipelines.rings.alert_ports import Delivery
 from terag_pipelines.rings.alert_texts import REPEATED, write_details, write_link, write_text, write_title
 
+logger = logging.getLogger(__name__)
+
 CHANNEL = "mail"
 TIMEOUT_S = 10.0
 MIN_PERMANENT = 500
+FAILURES = (OSError, smtplib.SMTPException, ValueError)
+"""A ValueError comes of settings: a password or a host that cannot be written in the protocol's letters."""
+CHECK = "check the settings TERAG_ALERT_MAIL_..."
 
 
 @dataclass(frozen=True)
@@ -58,15 +64,17 @@ class MailSender:
         mail = self._write(message, is_repeat)
         try:
             connection = self._connect()
-        except (OSError, smtplib.SMTPException) as error:
+        except FAILURES as error:
             return _judge(error, "delayed")
         try:
-            connection.send_message(mail)
-        except (OSError, smtplib.SMTPException) as error:
+            refused = connection.send_message(mail)
+        except FAILURES as error:
             return _judge(error, "unknown")
         finally:
             with suppress(OSError, smtplib.SMTPException):
                 connection.quit()
+        if refused:
+            logger.warning("the mail server refused %d of the addresses in TERAG_ALERT_MAIL_TO", len(refused))
         return Delivery("sent")
 
     def close(self) -> None:
@@ -77,6 +85,7 @@ class MailSender:
         mail = EmailMessage()
         mail["Subject"] = write_title(message) + (f" ({REPEATED})" if is_repeat else "")
         mail["From"], mail["To"] = self._sender, self._recipient
+        mail["Date"] = message.created_at
         mail["Message-ID"] = f"<{message.message_id}@terag>"
         mail.set_content("\n".join([text, *([write_details(message)] if self._has_details else [])]))
         return mail
@@ -104,6 +113,8 @@ class MailSender:
 
 def _judge(error: Exception, otherwise: Literal["delayed", "unknown"]) -> Delivery:
     """By the server's code where it gave one: from 500 on it will not change its mind by itself."""
+    if isinstance(error, ValueError | smtplib.SMTPNotSupportedError):
+        return Delivery("refused", f"mail cannot be handed in like this ({type(error).__name__}): {CHECK}")
     codes = (
         [code for code, _ in error.recipients.values()]
         if isinstance(error, smtplib.SMTPRecipientsRefused)
@@ -113,7 +124,5 @@ def _judge(error: Exception, otherwise: Literal["delayed", "unknown"]) -> Delive
     if code is None:
         return Delivery(otherwise, f"the mail server gave no answer ({type(error).__name__})")
     if code >= MIN_PERMANENT:
-        return Delivery(
-            "refused", f"the mail server answered {code}: check the settings TERAG_ALERT_MAIL_..."
-        )
+        return Delivery("refused", f"the mail server answered {code}: {CHECK}")
     return Delivery("delayed", f"the mail server answered {code}")

@@ -120,9 +120,8 @@ def _print_table(alerts: Sequence[Alert], console: Console) -> None:
     for one in alerts:
         since = f"{one.opened_at:%Y-%m-%d %H:%M} UTC" if one.opened_at else ""
         rules, owner = ", ".join(one.told.rules), one.owner or ""
-        table.add_row(
-            *_texts((one.alert_id, one.severity, one.state, rules, one.seen.n_members, owner, since))
-        )
+        state = _tell_state(one)
+        table.add_row(*_texts((one.alert_id, one.severity, state, rules, one.seen.n_members, owner, since)))
     console.print(table)
 
 
@@ -133,7 +132,7 @@ def _print_alert(alert: Alert, as_json: bool, console: Console) -> None:
     until = f" until {alert.snoozed_until:%Y-%m-%d %H:%M} UTC" if alert.snoozed_until else ""
     seen = alert.seen
     lines = [
-        f"{alert.alert_id}: {alert.severity}, {alert.state}{until}"
+        f"{alert.alert_id}: {alert.severity}, {_tell_state(alert)}{until}"
         + (f", {alert.owner}" if alert.owner else ""),
         f"ring:    {alert.ring_id}",
         f"seen:    {seen.n_members} members, {seen.n_watchlist} on a watchlist, {write_amounts(seen)}",
@@ -146,6 +145,10 @@ def _print_alert(alert: Alert, as_json: bool, console: Console) -> None:
     ]
     for line in _texts(lines):
         console.print(line, soft_wrap=True)
+
+
+def _tell_state(alert: Alert) -> str:
+    return f"{alert.state}, its ring died" if alert.is_gone else alert.state
 
 
 @contextmanager

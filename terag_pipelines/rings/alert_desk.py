@@ -10,8 +10,17 @@ from typing import TypeVar
 
 from terag_pipelines.errors import AlertRaceError
 from terag_pipelines.rings.alert_actions import acknowledge, close, pass_time, snooze
+from terag_pipelines.rings.alert_lineage import (
+    Fates,
+    absorb,
+    begin_alert,
+    end_of_mergers,
+    note_death,
+    note_return,
+    part,
+)
 from terag_pipelines.rings.alert_model import LIVE_STATES, Alert, Change, Finding, first_sight
-from terag_pipelines.rings.alert_news import NewsParams, absorb, end_of_mergers, take_finding
+from terag_pipelines.rings.alert_news import NewsParams, take_finding
 from terag_pipelines.rings.alert_ports import AlertQueue
 from terag_pipelines.rings.escalation import EscalationPolicy
 
@@ -34,19 +43,21 @@ class AlertDesk:
     params: NewsParams = field(default_factory=NewsParams)
     policy: EscalationPolicy = field(default_factory=EscalationPolicy)
 
-    def offer(
-        self, findings: Sequence[Finding], now: datetime, merged: Mapping[str, str] | None = None
-    ) -> int:
+    def offer(self, findings: Sequence[Finding], now: datetime, fates: Fates | None = None) -> int:
         """Takes a batch's findings; how many messages that made. The same batch again makes none.
 
-        `merged` gives for rings that were merged into others the ring that goes on; the alerts of the first
-        close, and the alert of the second goes on for both.
+        By `fates` the alert of a ring that was merged closes, and that of the ring that goes on is for both;
+        that of a ring that died says so and waits on; that of a ring that came out of another names it.
         """
-        ends = end_of_mergers(merged or {})
+        told = fates or Fates()
+        ends = end_of_mergers(told.merged)
         own = {one.ring_id: one for one in findings if one.ring_id not in ends}
-        self._retry(partial(self._merge, ends, own, now))
+        for mergers in _in_chunks(sorted(ends.items())):
+            self._retry(partial(self._merge, mergers, own, now))
+        for ring_ids in _in_chunks(sorted(told.died - own.keys())):
+            self._retry(partial(self._bury, ring_ids, now))
         chunks = _in_chunks([own[ring_id] for ring_id in sorted(own)])
-        return sum(self._retry(partial(self._take, chunk, now)) for chunk in chunks)
+        return sum(self._retry(partial(self._take, chunk, told.origins, now)) for chunk in chunks)
 
     def acknowledge(self, alert_id: str, owner: str, now: datetime) -> Alert:
         """Puts an alert in somebody's hands. Raises: NotFoundError, AlertStateError."""
@@ -66,11 +77,23 @@ class AlertDesk:
         ids = [one.ring_id for one in live if _changed(one, self._aged(one, now))]
         return sum(self._retry(partial(self._age, chunk, now)) for chunk in _in_chunks(ids))
 
-    def _take(self, findings: Sequence[Finding], now: datetime) -> int:
+    def _take(self, findings: Sequence[Finding], origins: Mapping[str, str], now: datetime) -> int:
         known = self.queue.of_rings([one.ring_id for one in findings])
-        pairs = [(known.get(one.ring_id), one) for one in findings]
-        changes = [(alert, take_finding(alert, one, now, self.params)) for alert, one in pairs]
+        changes = []
+        for finding in findings:
+            before = known.get(finding.ring_id)
+            alert = self._follow(before, now) or begin_alert(finding, origins.get(finding.ring_id), now)
+            changes.append((before, take_finding(alert, finding, now, self.params)))
         return self._store(changes)
+
+    def _follow(self, alert: Alert | None, now: datetime) -> Alert | None:
+        """The alert of a ring that is there, also where it was merged or had died before."""
+        if alert is None or alert.merged_into is None:
+            return alert and note_return(alert, now)
+        left = alert
+        while left.merged_into is not None:
+            left = self.queue.find(left.merged_into)
+        return part(alert, left, now)
 
     def _age(self, ring_ids: Sequence[str], now: datetime) -> int:
         known = self.queue.of_rings(ring_ids).values()
@@ -79,14 +102,22 @@ class AlertDesk:
     def _aged(self, alert: Alert, now: datetime) -> Change:
         return pass_time(alert, now, self.policy, self.params)
 
-    def _merge(self, ends: Mapping[str, str], findings: Mapping[str, Finding], now: datetime) -> int:
-        known = self.queue.of_rings({*ends.keys(), *ends.values()})
+    def _merge(
+        self, mergers: Sequence[tuple[str, str]], findings: Mapping[str, Finding], now: datetime
+    ) -> int:
+        known = self.queue.of_rings({ring_id for merger in mergers for ring_id in merger})
         merged = dict(known)
-        for old, ring in sorted(ends.items()):
+        for old, ring in mergers:
             survivor = merged.get(ring) or (first_sight(findings[ring]) if ring in findings else None)
             if old in merged and survivor is not None:
                 merged[ring], merged[old] = absorb(survivor, merged[old], now)
+            elif old in merged:
+                merged[old] = note_death(merged[old], now)
         return self._store([(known.get(ring), Change(alert)) for ring, alert in sorted(merged.items())])
+
+    def _bury(self, ring_ids: Sequence[str], now: datetime) -> int:
+        known = self.queue.of_rings(ring_ids).values()
+        return self._store([(alert, Change(note_death(alert, now))) for alert in known])
 
     def _act(self, alert_id: str, act: Callable[[Alert], Alert]) -> Alert:
         def once() -> int:

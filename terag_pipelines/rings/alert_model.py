@@ -99,7 +99,8 @@ class Alert:
 
     `seen` is what the last batch said; `told` is the most that messages told, or less where a person has
     acted on the alert while it was less. What is more than `told` is news. `opened_at` begins the count of
-    hours to escalations, of which `n_escalations` were raised since. `version` counts what was stored.
+    hours to escalations, of which `n_escalations` were raised since. `absorbed` are the alerts of rings that
+    were merged into its own; `is_gone`: the ring has died. `version` counts what was stored.
     """
 
     alert_id: str
@@ -114,6 +115,7 @@ class Alert:
     n_escalations: int = 0
     merged_into: str | None = None
     absorbed: tuple[str, ...] = ()
+    is_gone: bool = False
     history: tuple[Step, ...] = ()
     version: int = 0
     runbook: str = RUNBOOK

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from terag_pipelines.rings.alert_model import (
     Alert,
-    AlertState,
     Change,
     Finding,
     News,
@@ -20,8 +19,6 @@ from terag_pipelines.rings.alert_model import (
 )
 
 BREAKS_SNOOZE: frozenset[News] = frozenset({"watchlist", "amount"})
-AWAKE: tuple[AlertState, ...] = ("watched", "closed", "snoozed", "acknowledged", "open")
-"""From what needs nobody to what needs somebody now: of two alerts that become one the later state holds."""
 
 
 @dataclass(frozen=True)
@@ -110,49 +107,3 @@ def _with_new_currencies(told: Sighting, seen: Sighting) -> Sighting:
     """The first amount in a currency is what later ones are compared with."""
     known = {name: amount for name, amount in told.amounts.items() if amount}
     return replace(told, amounts={**seen.amounts, **known})
-
-
-def absorb(survivor: Alert, old: Alert, now: datetime) -> tuple[Alert, Alert]:
-    """The alerts of a ring and of one that was merged into it: the first goes on for both, the other closes.
-
-    What was told of either is told: only what the two did not have before they met is news.
-    """
-    if old.state == "watched":
-        return survivor, old
-    closed = _close_merged(old, survivor, now)
-    if old.alert_id in survivor.absorbed:
-        return survivor, closed
-    is_unknown = survivor.version == 0 and not survivor.absorbed
-    told = (Sighting() if is_unknown else survivor.told).joined_with(old.told)
-    goes_on = max(old, survivor, key=lambda one: AWAKE.index(one.state))
-    joined = replace(
-        survivor,
-        state=goes_on.state,
-        told=told,
-        opened_at=goes_on.opened_at,
-        owner=survivor.owner or old.owner,
-        snoozed_until=goes_on.snoozed_until,
-        n_escalations=goes_on.n_escalations,
-        absorbed=(*survivor.absorbed, old.alert_id),
-    )
-    return with_step(joined, Step(now, "absorbed", note=old.alert_id)), closed
-
-
-def _close_merged(old: Alert, survivor: Alert, now: datetime) -> Alert:
-    if old.merged_into == survivor.alert_id:
-        return old
-    closed = replace(old, state="closed", merged_into=survivor.alert_id, snoozed_until=None)
-    return with_step(closed, Step(now, "merged", note=f"into {survivor.alert_id}"))
-
-
-def end_of_mergers(merged: Mapping[str, str]) -> dict[str, str]:
-    """For each ring that was merged the one that it is part of in the end."""
-    ends = {}
-    for old in merged:
-        ring, passed = old, {old}
-        while (following := merged.get(ring)) is not None and following not in passed:
-            ring = following
-            passed.add(ring)
-        if ring != old:
-            ends[old] = ring
-    return ends

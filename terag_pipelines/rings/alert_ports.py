@@ -79,6 +79,7 @@ class Outbox(Protocol):
     def claim(self, channel: str, lease_s: float) -> Claim | None:
         """The oldest message that nobody holds; None where there is none or the channel is held back.
 
+        Those that were put back `to_the_end` come after all others, the one that waits longest first.
         One whose lease ended without a word may have been sent: that counts as a fault.
         """
         ...
@@ -87,8 +88,13 @@ class Outbox(Protocol):
         """Notes that the message was sent; False where the claim is no longer the last one."""
         ...
 
-    def put_back(self, claim: Claim, delay_s: float, why: str, may_be_sent: bool) -> bool:
-        """Leaves the message for later and holds its channel back for `delay_s`; False as in `settle`."""
+    def put_back(
+        self, claim: Claim, delay_s: float, why: str, may_be_sent: bool, to_the_end: bool = False
+    ) -> bool:
+        """Leaves the message for later and holds its channel back for `delay_s`; False as in `settle`.
+
+        `to_the_end`: behind what else waits, so that one that is refused holds up no others.
+        """
         ...
 
     def backlogs(self) -> Sequence[Backlog]:

@@ -88,7 +88,9 @@ def _next_claim(
     outbox: Outbox, sender: Sender, clock: Clock, deadline: float, params: SendingParams
 ) -> Claim | None:
     """The next message, claimed when its turn comes; None where that is too late or there is none."""
-    patience = max(deadline - clock.elapsed_s(), 0.0)
+    patience = deadline - clock.elapsed_s()
+    if patience <= 0:
+        return None
     wait = outbox.take_turn(sender.channel, sender.interval_s, patience)
     if wait > patience:
         return None
@@ -107,11 +109,17 @@ def _send_one(outbox: Outbox, sender: Sender, claim: Claim, params: SendingParam
         outbox.settle(claim)
     else:
         rest = 0.0 if delivery.outcome == "refused" else _rest(delivery, claim, params)
-        outbox.put_back(claim, rest, delivery.why, may_be_sent=delivery.outcome == "unknown")
+        outbox.put_back(
+            claim,
+            rest,
+            delivery.why,
+            may_be_sent=delivery.outcome == "unknown",
+            to_the_end=delivery.outcome == "refused",
+        )
     return delivery.outcome
 
 
 def _rest(delivery: Delivery, claim: Claim, params: SendingParams) -> float:
-    if delivery.retry_after_s is not None:
+    if delivery.retry_after_s:
         return min(delivery.retry_after_s, MAX_REST_S)
     return min(params.first_backoff_s * 2.0 ** min(claim.n_attempts - 1, 30), params.max_backoff_s)

@@ -26,6 +26,8 @@ from terag_pipelines.rings.leiden import (
 from terag_pipelines.rings.tie_graph import Floats, Nodes, TieGraph
 
 Way = Literal["everywhere", "around rings", "not at all"]
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Stands for a quality of nought, of which nothing is a share."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,6 @@ def follow_partition(
 
 def _compare(search: Search, fresh: Nodes, found: FollowedPartition) -> FollowedPartition:
     of_fresh, gained = search.worth(fresh), search.worth(found.label) - search.worth(fresh)
-    quality = 1.0 + gained / abs(of_fresh) if gained else 1.0
+    quality = 1.0 + gained / max(abs(of_fresh), SMALLEST) if gained else 1.0
     agreement = float(adjusted_rand_score(fresh, found.label))
     return replace(found, agreement=agreement, quality=float(quality))

@@ -214,8 +214,9 @@ def _others(found: Succession, ids: Mapping[str, str]) -> pl.DataFrame:
 
 
 def _tell_events(counted: pl.DataFrame, others: pl.DataFrame, params: LineageParams) -> pl.DataFrame:
+    tie = pl.col("tie").min()
     tied = others.group_by("ring_id").agg(
-        other_ring_ids=pl.col("other").unique().sort(), tie=pl.col("tie").min()
+        other_ring_ids=pl.col("other").filter(pl.col("tie") == tie).unique().sort(), tie=tie
     )
     n_now, n_then = pl.col("n_members"), pl.col("n_members_before")
     event = (

@@ -224,7 +224,7 @@ RING_EVENTS = TableSchema(
                 "overlap",
                 pa.float64(),
             ),  # n_kept of all who were in it then or now (Jaccard); null of a new ring
-            ("other_ring_ids", TEXTS),  # rings that it merged with, or that it parted from
+            ("other_ring_ids", TEXTS),  # rings that it merged with, else those that it parted from
             ("stability", pa.float64()),  # mean overlap of its last batches, 0 to 1; null of a new ring
             ("first_batch_number", pa.int64()),  # in which it was born
             ("n_batches", pa.int64()),  # in which it was there, this one among them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +11,20 @@ from typing import Any, ClassVar
 import dagster as dg
 import pyarrow as pa
 import pytest
+from pymongo.database import Database
 
 from assets import jobs
 from assets.alerts import alert_queue
 from assets.jobs import status_of_sending
 from resources import bindings
 from resources.bindings import AlertResource
+from resources.mongo_alerts import MongoAlerts
 from terag_pipelines.definitions import defs
 from terag_pipelines.rings.alert_desk import AlertDesk
 from terag_pipelines.rings.alert_model import read_findings
 from terag_pipelines.rings.alerts import raise_alerts
-from terag_pipelines.rings.model import FRAUD_RINGS
+from terag_pipelines.rings.lineage import EarlierRings, Lineage, trace_rings
+from terag_pipelines.rings.model import FRAUD_RINGS, RING_COMMUNITIES, RING_HISTORY
 from tests.contract.bot_api import CHAT, TOKEN, BotApi, running_bot_api
 from tests.unit.rings.memory_alerts import MemoryAlerts
 
@@ -57,14 +60,44 @@ def api(queue: MemoryAlerts, monkeypatch: pytest.MonkeyPatch) -> Iterator[BotApi
         yield running
 
 
-def rings(n_members: int = 5) -> pa.Table:
+class _InMongo(AlertResource):
+    queue: ClassVar[MongoAlerts]
+
+    @contextmanager
+    def open(self) -> Iterator[MongoAlerts]:
+        yield self.queue
+
+
+def rings(n_members: int = 5, names: Iterable[str] = ("r1", "r2")) -> pa.Table:
     row = {"kind": "cycle", "risk_score": 0.9, "severity": "high", "amount_minor": 0, "n_watchlist": 0}
-    rows = [row | {"ring_id": ring, "n_members": n_members, "reasons": []} for ring in ("r1", "r2")]
+    rows = [row | {"ring_id": ring, "n_members": n_members, "reasons": []} for ring in names]
     return pa.Table.from_pylist(rows, FRAUD_RINGS.schema)
 
 
-def make(found: pa.Table) -> tuple[pa.Table, str]:
-    output: Any = alert_queue(alerts=_InMemory(), fraud_rings=found, ring_alerts=raise_alerts(found))
+def members(**found: str) -> pa.Table:
+    """RING_MEMBERS, with a letter for each member."""
+    rows = [{"ring_id": ring, "entity_id": one} for ring, letters in found.items() for one in letters]
+    return pa.Table.from_pylist(rows, pa.schema([("ring_id", pa.string()), ("entity_id", pa.string())]))
+
+
+def follow(*batches: pa.Table) -> list[Lineage]:
+    """The lineage after each batch."""
+    lineages = [trace_rings(batches[0], "b1")]
+    for n, batch in enumerate(batches[1:], 2):
+        left = EarlierRings(RING_COMMUNITIES.empty(), lineages[-1].traces, lineages[-1].history)
+        lineages.append(trace_rings(batch, f"b{n}", left))
+    return lineages
+
+
+def make(
+    found: pa.Table, history: pa.Table | None = None, alerts: AlertResource | None = None
+) -> tuple[pa.Table, str]:
+    output: Any = alert_queue(
+        alerts=alerts or _InMemory(),
+        fraud_rings=found,
+        ring_alerts=raise_alerts(found),
+        ring_history=RING_HISTORY.empty() if history is None else history,
+    )
     return output.value, output.metadata["note"].text
 
 
@@ -90,6 +123,32 @@ def test_a_sender_that_is_refused_does_not_fail_the_run(queue: MemoryAlerts, api
     assert "telegram: 0 sent, 2 wait" in note
     assert "add it to the chat" in note
     assert TOKEN not in note
+
+
+@pytest.mark.stores
+def test_alerts_follow_their_rings_from_batch_to_batch(
+    queue: MemoryAlerts, api: BotApi, documents: Database[dict[str, Any]]
+) -> None:
+    """The second batch is served while the queue is away: the third makes up for it.
+
+    r2 goes into r1, r3 dies, and part of r4 comes out of it as r5.
+    """
+    alerts, _InMongo.queue = _InMongo(), MongoAlerts(documents)
+    second = members(r1="abcdefghij", r4="nopqr", r5="stu")
+    first, _, third = follow(members(r1="abcdef", r2="ghij", r3="klm", r4="nopqrstu"), second, second)
+    make(rings(5, first.ids.values()), first.history, alerts)
+    for _ in range(2):
+        table, note = make(rings(6, third.ids.values()), third.history, alerts)
+    found = _InMongo.queue.of_rings(["r1", "r2", "r3", "r4", "r5"])
+    merged, whole = found["r1"], found["r4"]
+    assert note.startswith("4 alerts wait, 0 new messages")
+    assert sorted(table["ring_id"].to_pylist()) == ["r1", "r3", "r4", "r5"]
+    assert (found["r2"].state, found["r2"].merged_into) == ("closed", merged.alert_id)
+    assert (merged.absorbed, merged.told.n_members) == ((found["r2"].alert_id,), 10)
+    assert [step.what for step in found["r3"].history] == ["opened", "ring died"]
+    assert [step.note for step in found["r5"].history] == [f"from {whole.alert_id}", "rule"]
+    assert sum(found["r5"].alert_id in call.text for call in api.accepted) == 1
+    assert len(api.accepted) == 5
 
 
 def tick() -> str:

@@ -17,7 +17,8 @@ TOKEN = "8123456789:AAH-planted_Token-0123456789abcdefgh"
 CHAT = "-1001234567890"
 
 Behaviour = Callable[["Call"], str]
-"""What a call meets: "accept", "accept slowly", "limit:SECONDS", "cut before", "cut after", a status."""
+"""What a call meets: "accept", "accept slowly", "limit:SECONDS", "cut before", "cut after", a status, a
+reply's JSON, or "raw:STATUS:" and a reply's text."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
             seconds = int(deed.partition(":")[2])
             told = {"description": f"Too Many Requests: retry after {seconds}"}
             self._reply(429, {"ok": False, "error_code": 429, "parameters": {"retry_after": seconds}, **told})
+        elif deed.startswith("raw:"):
+            _, status, body = deed.split(":", 2)
+            self._answer(int(status), body.encode())
         elif deed.startswith("{"):
             told = json.loads(deed)
             self._reply(told["error_code"], told)
@@ -87,7 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(int(deed), {"ok": False, "error_code": int(deed), "description": f"said {self.path}"})
 
     def _reply(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
+        self._answer(status, json.dumps(content).encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -165,6 +165,22 @@ def test_what_is_put_back_remembers_why_and_holds_its_channel(queue: Queue) -> N
     assert third.n_faults == 1
 
 
+def test_what_is_refused_waits_behind_all_others(queue: Queue) -> None:
+    desk_of(queue).offer([finding(f"r{n}") for n in range(3)], NOON)
+    order = []
+    for _ in range(5):
+        claim = queue.claim("telegram", 60.0)
+        assert claim is not None
+        order.append(claim.message.message_id)
+        queue.put_back(claim, 0.0, "refused", may_be_sent=False, to_the_end=True)
+        time.sleep(0.01)
+    assert order == [*sorted(order[:3]), *order[:2]]
+    desk_of(queue).offer([finding("r9")], NOON + timedelta(days=1))
+    claim = queue.claim("telegram", 60.0)
+    assert claim is not None
+    assert claim.message.ring_id == "r9"
+
+
 def test_the_last_failure_is_told(queue: Queue) -> None:
     desk_of(queue).offer([finding("r1"), finding("r2")], NOON)
     claims = [queue.claim("telegram", 60.0) for _ in range(2)]
@@ -260,7 +276,8 @@ def test_an_alert_and_its_message_are_written_together_or_not_at_all(
 def test_the_next_message_is_found_by_an_index(documents: Database[Document], mongo: MongoAlerts) -> None:
     mongo.backlogs()
     query = {"channel": "telegram", "state": {"$in": ["pending", "sending"]}}
-    plan = documents["alert_messages"].find(query).sort([("created_at", 1), ("_id", 1)]).explain()
+    order = [("refused_at", 1), ("created_at", 1), ("_id", 1)]
+    plan = documents["alert_messages"].find(query).sort(order).explain()
     winning = str(plan["queryPlanner"]["winningPlan"])
     assert "IXSCAN" in winning
     assert "'SORT'" not in winning

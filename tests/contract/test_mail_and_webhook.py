@@ -91,6 +91,7 @@ def post() -> Iterator[Heard]:
                     heard.told.append(self._read_mail())
                     verb = "."
                 reply = heard.answer.get(verb, "250 fine")
+                reply = reply if isinstance(reply, str) else next(reply)
                 if reply == "cut":
                     return
                 self._say(reply)
@@ -175,6 +176,16 @@ def test_a_webhooks_secrets_are_in_no_log(hook: Heard, caplog: pytest.LogCapture
     assert SECRET not in caplog.text + repr(sender) + str(vars(sender))
 
 
+def test_a_webhook_that_repeats_its_address_in_a_header_gets_it_into_no_log(
+    hook: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("httpcore").setLevel(logging.NOTSET)
+    caplog.set_level(logging.DEBUG)
+    hook.answer = (301, {"Location": f"http://elsewhere.example/{SECRET}"})
+    webhook(hook).send(message(), is_repeat=False)
+    assert SECRET not in caplog.text
+
+
 def mail_to(heard: Heard, has_details: bool = False) -> MailSender:
     host, port = heard.address
     server = MailServer(host, port, security="none")
@@ -191,6 +202,7 @@ def test_a_mail_names_alert_and_runbook_and_figures_where_that_is_configured(pos
     assert "9 876 543.21 KZT" not in calm.get_payload()
     assert "12 members, 1 on a watchlist, 9 876 543.21 KZT" in full.get_payload()
     assert "possibly repeated" in full["Subject"]
+    assert calm["Date"] == full["Date"] == "Tue, 03 Nov 2026 12:00:00 +0000"
 
 
 @pytest.mark.parametrize(
@@ -223,8 +235,33 @@ def test_without_encryption_a_password_is_not_handed_to_a_server_that_should_hav
     sender = MailSender(
         MailServer(host, port, "starttls", "u", SecretStr(SECRET)), "a@b.example", "c@d.example"
     )
-    assert sender.send(message(), is_repeat=False).outcome != "sent"
+    delivery = sender.send(message(), is_repeat=False)
+    assert (delivery.outcome, "TERAG_ALERT_MAIL" in delivery.why) == ("refused", True)
     assert post.told == []
+
+
+@pytest.mark.parametrize(
+    ("host", "password"), [("mail..example", SECRET), (None, "пароль")], ids=["host", "password"]
+)
+def test_mail_settings_that_cannot_be_spoken_are_told_and_not_raised(
+    post: Heard, host: str | None, password: str
+) -> None:
+    post.answer = {"EHLO": "250 AUTH PLAIN"}
+    server = MailServer(host or post.address[0], post.address[1], "none", "u", SecretStr(password))
+    delivery = MailSender(server, "a@b.example", "c@d.example").send(message(), is_repeat=False)
+    assert (delivery.outcome, "TERAG_ALERT_MAIL" in delivery.why) == ("refused", True)
+    assert password not in delivery.why
+
+
+def test_a_mail_that_one_of_several_is_refused_is_sent_and_the_log_says_so(
+    post: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.answer = {"RCPT": iter(["250 fine", "550 nobody"])}
+    server = MailServer(*post.address, security="none")
+    sender = MailSender(server, "a@b.example", "c@d.example, e@f.example")
+    assert sender.send(message(), is_repeat=False).outcome == "sent"
+    assert "refused 1 of the addresses in TERAG_ALERT_MAIL_TO" in caplog.text
+    assert "@" not in caplog.text
 
 
 def test_settings_decide_on_the_senders() -> None:

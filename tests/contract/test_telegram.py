@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import time
@@ -19,6 +20,7 @@ from terag_pipelines.rings.alert_desk import AlertDesk
 from terag_pipelines.rings.alert_model import Finding, Message, Sighting, first_sight, write_message
 from terag_pipelines.rings.alert_ports import Delivery
 from terag_pipelines.rings.alert_sending import Clock, SendingParams, Sent, send_due
+from terag_pipelines.rings.alerts import identify_alert
 from tests.contract.bot_api import CHAT, TOKEN, BotApi, one_by_one, running_bot_api
 from tests.unit.rings.memory_alerts import MemoryAlerts
 
@@ -96,6 +98,7 @@ def test_escalations_may_go_to_another_chat(api: BotApi) -> None:
         ("503", "delayed", "503"),
         ("502", "unknown", "502"),
         ("504", "unknown", "504"),
+        ("524", "unknown", "524"),
         ("200", "unknown", "proxy"),
         ("cut before", "unknown", "broke"),
         ("cut after", "unknown", "broke"),
@@ -106,6 +109,58 @@ def test_what_became_of_a_message(api: BotApi, deed: str, outcome: str, told: st
     delivery = sender_to(api.url).send(message(), is_repeat=False)
     assert (delivery.outcome, told in delivery.why) == (outcome, True)
     assert TOKEN not in delivery.why
+
+
+@pytest.mark.parametrize("status", [200, 429])
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"parameters": {{"retry_after": {10**400}}}}}',
+        f'{{"parameters": {{"retry_after": {"9" * 5_000}}}}}',
+        '{"parameters": {"retry_after": NaN}}',
+        '{"parameters": [1], "description": ["x"]}',
+        '{"description": "\\ud800\\u001b[2J\\u0000"}',
+        "[" * 100_000,
+        '"\\ud800"',
+    ],
+    ids=["huge", "too long", "no number", "other types", "bad letters", "deep", "no object"],
+)
+def test_a_reply_that_makes_no_sense_is_told_and_not_raised(api: BotApi, status: int, body: str) -> None:
+    api.behave = one_by_one(f"raw:{status}:{body}")
+    delivery = sender_to(api.url).send(message(), is_repeat=False)
+    assert delivery.outcome == ("unknown" if status == 200 else "delayed")
+    assert delivery.why.isprintable()
+    assert delivery.retry_after_s in (None, 86_400.0)
+
+
+def test_the_secret_half_of_the_token_is_not_told_either(api: BotApi) -> None:
+    written = TOKEN.replace(":", "%3A")
+    api.behave = one_by_one(f'raw:404:{{"description": "no /bot{written}/sendMessage"}}')
+    delivery = sender_to(api.url).send(message(), is_repeat=False)
+    assert "***/sendMessage" in delivery.why
+    assert TOKEN.partition(":")[2] not in delivery.why
+
+
+@pytest.mark.parametrize("deed", ["400", "403"])
+def test_an_escalation_that_is_refused_in_its_own_chat_goes_to_the_other(
+    api: BotApi, deed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.behave = lambda call: deed if call.content["chat_id"] == "77" else "accept"
+    sender = sender_to(api.url, escalation_chat_id="77")
+    assert sender.send(message("escalation"), is_repeat=False).outcome == "sent"
+    assert [call.content["chat_id"] for call in api.calls] == ["77", CHAT]
+    assert "TERAG_TELEGRAM_ESCALATION_CHAT_ID" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_an_escalation_chat_that_has_moved_is_told_by_its_own_setting(
+    api: BotApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    moved = {"error_code": 400, "parameters": {"migrate_to_chat_id": -100999}}
+    api.behave = one_by_one(json.dumps(moved), "500")
+    sender = sender_to(api.url, escalation_chat_id="77")
+    assert sender.send(message("escalation"), is_repeat=False).outcome == "delayed"
+    assert "TERAG_TELEGRAM_ESCALATION_CHAT_ID=-100999" in caplog.text
 
 
 def test_a_server_that_is_not_there_has_surely_got_nothing() -> None:
@@ -158,6 +213,34 @@ def test_a_limit_that_makes_no_sense_holds_for_a_day_at_most(api: BotApi) -> Non
     queue, desk = queue_of(1)
     send_all(api, queue, desk)
     assert 86_000 < queue.take_turn("telegram", 0.0, 0.0) <= 86_400
+
+
+def test_a_limit_of_no_seconds_is_no_invitation_to_ask_again_at_once(api: BotApi) -> None:
+    api.behave = lambda _call: "limit:0"
+    queue, desk = queue_of(1)
+    send_all(api, queue, desk, SendingParams(budget_s=0.5, lease_s=30.0, first_backoff_s=60.0))
+    assert len(api.calls) == 1
+
+
+def test_the_time_is_used_up_also_where_no_turn_is_waited_for(api: BotApi) -> None:
+    seconds = itertools.count()
+    clock = Clock(lambda: float(next(seconds)), time.sleep)
+    queue, desk = queue_of(50)
+    [sent] = send_due(desk, queue, [sender_to(api.url)], clock, NOON, SendingParams(budget_s=20.0))
+    assert 0 < sent.n_sent < 20
+    assert sent.n_pending == 50 - sent.n_sent
+
+
+def test_a_message_that_is_refused_holds_up_no_others(api: BotApi) -> None:
+    queue, desk = queue_of(4)
+    poison = identify_alert("r0")
+    api.behave = lambda call: "400" if poison in call.text else "accept"
+    first, second = (send_all(api, queue, desk) for _ in range(2))
+    assert first.n_sent + second.n_sent == 3
+    assert second.n_pending == 1
+    api.behave = lambda _call: "accept"
+    assert send_all(api, queue, desk) == Sent("telegram", 1, 0)
+    assert len({call.text for call in api.accepted}) == len(api.accepted) == 4
 
 
 def test_messages_keep_their_distance(api: BotApi) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from terag_pipelines.cli import alerts
 from terag_pipelines.cli import main as cli
 from terag_pipelines.rings.alert_desk import AlertDesk
+from terag_pipelines.rings.alert_lineage import Fates
 from terag_pipelines.rings.alert_model import Finding, Sighting
 from terag_pipelines.rings.alerts import identify_alert
 from tests.contract.bot_api import CHAT, TOKEN, running_bot_api
@@ -91,6 +92,13 @@ def test_an_alert_is_shown_with_its_runbook_and_history_and_cannot_steer_the_ter
         assert part in shown
     assert "·[2J[red]K" in shown
     assert "\x1b" not in shown
+
+
+def test_a_ring_that_died_is_told_in_list_and_alert(queue: MemoryAlerts) -> None:
+    AlertDesk(queue).offer([], NOW, Fates(died=frozenset({"r_calm"})))
+    assert "open, its ring died" in ask("show", CALM).output
+    assert [row["state"] for row in told()["alerts"]] == ["open", "open"]
+    assert ask().output.count("died") == 1
 
 
 def test_the_list_says_what_waits_and_why(queue: MemoryAlerts) -> None:

@@ -24,10 +24,11 @@ class Row:
     lease_until: float = 0.0
     last_failure: str | None = None
     failed_at: float = 0.0
+    refused_at: float = 0.0
 
     @property
-    def order(self) -> tuple[datetime, str]:
-        return self.message.created_at, self.message.message_id
+    def order(self) -> tuple[float, datetime, str]:
+        return self.refused_at, self.message.created_at, self.message.message_id
 
 
 class MemoryAlerts:
@@ -97,11 +98,15 @@ class MemoryAlerts:
     def settle(self, claim: Claim) -> bool:
         return self._end(claim, "sent", None, 0)
 
-    def put_back(self, claim: Claim, delay_s: float, why: str, may_be_sent: bool) -> bool:
+    def put_back(
+        self, claim: Claim, delay_s: float, why: str, may_be_sent: bool, to_the_end: bool = False
+    ) -> bool:
         if delay_s > 0:
             until = time.monotonic() + delay_s
             for held in (self._held_until, self._next_at):
                 held[claim.channel] = max(held.get(claim.channel, until), until)
+        if to_the_end:
+            self.rows[claim.message.message_id, claim.channel].refused_at = time.monotonic()
         return self._end(claim, "pending", why, int(may_be_sent))
 
     def _end(self, claim: Claim, state: str, why: str | None, n_faults: int) -> bool:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from terag_pipelines.errors import AlertStateError, NotFoundError
 from terag_pipelines.rings.alert_actions import acknowledge, close, pass_time, snooze
 from terag_pipelines.rings.alert_desk import AlertDesk
+from terag_pipelines.rings.alert_lineage import Fates
 from terag_pipelines.rings.alert_model import (
     LIVE_STATES,
     Alert,
@@ -26,7 +27,7 @@ from terag_pipelines.rings.alert_model import (
     severity_rank,
     tabulate_alerts,
 )
-from terag_pipelines.rings.alert_news import NewsParams, end_of_mergers, take_finding
+from terag_pipelines.rings.alert_news import NewsParams, take_finding
 from terag_pipelines.rings.alerts import identify_alert, raise_alerts
 from terag_pipelines.rings.escalation import EscalationPolicy
 from terag_pipelines.rings.model import FRAUD_RINGS
@@ -225,43 +226,6 @@ def test_what_cannot_be_done_is_refused() -> None:
             act()
 
 
-# rings that become one
-
-
-def desk_with(*findings: Finding) -> tuple[AlertDesk, MemoryAlerts]:
-    queue = MemoryAlerts()
-    desk = AlertDesk(queue, ("telegram",))
-    desk.offer(findings, NOON)
-    return desk, queue
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["into a known ring", "into a new ring"])
-def test_a_ring_that_was_merged_into_another_is_not_told_twice(known: bool) -> None:
-    before = [found("old"), found("other")] if known else [found("old"), found("older")]
-    desk, queue = desk_with(*before)
-    merged = {"old": "other"} if known else {"old": "older", "older": "other"}
-    both = found("other", n_members=20, amounts={"KZT": 2_000})
-    for _ in range(3):
-        assert desk.offer([both, found("old")], later(24), merged) == 0
-    alert = queue.find(identify_alert("other"))
-    assert (alert.state, alert.told.n_members, alert.told.amounts) == ("open", 20, {"KZT": 2_000})
-    old = queue.find(identify_alert("old"))
-    assert (old.state, old.merged_into) == ("closed", alert.alert_id)
-    with pytest.raises(AlertStateError, match=alert.alert_id):
-        desk.acknowledge(old.alert_id, "Anna", NOON)
-    assert desk.offer([replace(both, sighting=replace(both.sighting, n_watchlist=1))], later(48), merged) == 1
-
-
-def test_an_open_alert_goes_on_in_a_ring_that_was_only_watched() -> None:
-    desk, queue = desk_with(found("old", severity="critical"), found("other", rules=()))
-    assert desk.offer([found("other", n_members=20, rules=())], later(0.5), {"old": "other"}) == 0
-    assert (queue.find(identify_alert("other")).state, desk.pass_time(later(1))) == ("open", 1)
-
-
-def test_mergers_are_followed_to_their_end() -> None:
-    assert end_of_mergers({"a": "b", "b": "c", "d": "c", "e": "e"}) == {"a": "c", "b": "c", "d": "c"}
-
-
 # tables
 
 
@@ -299,19 +263,22 @@ SIGHTINGS = st.builds(
 )
 BATCH = st.dictionaries(st.sampled_from(RINGS), SIGHTINGS, max_size=3)
 ACT = st.tuples(st.sampled_from(["ack", "snooze", "close"]), st.sampled_from(RINGS))
-MERGE = st.tuples(st.just("merge"), st.permutations(RINGS), BATCH)
-EVENTS = st.lists(st.one_of(BATCH, BATCH, ACT, MERGE, st.integers(1, 60)), max_size=25)
+FATE = st.tuples(st.just("fates"), st.permutations(RINGS), BATCH)
+EVENTS = st.lists(st.one_of(BATCH, BATCH, ACT, FATE, st.integers(1, 60)), max_size=25)
 
 
 def play(event: Any, desk: AlertDesk, now: datetime) -> None:
-    """One event: a batch, time (hours have passed already), what a person does, or a batch with a merger."""
+    """One event: a batch, time (hours have passed already), what a person does, or a batch in which a ring
+    is merged into a second one and a third one dies, or comes out of the second.
+    """
     if isinstance(event, dict):
         desk.offer([Finding(ring, sighting) for ring, sighting in event.items()], now)
     elif isinstance(event, int):
         desk.pass_time(now)
-    elif event[0] == "merge":
+    elif event[0] == "fates":
+        old, ring, third = event[1]
         findings = [Finding(ring, sighting) for ring, sighting in event[2].items()]
-        desk.offer(findings, now, {event[1][0]: event[1][1]})
+        desk.offer(findings, now, Fates({old: ring}, frozenset({third}), {third: ring}))
     else:
         act(event[0], identify_alert(event[1]), desk, now)
 
@@ -353,7 +320,7 @@ def test_whatever_happens_the_same_again_says_nothing(events: Sequence[Any]) -> 
         now += timedelta(hours=event if isinstance(event, int) else 1)
         play(event, desk, now)
         before, state = len(sent(queue)), {one.alert_id: one for one in queue.in_states(LIVE_STATES)}
-        if isinstance(event, dict | int) or event[0] == "merge":
+        if isinstance(event, dict | int) or event[0] == "fates":
             play(event, desk, now)
         assert len(sent(queue)) == before
         assert {one.alert_id: one for one in queue.in_states(LIVE_STATES)} == state
@@ -387,3 +354,27 @@ def test_messages_are_numbered_without_a_gap(events: Sequence[Any]) -> None:
     for ring in RINGS:
         ids = [m.message_id for m in sent(queue) if m.ring_id == ring]
         assert ids == [f"{identify_alert(ring)}-{n:06d}" for n in range(1, len(ids) + 1)]
+
+
+def goes_on_in(queue: MemoryAlerts, alert: Alert) -> Alert:
+    """The alert, or the one that it is part of by now."""
+    now = queue.find(alert.alert_id)
+    return now if now.merged_into is None else goes_on_in(queue, queue.find(now.merged_into))
+
+
+@given(EVENTS)
+def test_no_batch_hides_an_open_alert_or_loses_whose_it_is(events: Sequence[Any]) -> None:
+    """Whatever merges, parts or dies; a batch may only open more."""
+    queue = MemoryAlerts()
+    desk, now = AlertDesk(queue, ("telegram",)), NOON
+    for event in events:
+        now += timedelta(hours=event if isinstance(event, int) else 1)
+        live = queue.in_states(["open", "acknowledged"])
+        play(event, desk, now)
+        if isinstance(event, dict) or (isinstance(event, tuple) and event[0] == "fates"):
+            after = [goes_on_in(queue, alert) for alert in live]
+            assert all(
+                one.state == "open" for one, was in zip(after, live, strict=True) if was.state == "open"
+            )
+            assert {one.state for one in after} <= {"open", "acknowledged"}
+            assert all(one.owner for one, was in zip(after, live, strict=True) if was.owner)

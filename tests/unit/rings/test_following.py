@@ -165,3 +165,14 @@ def test_an_empty_bank_follows_nothing() -> None:
 def follow(graph: TieGraph, earlier: EarlierPartition) -> FollowedPartition:
     params = LeidenParams("CPM", 0.1, 4)
     return follow_partition(Search(graph, params), find_partition(graph, params), earlier)
+
+
+def test_a_fresh_run_that_is_worth_nothing_is_compared_all_the_same() -> None:
+    """Two triangles in one community have a modularity of nought."""
+    graph = tie_graph(6, *np.array([(0, 1), (1, 2), (0, 2), (3, 4), (4, 5), (3, 5)]).T, np.ones(6))
+    search = Search(graph, LeidenParams(resolution=1.0, objective="modularity"))
+    earlier = EarlierPartition(np.repeat(np.arange(2), 3), np.ones(6, dtype=bool))
+    one = np.zeros(6, dtype=np.int64)
+    followed = follow_partition(search, one, earlier, FollowParams(least_agreement=-1.0))
+    assert followed.label.tolist() == [0, 0, 0, 1, 1, 1]
+    assert follow_partition(search, one, earlier).way == "not at all"

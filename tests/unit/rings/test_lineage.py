@@ -101,6 +101,14 @@ def test_a_merger_lives_on_in_the_larger_and_a_split_in_the_larger_part() -> Non
     assert (id_of(split, "abcdef"), id_of(split, "klmn")) == (large, small)
 
 
+def test_a_ring_that_merged_and_parted_in_one_batch_has_merged_with_those_that_it_took_in() -> None:
+    first, both = replay([[list("abcdefgh"), list("ij")], [list("abcdeij"), list("fgh")]])
+    large, small, new = id_of(first, "abcdefgh"), id_of(first, "ij"), id_of(both, "fgh")
+    others = {row["ring_id"]: row["other_ring_ids"] for row in both.events.to_pylist()}
+    assert others == {large: [small], small: [large], new: [large]}
+    assert events_of(both) == {large: "merged", small: "merged", new: "split"}
+
+
 def test_a_ring_is_remembered_for_so_many_batches_and_then_born_anew_under_another_id() -> None:
     ring, other = list("abcd"), list("xyz")
     params = LineageParams(n_batches_remembered=2)
