@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from terag_pipelines.rings.alert_desk import AlertDesk
 from terag_pipelines.rings.alert_model import Finding, Sighting
 from tests.conftest import RunningPair
 from tests.contract.bot_api import TOKEN, BotApi, Call, running_bot_api
+from tests.contract.lately import LATE_NOON
 from tests.contract.sending_process import send_and_be_killed, send_until_nothing_waits
 
-NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+NOON = LATE_NOON
 Document = dict[str, Any]
 
 

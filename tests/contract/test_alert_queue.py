@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
@@ -26,9 +26,10 @@ from terag_pipelines.rings.alert_model import LIVE_STATES, Change, Finding, Sigh
 from terag_pipelines.rings.alert_ports import UNASSIGNED, Claim
 from terag_pipelines.rings.alerts import identify_alert
 from tests.conftest import RunningPair
+from tests.contract.lately import LATE_NOON
 from tests.unit.rings.memory_alerts import MemoryAlerts
 
-NOON = datetime(2026, 11, 3, 12, 0, 0, 123_000, tzinfo=UTC)
+NOON = LATE_NOON.replace(microsecond=123_000)
 FORK = multiprocessing.get_context("forkserver")
 Document = dict[str, Any]
 Queue = MongoAlerts | MemoryAlerts

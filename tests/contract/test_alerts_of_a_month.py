@@ -31,9 +31,10 @@ from terag_pipelines.rings.alerts import identify_alert, raise_alerts
 from terag_pipelines.rings.model import FRAUD_RINGS
 from tests.conftest import RunningPair
 from tests.contract.bot_api import TOKEN, BotApi, Call, running_bot_api
+from tests.contract.lately import LATE_NOON
 from tests.contract.sending_process import send_and_be_killed, send_once, send_until_nothing_waits
 
-FIRST_DAY = datetime(2026, 11, 1, 6, tzinfo=UTC)
+FIRST_DAY = LATE_NOON.replace(hour=6)
 N_DAYS, N_RINGS = 30, 334
 TICK_HOURS = (0.0, 6.0, 12.0, 18.0)
 STEPS = {"critical": (1.0, 4.0), "high": (8.0, 24.0), "medium": (48.0,), "low": ()}

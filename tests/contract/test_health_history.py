@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +11,10 @@ from pymongo.database import Database
 
 from resources.mongo_readings import MongoReadings
 from terag_pipelines.tuning.model import GRAPH_READINGS
+from tests.contract.lately import LATE_NOON
 
 pytestmark = pytest.mark.stores
-NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+NOON = LATE_NOON
 
 
 def readings_at(instant: datetime) -> pa.Table:

@@ -19,9 +19,10 @@ from terag_pipelines.errors import StoreUnavailableError
 from terag_pipelines.tuning.model import QUERY_WINDOWS
 from terag_pipelines.tuning.ports import QueryHistory
 from tests.conftest import RunningPair
+from tests.contract.lately import LATE_NOON
 from tests.unit.tuning.memory_history import MemoryQueryHistory
 
-NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+NOON = LATE_NOON
 MINUTE = timedelta(minutes=1)
 Document = dict[str, Any]
 

@@ -8,7 +8,6 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,9 +21,10 @@ from terag_pipelines.rings.alert_ports import Delivery
 from terag_pipelines.rings.alert_sending import Clock, SendingParams, Sent, send_due
 from terag_pipelines.rings.alerts import identify_alert
 from tests.contract.bot_api import CHAT, TOKEN, BotApi, one_by_one, running_bot_api
+from tests.contract.lately import LATE_NOON
 from tests.unit.rings.memory_alerts import MemoryAlerts
 
-NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+NOON = LATE_NOON
 CLOCK = Clock(time.monotonic, time.sleep)
 QUICK = SendingParams(budget_s=20.0, lease_s=30.0, first_backoff_s=0.02, max_backoff_s=0.1)
 LINK = "https://risk.example/alerts/{alert_id}"
