@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from terag_pipelines.rings import leiden_loops as loops
 from terag_pipelines.rings.following import (
     EarlierPartition,
     FollowedPartition,
@@ -154,29 +155,26 @@ def _split_large(graph: TieGraph, membership: Membership, params: CommunityParam
     large = np.flatnonzero(np.bincount(membership, minlength=1) > params.max_size)
     if not len(large):
         return membership
-    whole, weights = _as_igraph(graph)
+    kept = loops.keep_inside(graph.starts, graph.ends, graph.weights, membership.astype(np.int32))
     membership = membership.copy()
     next_number = int(membership.max()) + 1
     for community in large:
         members = np.flatnonzero(membership == community)
-        parts = _split_one(whole, weights, members, params)
+        inside = TieGraph(*loops.take_rows(*kept[:3], members.astype(np.int32)))
+        parts = _split_one(inside, params)
         membership[members] = next_number + parts
         next_number += int(parts.max()) + 1
     return membership
 
 
-def _split_one(
-    graph: Any, weights: npt.NDArray[np.float64], members: Membership, params: CommunityParams
-) -> Membership:
-    ids = graph.induced_subgraph(members.tolist(), implementation="create_from_scratch")
-    ends = np.asarray(graph.get_edgelist(), dtype=np.int64)
-    inside = np.isin(ends, members).all(axis=1)
-    resolution, parts = 1.0, np.zeros(len(members), dtype=np.int64)
+def _split_one(graph: TieGraph, params: CommunityParams) -> Membership:
+    ids, weights = _as_igraph(graph)
+    resolution, parts = 1.0, np.zeros(graph.n_nodes, dtype=np.int64)
     while np.bincount(parts).max() > params.max_size:
         partition = leidenalg.find_partition(
             ids,
             leidenalg.RBConfigurationVertexPartition,
-            weights=weights[inside].tolist(),
+            weights=weights.tolist(),
             resolution_parameter=resolution,
             n_iterations=params.n_iterations,
             seed=params.seed,

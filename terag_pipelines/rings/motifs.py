@@ -68,8 +68,8 @@ def count_motifs(graph: PaymentGraph) -> pl.DataFrame:
 
     n_mutual: partners with payments both ways. n_triangles: pairs of partners who deal with each other, and
     `clustering` their share of all pairs of partners. n_closed_threes and n_closed_fours: ways in which
-    three or four payments lead through as many others back to it. n_two_on and n_two_back: whom two payments
-    reach, and from whom two payments reach it, counted by ways.
+    three or four payments lead back to it, through two or three others. n_two_on and n_two_back: whom two
+    payments reach, and from whom two payments reach it, counted by ways.
     """
     out_starts, payees, in_starts, payers = graph.out_starts, graph.payees, graph.in_starts, graph.payers
     mutual, threes, fours, two_on, two_back = _count_closed(out_starts, payees, in_starts, payers)

@@ -32,17 +32,27 @@ def sum_passed(transfers: pl.DataFrame, window_days: float) -> pl.DataFrame:
     amount = transfers["amount"].to_numpy()
     payments, receipts = (np.argsort(node * span + at, kind="stable") for node in (source, target))
     keys = (target * span + at)[receipts]
-    came = np.concatenate([[0.0], np.cumsum(amount[receipts])])
+    came = _sum_each(amount[receipts], target[receipts])
     payer, when, paid = source[payments], at[payments], amount[payments]
-    before = came[np.searchsorted(keys, payer * span, side="left")]
-    expired = came[np.searchsorted(keys, payer * span + np.maximum(when - window, 0), side="left")] - before
-    arrived = came[np.searchsorted(keys, payer * span + when, side="right")] - before
+    begun = np.searchsorted(keys, payer * span, side="left")
+    old = np.searchsorted(keys, payer * span + np.maximum(when - window, 0), side="left")
+    new = np.searchsorted(keys, payer * span + when, side="right")
+    expired, arrived = (np.where(n > begun, came[n], 0.0) for n in (old, new))
     is_first = np.append(True, payer[1:] != payer[:-1])[: len(payer)]
     reached = _Steps(paid, np.minimum(expired + paid, arrived), arrived).positions(is_first)
     previous = np.where(is_first, 0.0, np.append(0.0, reached[:-1])[: len(reached)])
     passed = np.maximum(reached - np.maximum(previous, expired), 0.0)
     table = pl.DataFrame({"node": payer, "passed_amount": passed})
     return table.group_by("node", maintain_order=True).agg(pl.col("passed_amount").sum())
+
+
+def _sum_each(amount: Floats, node: Ints) -> Floats:
+    """The sum of the first n amounts, of those of the last one's node alone; by n, from 0.
+
+    Each node is summed by itself, or a huge amount would swallow the digits of all that come after it.
+    """
+    sums = pl.DataFrame({"node": node, "amount": amount}).select(pl.col("amount").cum_sum().over("node"))
+    return np.concatenate([[0.0], sums["amount"].to_numpy()])
 
 
 @dataclass(frozen=True)

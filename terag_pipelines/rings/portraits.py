@@ -142,7 +142,10 @@ def _main_currency(moved: pl.DataFrame) -> pl.DataFrame:
 def _sum_rings(members: pl.DataFrame, inside: Inside) -> pl.DataFrame:
     when = pl.col("at").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     moved = inside.transfers.group_by("ring").agg(
-        n_transfers=pl.len().cast(pl.Int64), first_at=when.min(), last_at=when.max()
+        n_transfers=pl.len().cast(pl.Int64),
+        n_in_currency=pl.col("currency").value_counts().struct.field("count").max(),
+        first_at=when.min(),
+        last_at=when.max(),
     )
     shared = (
         inside.held.unique(["ring", "kind", "value"])
@@ -234,6 +237,8 @@ def _flow_facts(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
 def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     told = _flow_facts(rings, members)
     percent = (pl.col("kept") * 100).round().cast(pl.Int64)
+    is_one_currency = pl.col("n_in_currency") == pl.col("n_transfers")
+    in_others = pl.col("n_transfers") - pl.col("n_in_currency")
     return pl.concat(
         [
             _tell(told, pl.col("on_cycle") >= 3, 0, "{} members pass money round in a circle", "on_cycle"),
@@ -253,8 +258,15 @@ def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
                 "n_payers",
             ),
             _tell(told, pl.col("n_payees") >= 3, 3, "one member pays {} others", "n_payees"),
+            _tell(told, is_one_currency, 4, "{} transfers between members: {}", "n_transfers", "money"),
             _tell(
-                told, pl.col("n_transfers") > 0, 4, "{} transfers between members: {}", "n_transfers", "money"
+                told,
+                ~is_one_currency,
+                4,
+                "{} transfers between members: {}, and {} in other currencies",
+                "n_transfers",
+                "money",
+                in_others,
             ),
             _tell(told, pl.col("n_watchlist") > 0, 5, "{} on a watchlist", "n_watchlist"),
         ]

@@ -224,7 +224,7 @@ def _transfer_ties(transfers: pl.DataFrame, hubs: pl.Series, params: ProjectionP
     weighted = flows.with_columns(
         weight=params.transfer_weight * share * 0.5 ** (age_days / params.half_life_days)
     )
-    return _pair_flows(weighted, hubs)
+    return _pair_flows(weighted.filter(pl.col("weight") > 0), hubs)  # centuries fade to nought
 
 
 def pair_relays(projection: Projection) -> pl.DataFrame:

@@ -37,12 +37,12 @@ MOST_DECADES = 4.0
 """As much as the most extreme of ten thousand peers says."""
 
 SIGNALS = (
-    Signal("n_sharers", "identity", 1.5, "shares a document, phone, e-mail or device with {} others"),
+    Signal("n_sharers", "identity", 1.5, "shares identifiers, no address or IP, with {} others"),
     Signal("shared_device", "identity", 1.5, "uses {} devices that others use too"),
     Signal("shared_document", "identity", 1.5, "holds {} documents that others hold too"),
     Signal("n_sharing_kinds", "identity", 1.5, "shares {} kinds of identifiers with others", least=2.0),
-    Signal("mail_name_misfit", "mail", 0.5, "has {} e-mail address that fits another name"),
-    Signal("cycle_share", "cycle", 1.5, "{}% of what it sends comes back round a cycle", 100.0),
+    Signal("mail_name_misfit", "mail", 0.5, "has at least {} e-mail address without its own name in it"),
+    Signal("cycle_share", "cycle", 1.5, "{}% of what it sends goes round in a cycle", 100.0),
     Signal("n_long_cycles", "cycle", 1.5, "stands on {} cycles of three or more transfers"),
     Signal("n_relayed", "relay", 1.5, "passes on {} receipts nearly whole within days", from_hubs=False),
     Signal(
@@ -97,8 +97,8 @@ SIGNALS = (
         is_decades=True,
     ),
     Signal("n_just_below", "structuring", 1.0, "{} transfers just below a reporting limit", from_hubs=False),
-    Signal("events_per_day", "pace", 0.75, "{} payments on each active day", 1.0, 1, 1.0),
-    Signal("n_events", "pace", 0.75, "{} payments, more than most"),
+    Signal("events_per_day", "pace", 0.75, "{} events on each active day", 1.0, 1, 1.0),
+    Signal("n_events", "pace", 0.75, "{} events, more than most"),
     Signal(
         "watchlist_closeness", "watchlist", 1.0, "closeness {} to someone on a watchlist (1 is on it)", 1.0, 2
     ),

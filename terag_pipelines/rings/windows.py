@@ -16,6 +16,7 @@ from terag_pipelines.rings.model import RING_WINDOWS
 from terag_pipelines.rings.nodes import Tables
 
 KNOWN_KEYS = ("window_days",)
+MOST_DAYS = 36_525
 TIMED = ("party_events", "transfers")
 """The tables to which a window applies, in the order of their names."""
 
@@ -35,8 +36,9 @@ def read_rings(manifest: Manifest) -> RingSpec:
     if unknown := sorted(set(given) - set(KNOWN_KEYS)):
         raise ManifestError(f"rings: unknown {unknown}, known are {list(KNOWN_KEYS)}")
     days = given.get("window_days")
-    if days is not None and (isinstance(days, bool) or not isinstance(days, int | float) or not days > 0):
-        raise ManifestError("rings.window_days: a number of days above 0 is expected")
+    is_number = isinstance(days, int | float) and not isinstance(days, bool)
+    if days is not None and not (is_number and 0 < days <= MOST_DAYS):
+        raise ManifestError(f"rings.window_days: a number of days above 0 is expected, {MOST_DAYS:,} at most")
     return RingSpec(None if days is None else float(days))
 
 

@@ -59,6 +59,17 @@ def test_a_community_above_the_bound_is_split_and_none_stays_above_it() -> None:
         assert len(np.unique(whole[bounded == community])) == 1
 
 
+def test_a_community_is_split_where_its_ties_are_weak_whatever_the_order_of_edges() -> None:
+    rng = np.random.default_rng(11)
+    half = np.zeros(40, dtype=np.int64)
+    half[rng.permutation(40)[:20]] = 1
+    left, right = np.triu_indices(40, k=1)
+    weight = np.where(half[left] == half[right], 1.0, 0.01)
+    edges = pl.DataFrame({"left": left + 7, "right": right + 7, "weight": weight})
+    few = CommunityParams(resolution=0.001, max_size=20)
+    assert adjusted_rand_score(half, memberships(47, edges, few)[7:]) == 1.0
+
+
 def test_the_resolution_is_read_off_a_graph_that_has_one_and_is_the_usual_one_where_it_has_none() -> None:
     truth, edges = planted_graph(40, 10)
     found = find_communities(len(truth), edges, CommunityParams())

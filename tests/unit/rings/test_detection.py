@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from terag_pipelines.calibration.fit import FittedCalibrator
+from terag_pipelines.entities import model
 from terag_pipelines.rings.alerts import raise_alerts
 from terag_pipelines.rings.detection import RingParams, labelled_scores, score_rings
 from terag_pipelines.rings.model import FRAUD_RINGS, RING_ALERTS, RING_MEMBERS, RING_SCORES
@@ -18,7 +19,7 @@ from terag_pipelines.rings.naming import NamingParams, name_rings
 from terag_pipelines.rings.quality import judge_detection, judge_rings
 from terag_pipelines.rings.risk import RiskParams
 from terag_pipelines.tables import digest
-from tests.unit.rings.worlds import CYCLE, FAN_IN, INNOCENT, SHARED, World, planted_world
+from tests.unit.rings.worlds import CYCLE, FAN_IN, INNOCENT, SHARED, World, make_table, planted_world
 
 
 def frame(table: pa.Table) -> pl.DataFrame:
@@ -76,6 +77,20 @@ def test_roles_and_reasons_say_who_does_what() -> None:
     assert "5 members pass money round in a circle" in reasons["cycle"]
     assert "KZT" in reasons["cycle"]
     assert "4 members share one phone" in reasons["shared_identity"]
+
+
+def test_a_ring_that_moves_several_currencies_says_that_its_amount_is_of_one() -> None:
+    tables = World(20).plant_cycle([1, 2, 3], day=10, amount_minor=100_000).tables()
+    rows = tables["transfers"].to_pylist()
+    rows[0]["currency"] = "USD"
+    mixed = {**tables, "transfers": make_table(model.TRANSFERS, rows)}
+    scores = frame(score_rings(mixed).scores).with_columns(
+        community_id=pl.lit("one"),
+        score=pl.col("entity_id").is_in(["e:001", "e:002", "e:003"]).cast(pl.Float64),
+    )
+    rings = name_rings(scores.to_arrow(), mixed).rings.to_pylist()
+    told = [" ".join(reason.split()) for reason in rings[0]["reasons"]]
+    assert "3 transfers between members: 1 970.10 KZT, and 1 in other currencies" in told
 
 
 def test_the_amount_of_a_ring_is_what_members_paid_each_other_to_the_tiyn() -> None:

@@ -70,6 +70,16 @@ def pass_on_in_turn(moved: pl.DataFrame, node: int, window_hours: int) -> float:
     return total
 
 
+def test_a_huge_amount_of_another_hides_nothing_that_was_passed_on() -> None:
+    world = World(6)
+    world.pay(0, 1, 4 * 10**18, day=1)
+    for day in (1, 2, 3, 4):
+        world.pay(2, 3, 10 + day, day=day)
+        world.pay(3, 4, 10 + day, day=day + 0.5)
+    rows = measure(world)
+    assert rows["pass_through"][3] == pytest.approx(1.0)
+
+
 def test_a_collector_gathers_from_people_who_just_got_the_money() -> None:
     world = World(60, n_outside=20).plant_fan_in([0, 1, 2, 3, 4, 5], day=5)
     for person in range(20, 40):

@@ -5,6 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
+from terag_pipelines.rings.communities import CommunityParams, find_communities
 from terag_pipelines.rings.nodes import index_nodes
 from terag_pipelines.rings.projection import ProjectionParams, project_entities
 from tests.unit.rings.worlds import World
@@ -40,6 +41,15 @@ def test_a_transfer_ties_by_its_part_in_both_flows_and_fades_with_age() -> None:
     assert found[0, 1] == pytest.approx((1 + 1 / 4) / 2 * 0.5)
     assert found[2, 3] == pytest.approx((1 / 4 + 1) / 2)
     assert found[1, 2] == pytest.approx((3 / 4 + 3 / 4) / 2)
+
+
+def test_a_transfer_of_the_year_9999_is_the_newest_beside_which_others_tie_nobody() -> None:
+    world = World(4)
+    world.pay(0, 1, 1000, day=1)
+    world.pay(2, 3, 1000, day=2_900_000)
+    projection = project_entities(world.tables(), ProjectionParams())
+    assert projection.edges.select("left", "right").rows() == [(2, 3)]
+    assert find_communities(4, projection.edges, CommunityParams()).membership.tolist() == [0, 1, 2, 2]
 
 
 def test_a_shop_ties_nobody_together_by_transfers() -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terag_pipelines.rings.detection import score_rings
+from terag_pipelines.rings.detection import RingParams, score_rings
+from terag_pipelines.rings.risk import RiskParams
 from terag_pipelines.rings.signals import weigh_tails
-from tests.unit.rings.worlds import planted_world
+from tests.unit.rings.worlds import World, planted_world
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
@@ -38,6 +39,17 @@ def test_reasons_are_in_words_and_the_features_behind_them_are_json() -> None:
     assert all(" " in reason and "{" not in reason for reason in worst["reasons"])
     assert all(isinstance(value, float) for value in json.loads(worst["features"]).values())
     assert any(json.loads(row["features"]) == {} for row in scores)
+
+
+def test_reasons_say_no_more_than_the_features_know() -> None:
+    world = World(40).live(100).plant_cycle([1, 2, 3], day=5)
+    world.devices += [(4, "device-1"), (5, "device-1")]
+    world.people[6] = {"emails": ["sunny@mail.kz"], "given_key": "aigul", "family_key": "omarova"}
+    scores = score_rings(world.tables(), RingParams(risk=RiskParams(n_reasons=20))).scores.to_pylist()
+    reasons = {row["entity_id"]: row["reasons"] for row in scores}
+    assert "shares identifiers, no address or IP, with 1 others" in reasons["e:004"]
+    assert "has at least 1 e-mail address without its own name in it" in reasons["e:006"]
+    assert any("goes round in a cycle" in reason for reason in reasons["e:002"])
 
 
 def test_a_reason_counts_people_and_not_products() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from terag_pipelines.rings import trails
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY
 from terag_pipelines.rings.trails import CycleParams, RelayParams, find_cycles, find_relays
 
@@ -36,7 +39,8 @@ def cycles_by_hand(payments: list[Payment], params: CycleParams) -> set[tuple[in
             in_time = all(one[3] <= two[3] for one, two in pairs)
             soon = steps[-1][3] - steps[0][3] <= params.window_days
             carried = all(params.min_carried <= two[2] / one[2] <= params.max_carried for one, two in pairs)
-            if chained and simple and in_time and soon and carried:
+            turned = any(frozenset(one) == frozenset(rows) for one in found)
+            if chained and simple and in_time and soon and carried and not turned:
                 found.add(rows)
     return found
 
@@ -59,6 +63,40 @@ def test_the_search_finds_exactly_the_cycles_that_enumeration_finds(payments: li
 def test_money_that_goes_back_in_time_is_no_cycle() -> None:
     assert cycles_of([(0, 1, 100, 3), (1, 2, 99, 2), (2, 0, 98, 1)], CycleParams()) == set()
     assert cycles_of([(0, 1, 100, 1), (1, 2, 99, 2), (2, 0, 98, 3)], CycleParams()) == {(0, 1, 2)}
+
+
+def test_a_cycle_whose_transfers_are_of_one_instant_is_found_once() -> None:
+    payments: list[Payment] = [(0, 1, 100, 1), (1, 2, 100, 1), (2, 0, 100, 1)]
+    assert cycles_of(payments, CycleParams()) == {(0, 1, 2)}
+
+
+def test_however_few_paths_are_followed_every_transfer_is_begun_with() -> None:
+    payments: list[Payment] = [(step, step + 1, 100, step) for step in range(29)]
+    payments += [(29, 0, 100, 29), (30, 31, 100, 1), (31, 30, 100, 2)]
+    assert cycles_of(payments, CycleParams(max_paths=10), n_nodes=32) == {(30, 31)}
+
+
+def test_of_many_next_transfers_the_first_are_looked_at() -> None:
+    payments: list[Payment] = [(0, 1, 100, 1)] + [(1, 2, 100 - step, 1 + step) for step in range(1, 10)]
+    days = RelayParams(window_days=30, min_carried=0.5)
+    found = find_relays(as_frame(payments), NOBODY, days)
+    first = find_relays(as_frame(payments), NOBODY, replace(days, max_next=4))
+    assert (found.height, first.height) == (9, 4)
+
+
+def test_next_transfers_that_do_not_fit_in_memory_at_once_are_all_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    ends = rng.integers(0, 6, (300, 2))
+    payments: list[Payment] = [(int(a), int(b), 100, int(a + b)) for a, b in ends if a != b]
+    whole = [
+        find_relays(as_frame(payments), NOBODY, RelayParams()),
+        cycles_of(payments, CycleParams(max_length=3)),
+    ]
+    monkeypatch.setattr(trails, "STEPS_AT_ONCE", 7)
+    assert find_relays(as_frame(payments), NOBODY, RelayParams()).equals(whole[0])
+    assert cycles_of(payments, CycleParams(max_length=3)) == whole[1]
 
 
 def test_cycles_through_a_hub_or_across_communities_are_not_searched() -> None:

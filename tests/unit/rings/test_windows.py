@@ -109,7 +109,7 @@ def test_a_manifest_need_not_say_anything(rings: dict[str, Any] | None) -> None:
     assert read_rings(manifest(rings)) == RingSpec()
 
 
-@pytest.mark.parametrize("days", [0, -1, True, "90", [90]])
+@pytest.mark.parametrize("days", [0, -1, True, "90", [90], 999_999, float("inf")])
 def test_a_window_is_a_number_of_days(days: object) -> None:
     with pytest.raises(ManifestError, match=r"rings\.window_days: a number of days above 0"):
         read_rings(manifest({"window_days": days}))
