@@ -107,6 +107,32 @@ def test_a_person_reads_what_was_read_left_out_and_found(small: Path, tmp_path: 
     assert "there is no ring" in told
 
 
+def test_names_of_columns_and_nodes_steer_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edges = tmp_path / "edges.csv"
+    rows = [f"n{at},SHOP\x1b[2J\u202e[bold],5,x" for at in range(8)]
+    edges.write_text("\n".join(["from,to,amount,\x1b[31mred", *rows]) + "\n", encoding="utf-8")
+    told = rings(edges, "--max-partners", "5", "--out", tmp_path / "out").stdout
+    assert "SHOP\ufffd[2J\ufffd[bold] (8)" in told
+    assert "\ufffd[31mred" in told
+    assert not {"\x1b", "\u202e"} & set(told)
+    edges.write_text("\x1b[31mred,b,c\n1,2,3\n", encoding="utf-8")
+    assert "\x1b" not in refused(monkeypatch, edges, "--out", tmp_path / "other")
+
+
+def test_the_money_of_a_ring_is_written_as_in_its_reasons(tmp_path: Path) -> None:
+    edges = tmp_path / "edges.csv"
+    pa_csv.write_csv(transfers(world_with_rings()), edges)
+    told = rings(edges, "--out", tmp_path / "out", "--currency", "kzt").stdout
+    [total] = {
+        reason.partition(": ")[2]
+        for reason in pq.read_table(tmp_path / "out/rings.parquet")["reasons"].to_pylist()[0]
+        if "transfers between members" in reason
+    }
+    assert total.replace("\xa0", " ") in told.replace("\xa0", " ")
+
+
 def test_the_quarantine_names_file_row_field_and_reason(small: Path, tmp_path: Path) -> None:
     with small.open("a", encoding="utf-8") as file:
         file.write("Ольга;Ольга;5;03.02.2026\n;Лев;5;03.02.2026\nОльга;Лев;5\nОльга;Лев;x;03.02.2026\n")
