@@ -37,9 +37,18 @@ from terag_pipelines.rings.model import (
     RING_SCORES,
     RING_WINDOWS,
 )
+from terag_pipelines.rings.scenes import sum_money
 from terag_pipelines.rings.sections import Section, Told
 from terag_pipelines.rings.windows import say_windows
-from terag_pipelines.rings.words import plain_kind, risk_of, say_amount, say_count, say_instant, say_risk
+from terag_pipelines.rings.words import (
+    plain_kind,
+    risk_of,
+    say_amount,
+    say_count,
+    say_instant,
+    say_risk,
+    say_sums,
+)
 from terag_pipelines.tables import TableSchema
 
 CASE_TABLES = (
@@ -142,7 +151,7 @@ def _say_list(n_shown: int, n_all: int) -> str:
 
 def _print_case(case: CaseFile, console: Console) -> None:
     ring = case.ring
-    amount = say_amount(ring["amount_minor"], ring["currency"] or "")
+    amount = say_sums(sum_money(case.scene.transfers))
     told = [
         f"{ring['ring_id']}: {plain_kind(ring['kind'])}, severity {ring['severity']}",
         f"risk      {say_risk(ring)}",

@@ -78,6 +78,26 @@ def test_roles_and_reasons_say_who_does_what() -> None:
     assert "4 members share one phone" in reasons["shared_identity"]
 
 
+def test_a_total_in_one_currency_is_not_told_as_that_of_all_transfers() -> None:
+    tables = planted_world().tables()
+    named = name_rings(score_rings(tables).scores, tables)
+    assert not any(
+        "other currencies" in reason for row in named.rings.to_pylist() for reason in row["reasons"]
+    )
+    moved = tables["transfers"]
+    place = moved.column_names.index("currency")
+    codes = pa.array(["KZT", "KZT", "USD"] * (moved.num_rows // 3 + 1), moved.field(place).type)
+    tables["transfers"] = moved.set_column(place, moved.field(place), codes[: moved.num_rows])
+    again = name_rings(score_rings(tables).scores, tables)
+    told = [
+        reason
+        for row in again.rings.to_pylist()
+        for reason in row["reasons"]
+        if "transfers between" in reason
+    ]
+    assert any(reason.endswith("KZT, and more in other currencies") for reason in told)
+
+
 def test_the_amount_of_a_ring_is_what_members_paid_each_other_to_the_tiyn() -> None:
     world = World(150).live(300)
     world.plant_cycle(CYCLE[:4], 10, amount_minor=9_000_001)
