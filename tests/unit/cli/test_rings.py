@@ -187,6 +187,7 @@ def test_a_window_and_an_empty_one(small: Path, tmp_path: Path, monkeypatch: pyt
         (b"source,target\n", "has a header and no rows"),
         (b"source,source\na,b\n", "more than once"),
         (b"one,two,three\na,b,c\n", "Say which it is: COLUMN=source"),
+        (b"from#to\na#b\n", "parted by a comma, a semicolon, a tab or |"),
         (b"17,42\n17,43\n", "looks like data"),
         (b"PAR1xxxx", "Parquet"),
     ],
@@ -211,6 +212,7 @@ def test_requests_without_sense(small: Path, tmp_path: Path, monkeypatch: pytest
     assert "no field 'price'" in refused(monkeypatch, small, "--field", "amount=price", "--out", out)
     assert "no currency code" in refused(monkeypatch, small, "--currency", "tenge", "--out", out)
     assert "since 'soon': is no time" in refused(monkeypatch, small, "--since", "soon", "--out", out)
+    assert "'klingon': is not known" in refused(monkeypatch, small, "--encoding", "klingon", "--out", out)
     assert "a number above 0" in refused(monkeypatch, small, "--resolution", "inf", "--out", out)
     assert rings(small, "--resolution", "0", "--out", out).exit_code == 2
     assert not out.exists()
