@@ -14,7 +14,7 @@ from terag_pipelines.rings.portraits import LEVY_WORDS
 from terag_pipelines.rings.scenes import Flow, SharedIdentifier, Transfer
 from terag_pipelines.rings.sections import Block, Rows, Told
 from terag_pipelines.rings.trails import find_cycles
-from terag_pipelines.rings.words import plain_kind, say_count, say_instant, say_money, say_sums
+from terag_pipelines.rings.words import plain_kind, say_count, say_instant, say_member, say_money, say_sums
 
 N_SHOWN = 10
 N_LARGEST = 3
@@ -167,7 +167,7 @@ def shared_row(case: CaseFile, one: SharedIdentifier) -> tuple[str, ...]:
 
 
 def _called(case: CaseFile, number: int) -> str:
-    return f"{number} {case.people[number].name}"
+    return say_member(number, case.people[number].name)
 
 
 def _table(
