@@ -93,6 +93,7 @@ def test_earlier_results_are_replaced_but_no_other_folder(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     assert "holds other files" in refused(monkeypatch, small, "--out", tmp_path)
     assert "is a file" in refused(monkeypatch, small, "--out", small)
+    assert "is a file" in refused(monkeypatch, small, "--out", small / "found")
     assert small.read_text(encoding="utf-8") == SMALL
 
 
