@@ -109,7 +109,8 @@ class Plan:
         """The box that holds everything."""
         curves = [_hull(arrow.curve) for arrow in self.arrows]
         labels = [label.box for label in self.names.values()] + [tag.label.box for tag in self.tags]
-        return bounds([*self.marks(), *labels, *curves])
+        amounts = [arrow.label.box for arrow in self.arrows if arrow.label]
+        return bounds([*self.marks(), *labels, *curves, *amounts])
 
 
 def plan_drawing(scene: RingScene, names: Mapping[int, str]) -> Plan:

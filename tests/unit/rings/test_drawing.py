@@ -76,6 +76,17 @@ def test_the_flag_of_a_watchlist_lies_over_the_mark() -> None:
     assert told.index('<path d="M') < told.index(">!</text>")
 
 
+def test_an_amount_at_the_edge_is_not_cut_off() -> None:
+    mules = range(4, 16)
+    moves = [(mule, taker) for taker in (1, 2, 3) for mule in mules]
+    scene = make_scene("fan_in", ["collector"] * 3 + ["mule"] * 12, [*moves, *[(1, 3), (3, 1), (1, 2)] * 9])
+    plan = plan_drawing(scene, dict.fromkeys(range(1, 16), "7"))
+    room = plan.bounds()
+    boxes = [arrow.label.box for arrow in plan.arrows if arrow.label]
+    assert max(box.right for box in boxes) <= room.right
+    assert min(box.left for box in boxes) >= room.left
+
+
 def test_more_money_is_a_wider_arrow() -> None:
     scene = make_scene("fan_in", ["collector", "mule", "mule"], [(2, 1), *[(3, 1)] * 5])
     width = {arrow.flow.payer: arrow.width for arrow in plan_drawing(scene, names_of(scene)).arrows}
