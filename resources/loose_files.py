@@ -17,7 +17,7 @@ from resources.source_streams import ReadLimits, text_blocks
 from terag_pipelines.entities.manifests import CsvOptions, FieldSource, FileSpec
 from terag_pipelines.entities.raw_files import RawFile
 from terag_pipelines.entities.vocabulary import SUFFIX_FORMATS
-from terag_pipelines.errors import UnreadableFileError
+from terag_pipelines.errors import ConfigurationError, UnreadableFileError
 
 DELIMITERS = (",", ";", "\t", "|")
 _FORMATS = tuple(suffix for suffix, kind in SUFFIX_FORMATS.items() if kind != "yaml")
@@ -28,9 +28,11 @@ _Place = tuple[tuple[str, bool], ...]  # the keys from outside in, and whether t
 def read_loose_file(path: Path, encoding: str = "utf-8", limits: ReadLimits | None = None) -> RawFile:
     """Every column of a CSV, TSV, JSONL or Parquet file, gzipped or not; nested JSON by its paths.
 
-    Raises: UnreadableFileError where it is missing, a folder, empty, torn or of another format.
+    Raises: UnreadableFileError where it is missing, a folder, empty, torn or of another format,
+    ConfigurationError for an encoding that is none.
     """
     name, limits = path.name, limits or ReadLimits()
+    _check_encoding(encoding)
     kind = _format_of(path)
     if kind == "parquet":
         return read_parquet(path, name, limits)
@@ -38,6 +40,15 @@ def read_loose_file(path: Path, encoding: str = "utf-8", limits: ReadLimits | No
         return _read_jsonl(path, name, limits)
     options = CsvOptions(_delimiter_of(path, name, encoding, limits), encoding, trim=True)
     return read_csv(text_blocks(path, name, limits), name, options, limits)
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        "".encode(encoding)
+    except LookupError:
+        raise ConfigurationError(
+            f"encoding {encoding!r}: is not known; write one such as windows-1251 or utf-16"
+        ) from None
 
 
 def _format_of(path: Path) -> str:

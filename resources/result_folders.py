@@ -22,9 +22,15 @@ MARK = "summary.json"
 
 
 def check_result_folder(folder: Path) -> None:
-    """Raises: ConfigurationError where the folder is a file, or holds what is no earlier result."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"{folder}: is a file; results go to a folder")
+    """Raises: ConfigurationError where the folder is or lies in a file, cannot be written, or holds what is
+    no earlier result.
+    """
+    above = next(one for one in folder.absolute().parents if one.exists())
+    for there in (folder, above):
+        if there.exists() and not there.is_dir():
+            raise ConfigurationError(f"{there}: is a file; results go to a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{above}: may not be written to; results go to a folder of yours")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise ConfigurationError(
             f"{folder}: holds other files; results go to a new folder or replace earlier ones"

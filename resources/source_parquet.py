@@ -24,9 +24,13 @@ Mask = npt.NDArray[np.bool_]
 _TEXT_KINDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary,
                pa.types.is_fixed_size_binary, pa.types.is_string_view, pa.types.is_binary_view)  # fmt: skip
 
+_BYTE_KINDS = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary,
+               pa.types.is_binary_view)  # fmt: skip
+
 
 def read_parquet(path: Path, name: str, limits: ReadLimits) -> RawFile:
-    """The rows of a Parquet file in its own types, nested columns as JSON text; invalid UTF-8 makes bad rows.
+    """The rows of a Parquet file in its own types, nested columns as JSON text, bytes that are mostly no text
+    in hexadecimal; invalid UTF-8 elsewhere makes bad rows.
 
     Raises: UnreadableFileError where it is no Parquet file, torn, or claims or holds more than allowed.
     """
@@ -131,8 +135,21 @@ def _plain(array: Any) -> Any:
         return array.cast(pa.list_(pa.string()))
     if pa.types.is_nested(kind):
         return pa.array([None if v is None else _as_json(v) for v in array.to_pylist()], pa.string())
+    if any(is_kind(kind) for is_kind in _BYTE_KINDS):
+        return _text_or_hex(array.cast(pa.binary()))
     if any(is_kind(kind) for is_kind in _TEXT_KINDS):
         return array.cast(pa.binary())
+    return array
+
+
+def _text_or_hex(array: Any) -> Any:
+    """Bytes as they are; in hexadecimal where most of them are no text, as UUIDs and digests are."""
+    try:
+        array.cast(pa.string())
+    except pa.ArrowInvalid:
+        values = array.drop_null().to_pylist()
+        if 2 * sum(map(is_utf8, values)) < len(values):
+            return pa.array([None if value is None else value.hex() for value in array.to_pylist()])
     return array
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
+from terag_pipelines.cli.printing import printable
 from terag_pipelines.errors import TeragError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -26,7 +26,8 @@ def _output() -> Console:
 
 
 def _print_failure(error: Exception, sentence: str) -> None:
-    console.print(f"[bold red]{type(error).__name__}[/]: {escape(sentence)}", soft_wrap=True)
+    told = "\n".join(printable(line) for line in sentence.splitlines())
+    console.print(f"[bold red]{type(error).__name__}[/]: {told}", soft_wrap=True)
 
 
 class NamedErrors(click.Group):

@@ -11,7 +11,6 @@ from typing import Any
 import click
 import pyarrow as pa
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from resources.batch_identity import code_digest
@@ -19,6 +18,7 @@ from resources.owner_files import write_private_file
 from resources.parquet_lake import ParquetLake
 from resources.promoted_tables import PromotedTables
 from resources.settings import load_settings
+from terag_pipelines.cli.printing import printable
 from terag_pipelines.entities.model import ACCOUNTS, ENTITY_RECORDS, RELATIONSHIPS, TRANSFERS
 from terag_pipelines.errors import NotFoundError
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
@@ -37,9 +37,18 @@ from terag_pipelines.rings.model import (
     RING_SCORES,
     RING_WINDOWS,
 )
+from terag_pipelines.rings.scenes import sum_money
 from terag_pipelines.rings.sections import Section, Told
 from terag_pipelines.rings.windows import say_windows
-from terag_pipelines.rings.words import plain_kind, risk_of, say_amount, say_count, say_instant, say_risk
+from terag_pipelines.rings.words import (
+    plain_kind,
+    risk_of,
+    say_amount,
+    say_count,
+    say_instant,
+    say_risk,
+    say_sums,
+)
 from terag_pipelines.tables import TableSchema
 
 CASE_TABLES = (
@@ -68,7 +77,7 @@ def list_rings(least_risk: float, as_json: bool, console: Console) -> None:
     head = ("ring", "event", "severity", "risk", "kind", "members", "amount", "last transfer")
     table = Table(*head, show_edge=False)
     for ring in shown:
-        table.add_row(*(_printable(cell) for cell in _ring_row(ring)))
+        table.add_row(*(printable(cell) for cell in _ring_row(ring)))
     console.print(table)
     console.print(_say_list(len(shown), len(rings)), markup=False)
 
@@ -142,7 +151,7 @@ def _say_list(n_shown: int, n_all: int) -> str:
 
 def _print_case(case: CaseFile, console: Console) -> None:
     ring = case.ring
-    amount = say_amount(ring["amount_minor"], ring["currency"] or "")
+    amount = say_sums(sum_money(case.scene.transfers))
     told = [
         f"{ring['ring_id']}: {plain_kind(ring['kind'])}, severity {ring['severity']}",
         f"risk      {say_risk(ring)}",
@@ -154,7 +163,7 @@ def _print_case(case: CaseFile, console: Console) -> None:
         *_say_sections(case),
     ]
     for line in told:
-        console.print(_printable(line), soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     console.print(_members_table(case))
     left_out = len(case.scene.members) - N_MEMBERS
     if left_out > 0:
@@ -189,13 +198,8 @@ def _members_table(case: CaseFile) -> Table:
             say_amount(member.in_amount_minor, currency),
             say_amount(member.out_amount_minor, currency),
         )
-        table.add_row(*(_printable(str(cell)) for cell in cells))
+        table.add_row(*(printable(str(cell)) for cell in cells))
     return table
-
-
-def _printable(told: str) -> str:
-    """Text that cannot steer the terminal."""
-    return escape("".join(c if c.isprintable() else "\ufffd" for c in told))
 
 
 def _print_json(content: object) -> None:

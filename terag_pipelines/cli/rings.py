@@ -10,18 +10,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from resources.loose_files import read_loose_file
 from resources.owner_files import write_private_file
 from resources.result_folders import MARK, check_result_folder, write_result_folder
 from terag_pipelines.cli.link import parse_fields
+from terag_pipelines.cli.printing import printable
 from terag_pipelines.errors import ConfigurationError, RingError
 from terag_pipelines.money import OWN_UNITS
 from terag_pipelines.rings.edge_reading import EdgeParams, GivenFile, GivenGraph
@@ -111,18 +112,18 @@ def print_summary(found: FoundRings, out: Path, console: Console) -> None:
     """How columns were read, what was left out, and the riskiest rings, for a person."""
     summary = found.summary()
     for file in summary["files"]:
-        console.print(f"[bold]{escape(file['file'])}[/]: {_say_file(file)}")
+        console.print(f"[bold]{printable(file['file'])}[/]: {_say_file(file)}")
         console.print(_columns_table(file["columns"]))
     for note in summary["notes"]:
-        console.print(f"- {escape(note)}")
+        console.print(f"- {printable(note)}")
     for lost in summary["quarantine"]:
         what = f"{lost['field']} {lost['reason']}".strip()
         told = f"{lost['file']}: {say_count(lost['n'], 'row')} in quarantine: {what}"
-        console.print(f"- {escape(told)}")
+        console.print(f"- {printable(told)}")
     console.print(_say_counts(summary))
     if summary["rings"]:
         console.print(_rings_table(summary["rings"]))
-    console.print(f"results: {escape(str(out))}", soft_wrap=True)
+    console.print(f"results: {printable(str(out))}", soft_wrap=True)
 
 
 def _paths(request: RingsRequest) -> tuple[Path | None, ...]:
@@ -165,7 +166,7 @@ def _columns_table(columns: list[Mapping[str, str | None]]) -> Table:
     for title in ("column", "read as", "why"):
         table.add_column(title, overflow="fold")
     for column in columns:
-        table.add_row(*(escape(column[key] or "-") for key in ("column", "field", "reason")))
+        table.add_row(*(printable(column[key] or "-") for key in ("column", "field", "reason")))
     return table
 
 
@@ -184,8 +185,13 @@ def _say_counts(summary: Mapping[str, Any]) -> str:
 def _rings_table(rings: list[Mapping[str, Any]]) -> Table:
     table = Table("ring", "kind", "severity", "risk", "members", "moved", "why", show_edge=False)
     for ring in rings[:N_RINGS]:
-        moved = f"{ring['amount']} {ring['currency'] or ''}".strip() if ring["amount"] else "-"
         cells = (ring["ring"], plain_kind(ring["kind"]), ring["severity"], f"{ring['risk']:.2f}")
         why = ring["reasons"][0] if ring["reasons"] else "-"
-        table.add_row(*cells, str(ring["n_members"]), escape(moved), escape(why))
+        table.add_row(*cells, str(ring["n_members"]), printable(_say_moved(ring)), printable(why))
     return table
+
+
+def _say_moved(ring: Mapping[str, Any]) -> str:
+    if not ring["amount"]:
+        return "-"
+    return f"{Decimal(ring['amount']):,} {ring['currency'] or ''}".replace(",", " ").strip()

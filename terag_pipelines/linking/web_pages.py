@@ -8,7 +8,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-_CONTROLS = {code: 0xFFFD for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_TURNING = range(0x202A, 0x202F)  # embeddings and overrides: with them a name reads as another
+_CONTROLS = {code: 0xFFFD for code in (*range(32), *range(127, 160), *_TURNING) if chr(code) not in "\n\t"}
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2937; --paper: #ffffff; --line: #e2e8f0; --quiet: #64748b;

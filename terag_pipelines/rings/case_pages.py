@@ -25,11 +25,13 @@ from terag_pipelines.rings.timelines import draw_timeline
 from terag_pipelines.rings.words import (
     KIND_SENTENCES,
     ROLE_SENTENCES,
+    UNKNOWN_CURRENCY,
     innocent_readings,
     plain_kind,
     say_amount,
     say_count,
     say_instant,
+    say_member,
     say_money,
     say_risk,
     say_sums,
@@ -151,7 +153,8 @@ def _members(case: CaseFile) -> tuple[Block, ...]:
     head = ("", "member", "role", "score", "got from members", "paid to members", "why it was scored so")
     told = "Score: 0 to 1, how suspicious the entity is by itself."
     if len({one.currency for one in case.scene.transfers}) > 1:
-        told += f" Got and paid: in {currency} only, the ring's main currency."
+        main = currency or f"an {UNKNOWN_CURRENCY}"
+        told += f" Got and paid: in {main} only, the ring's main currency."
     return Rows(head, rows, (0, 3, 4, 5)), Told(told, is_quiet=True)
 
 
@@ -209,7 +212,7 @@ def _doubtful_links(case: CaseFile) -> tuple[Block, ...]:
         if (case.people[member.number].weakest_probability or 1.0) < least
     ]
     told = tuple(
-        f"{member.number} {case.people[member.number].name}: a link of "
+        f"{say_member(member.number, case.people[member.number].name)}: a link of "
         f"{_say_probability(case.people[member.number].weakest_probability)}, below {least:g}. Look at it: "
         f"terag explain entity {member.entity_id}"
         for member in doubtful
@@ -251,7 +254,7 @@ def _all_transfers(case: CaseFile) -> Folded:
 
 
 def _transfer_rows(case: CaseFile, transfers: tuple[Transfer, ...] | list[Transfer]) -> Rows:
-    called = {number: f"{number} {name}" for number, name in case.names.items()}
+    called = {number: say_member(number, name) for number, name in case.names.items()}
     rows = tuple(
         (
             say_instant(one.occurred_at),

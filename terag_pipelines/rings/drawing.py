@@ -103,8 +103,8 @@ def _member(member: Member, plan: Plan, name: str) -> str:
     told = f"{member.number}: {name}, {plain_kind(member.role)}"
     return grouped(
         told + (", on a watchlist" if member.is_watchlist else ""),
-        watchlist_mark(spot.point, radius) if member.is_watchlist else "",
         mark(member.role, spot.point, radius, str(member.number)),
+        watchlist_mark(spot.point, radius) if member.is_watchlist else "",
         _name(plan.names[member.number], spot.side),
     )
 

@@ -172,6 +172,11 @@ def _say_missing(role: str, path: str, columns: Sequence[str], field: str) -> st
             f"{path}: none of its {len(columns)} columns is the {field}: is its first line a header? "
             f"A file of {role} begins with one, such as {','.join(FIELDS[role][:4])}"
         )
+    if len(columns) < len(_REQUIRED[role]):
+        return (
+            f"{path}: is one column, {columns[0][:80]!r}, and a file of {role} needs "
+            f"{' and '.join(_REQUIRED[role])}; columns are parted by a comma, a semicolon, a tab or |"
+        )
     shown = ", ".join(columns[:40]) + (", ..." if len(columns) > 40 else "")
     return (
         f"{path}: no column is called as a {field} is; the columns are: {shown}. Say which it is: "

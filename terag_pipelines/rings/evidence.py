@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from terag_pipelines.rings.case_files import CaseFile
+from terag_pipelines.rings.portraits import LEVY_WORDS
 from terag_pipelines.rings.scenes import Flow, SharedIdentifier, Transfer
 from terag_pipelines.rings.sections import Block, Rows, Told
 from terag_pipelines.rings.trails import find_cycles
-from terag_pipelines.rings.words import plain_kind, say_count, say_instant, say_money, say_sums
+from terag_pipelines.rings.words import plain_kind, say_count, say_instant, say_member, say_money, say_sums
 
 N_SHOWN = 10
 N_LARGEST = 3
@@ -87,6 +88,17 @@ def _collection(case: CaseFile, _reason: str) -> tuple[Block, ...]:
     return _star(case, lambda flow: flow.payee, "Paid to member")
 
 
+def _levy(case: CaseFile, reason: str) -> tuple[Block, ...]:
+    """The transfers of the reason's amount to the member that most members pay it."""
+    alike = [one for one in case.scene.transfers if reason.endswith(f": {say_money(one.money)}")]
+    payers: dict[int, set[int]] = {}
+    for one in alike:
+        payers.setdefault(one.payee, set()).add(one.payer)
+    payee = min(payers, key=lambda number: (-len(payers[number]), number), default=None)
+    paid = [one for one in alike if one.payee == payee]
+    return _listing(case, "Each payment of it", paid, N_SHOWN)
+
+
 def _distribution(case: CaseFile, _reason: str) -> tuple[Block, ...]:
     return _star(case, lambda flow: flow.payer, "Paid by member")
 
@@ -110,6 +122,10 @@ def _star(case: CaseFile, centre_of: Callable[[Flow], int], words: str) -> tuple
 
 def _transfers(case: CaseFile, _reason: str) -> tuple[Block, ...]:
     largest = sorted(case.scene.transfers, key=lambda one: (-one.size, one.occurred_at, one.transfer_id))
+    return _listing(case, "The largest", largest[:N_LARGEST], N_LARGEST)
+
+
+def _listing(case: CaseFile, title: str, transfers: Sequence[Transfer], n_most: int) -> tuple[Block, ...]:
     rows = [
         (
             say_instant(one.occurred_at),
@@ -117,9 +133,9 @@ def _transfers(case: CaseFile, _reason: str) -> tuple[Block, ...]:
             _called(case, one.payee),
             say_money(one.money),
         )
-        for one in largest[:N_LARGEST]
+        for one in transfers[:n_most]
     ]
-    return _table("The largest", ("when (UTC)", "payer", "payee", "amount"), rows, len(rows), (3,))
+    return _table(title, ("when (UTC)", "payer", "payee", "amount"), rows, len(transfers), (3,))
 
 
 def _watched(case: CaseFile, _reason: str) -> tuple[Block, ...]:
@@ -151,7 +167,7 @@ def shared_row(case: CaseFile, one: SharedIdentifier) -> tuple[str, ...]:
 
 
 def _called(case: CaseFile, number: int) -> str:
-    return f"{number} {case.people[number].name}"
+    return say_member(number, case.people[number].name)
 
 
 def _table(
@@ -166,6 +182,7 @@ def _table(
 # By the words of rings/portraits.py; the first that fits counts.
 _EVIDENCE: tuple[tuple[str, Find], ...] = (
     (r"circle", _circles),
+    (re.escape(LEVY_WORDS), _levy),
     (r"\bpay one member", _collection),
     (r"one member pays", _distribution),
     (r"transfers? between members", _transfers),

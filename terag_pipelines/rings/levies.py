@@ -1,4 +1,4 @@
-"""Levies: several payers who pay one payee the very same odd amount, which hardly anybody else pays.
+"""Levies: several payers who pay one payee the very same amount, most payments of which it gets.
 
 Amounts that coincide to the last unit are set by somebody: a smurf's share, or a price. Organisations sell at
 a price, so only payees who are none count; a savings club, in which each collects in turn, pays its amount to

@@ -14,8 +14,10 @@ from terag_pipelines.money import Money
 from terag_pipelines.rings.features import FeatureParams, measure_pass_through
 from terag_pipelines.rings.projection import Projection
 from terag_pipelines.rings.trails import CycleParams, find_cycles
+from terag_pipelines.rings.words import say_money
 
 KINDS = ("shared_identity", "cycle", "fan_in", "fan_out")  # the first wins a tie
+LEVY_WORDS = "exactly the same amount, of which it gets half of all payments or more"
 HARD_KINDS = ("iin", "document", "device", "card", "phone", "email")
 
 
@@ -143,7 +145,7 @@ def _sum_rings(members: pl.DataFrame, inside: Inside) -> pl.DataFrame:
     when = pl.col("at").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     moved = inside.transfers.group_by("ring").agg(
         n_transfers=pl.len().cast(pl.Int64),
-        n_in_currency=pl.col("currency").value_counts().struct.field("count").max(),
+        n_in_others=(pl.len() - pl.col("currency").value_counts().struct.field("count").max()).cast(pl.Int64),
         first_at=when.min(),
         last_at=when.max(),
     )
@@ -220,10 +222,8 @@ def _widest(members: pl.DataFrame, breadth: str) -> pl.DataFrame:
 
 def _flow_facts(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     """Each ring with its amount in words, members on a circle, and its widest collector and distributor."""
-    amount = [
-        str(Money(minor, currency)) if currency and minor else "no amount known"
-        for minor, currency in rings.select("amount_minor", "currency").iter_rows()
-    ]
+    columns = ("amount_minor", "currency", "n_in_others")
+    amount = [_say_total(*row) for row in rings.select(columns).iter_rows()]
     told = rings.with_columns(money=pl.Series(amount, dtype=pl.String))
     on_cycle = members.group_by("ring", maintain_order=True).agg(on_cycle=pl.col("on_cycle").sum())
     collector, distributor = _widest(members, "n_payers"), _widest(members, "n_payees")
@@ -234,11 +234,16 @@ def _flow_facts(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _say_total(amount_minor: int, currency: str | None, n_in_others: int | None) -> str:
+    if not (currency and amount_minor):
+        return "no amount known"
+    others = f", and {n_in_others:,} in other currencies" if n_in_others else ""
+    return f"{Money(amount_minor, currency)}{others}"
+
+
 def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     told = _flow_facts(rings, members)
     percent = (pl.col("kept") * 100).round().cast(pl.Int64)
-    is_one_currency = pl.col("n_in_currency") == pl.col("n_transfers")
-    in_others = pl.col("n_transfers") - pl.col("n_in_currency")
     return pl.concat(
         [
             _tell(told, pl.col("on_cycle") >= 3, 0, "{} members pass money round in a circle", "on_cycle"),
@@ -258,15 +263,8 @@ def _flow_reasons(rings: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
                 "n_payers",
             ),
             _tell(told, pl.col("n_payees") >= 3, 3, "one member pays {} others", "n_payees"),
-            _tell(told, is_one_currency, 4, "{} transfers between members: {}", "n_transfers", "money"),
             _tell(
-                told,
-                ~is_one_currency,
-                4,
-                "{} transfers between members: {}, and {} in other currencies",
-                "n_transfers",
-                "money",
-                in_others,
+                told, pl.col("n_transfers") > 0, 4, "{} transfers between members: {}", "n_transfers", "money"
             ),
             _tell(told, pl.col("n_watchlist") > 0, 5, "{} on a watchlist", "n_watchlist"),
         ]
@@ -280,16 +278,17 @@ def _tell(told: pl.DataFrame, holds: pl.Expr, rank: int, words: str, *values: pl
 def _levy_reasons(levies: pl.DataFrame) -> pl.DataFrame:
     """The levy of most members of each ring."""
     keys = ["ring", "payee", "currency", "amount_minor"]
-    within = levies.group_by(keys).agg(n_members=pl.len())
+    within = levies.group_by(keys).agg(n_members=pl.len(), n_payers=pl.col("n_payers").first())
     within = within.filter(pl.col("n_members") >= 3).sort("n_members", *keys, descending=[True] + 4 * [False])
     widest = within.unique("ring", keep="first", maintain_order=True)
-    money = [str(Money(*each)) for each in widest.select("amount_minor", "currency").iter_rows()]
-    words = "{} members pay one member the same odd amount, which hardly anybody else pays: {}"
-    return widest.select(
-        "ring",
-        rank=pl.lit(2),
-        text=pl.format(words, "n_members", pl.Series("money", money, dtype=pl.String)),
-    )
+    told = [_say_levy(**row) for row in widest.drop("ring", "payee").to_dicts()]
+    return widest.select("ring", rank=pl.lit(2), text=pl.Series("text", told, dtype=pl.String))
+
+
+def _say_levy(currency: str | None, amount_minor: int, n_members: int, n_payers: int) -> str:
+    others = f" and {n_payers - n_members:,} others" if n_payers > n_members else ""
+    money = say_money(Money(amount_minor, currency or ""))
+    return f"{n_members} members{others} pay one member {LEVY_WORDS}: {money}"
 
 
 def _sharing_reasons(held: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ def _share(value: float) -> str:
 
 
 def _count(value: float) -> str:
-    return f"{value:,.0f}"
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def _decimal(value: float) -> str:

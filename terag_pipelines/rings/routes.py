@@ -46,6 +46,9 @@ SIDES = {  # to the right and down
 INNER_SIDES = ("below", "above", "below right", "above right", "below left", "above left")
 ALONG = (0.5, 0.4, 0.6, 0.32, 0.68, 0.25, 0.75, 0.18, 0.82)  # where on an arrow its label may stand
 ONE_WAY = (0.0, 0.12, -0.12, 0.24, -0.24, 0.4, -0.4)
+AT_START, AT_END = 3.0, 4.0  # between a mark and the arrow from it or to it
+NEAR = (1.2, -1.2)  # round the outside, where marks stand too close for an arrow between them
+LEAST_LENGTH = 4.0
 BOTH_WAYS = (0.12, 0.2, 0.32, 0.45)  # always to the left of the way, so that the two are apart
 
 
@@ -106,7 +109,8 @@ class Plan:
         """The box that holds everything."""
         curves = [_hull(arrow.curve) for arrow in self.arrows]
         labels = [label.box for label in self.names.values()] + [tag.label.box for tag in self.tags]
-        return bounds([*self.marks(), *labels, *curves])
+        amounts = [arrow.label.box for arrow in self.arrows if arrow.label]
+        return bounds([*self.marks(), *labels, *curves, *amounts])
 
 
 def plan_drawing(scene: RingScene, names: Mapping[int, str]) -> Plan:
@@ -197,16 +201,24 @@ def _route(flows: Sequence[Flow], layout: Layout, labels: Sequence[Box], thickes
     arrows = []
     for flow in sorted(flows, key=lambda flow: (-flow.size, flow.payer, flow.payee)):
         width = THINNEST + (thickest - THINNEST) * math.sqrt(flow.size / largest)
-        bends = BOTH_WAYS if (flow.payee, flow.payer) in pairs else ONE_WAY
-        curve = _pass_by((flow.payer, flow.payee), layout, labels, bends)
+        is_both = (flow.payee, flow.payer) in pairs
+        curve = _pass_by((flow.payer, flow.payee), layout, labels, _bends(flow, layout, is_both))
         arrows.append(Arrow(flow, curve, width))
     return arrows
+
+
+def _bends(flow: Flow, layout: Layout, is_both: bool) -> Sequence[float]:
+    """The bends to try; those of two ways are all to the left, so that the two are apart."""
+    far = math.dist(layout.spots[flow.payer].point, layout.spots[flow.payee].point)
+    if far < 2 * layout.radius + AT_START + AT_END + LEAST_LENGTH:
+        return NEAR[:1] if is_both else NEAR
+    return BOTH_WAYS if is_both else ONE_WAY
 
 
 def _pass_by(ends: tuple[int, int], layout: Layout, labels: Sequence[Box], bends: Sequence[float]) -> Curve:
     start, end = (layout.spots[number].point for number in ends)
     others = np.array([spot.point for number, spot in layout.spots.items() if number not in ends])
-    curves = [trim(bend(start, end, by), layout.radius + 3, layout.radius + 4) for by in bends]
+    curves = [trim(bend(start, end, by), layout.radius + AT_START, layout.radius + AT_END) for by in bends]
     costs = [_cost(curve, others, labels, layout.radius) for curve in curves]
     return curves[int(np.argmin(np.array(costs) + 0.5 * np.abs(bends)))]
 

@@ -91,7 +91,7 @@ SIGNALS = (
         "levy_decades",
         "levy",
         1.5,
-        "is one of {} who pay one payee the same odd amount, or that payee",
+        "is one of {} who pay one payee exactly the same amount, or that payee",
         from_hubs=False,
         told="levy_payers",
         is_decades=True,

@@ -115,8 +115,8 @@ def _draw_lanes(frame: _Frame, members: Sequence[Member], names: Mapping[int, st
         at = (LEFT - 18, y)
         parts += [
             line((LEFT, y), (frame.right, y), "lane"),
-            watchlist_mark(at, 5) if member.is_watchlist else "",
             mark(member.role, at, 5),
+            watchlist_mark(at, 5) if member.is_watchlist else "",
             words(f"{member.number}", (LEFT - 32, y), "end", "small strong"),
             words(name, (LEFT - 50, y), "end", "small"),
         ]

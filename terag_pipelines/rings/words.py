@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ ROLE_SENTENCES: Mapping[str, str] = MappingProxyType(
         "distributor": "pays many members",
         "link": "passes money on round the circle",
         "beneficiary": "is paid by members and pays none of them",
-        "mule": "moves money from or to the collector or distributor",
+        "mule": "moves money from or to other members",
         "shared_identity": "shares an identifier with members",
         "associate": "is tied to the ring in another way",
     }
@@ -141,6 +142,13 @@ def say_instant(at: datetime | None) -> str:
 def say_count(n: int, one: str, many: str = "") -> str:
     """A number with its noun."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def say_member(number: int, name: str) -> str:
+    """A member by number and name; the number stays in front of a name that is read from right to left."""
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name):
+        return f"{number}\u200e \u2068{name}\u2069"
+    return f"{number} {name}"
 
 
 def say_risk(ring: Mapping[str, object]) -> str:

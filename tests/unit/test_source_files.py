@@ -281,6 +281,17 @@ def test_parquet_keeps_types_and_names_rows_that_are_not_text(tmp_path):
     assert bad_of(raw) == [(2, "is not valid utf-8")]
 
 
+def test_parquet_bytes_that_are_no_text_spoil_no_row(tmp_path):
+    digests = pa.array([b"\xff\xfe", None, b"ok", b"\x80\x81"], pa.binary())
+    uuids = pa.array([b"\xff" * 16] * 4, pa.binary(16))
+    words = pa.array([b"a", b"b", None, b"\xd0\x9b"], pa.binary())
+    raw = read(tmp_path, "p.parquet", parquet(pa.table({"digest": digests, "uuid": uuids, "word": words})))
+    assert raw.table["digest"].to_pylist() == ["fffe", None, "6f6b", "8081"]
+    assert raw.table["uuid"].to_pylist() == ["ff" * 16] * 4
+    assert raw.table["word"].to_pylist() == ["a", "b", None, "Л"]
+    assert bad_of(raw) == []
+
+
 def test_parquet_bombs_and_torn_files_are_refused(tmp_path):
     repeated = pa.table({"id": pa.array(["x" * 10_000] * 5_000), "name": ["y"] * 5_000})
     assert len(parquet(repeated)) < 50_000

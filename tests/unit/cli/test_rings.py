@@ -93,6 +93,7 @@ def test_earlier_results_are_replaced_but_no_other_folder(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     assert "holds other files" in refused(monkeypatch, small, "--out", tmp_path)
     assert "is a file" in refused(monkeypatch, small, "--out", small)
+    assert "is a file" in refused(monkeypatch, small, "--out", small / "found")
     assert small.read_text(encoding="utf-8") == SMALL
 
 
@@ -105,6 +106,32 @@ def test_a_person_reads_what_was_read_left_out_and_found(small: Path, tmp_path: 
     assert "3 nodes, 2 transfers, 0 plain ties" in told
     assert "risk: the stated anomaly score: there are no labels" in told
     assert "there is no ring" in told
+
+
+def test_names_of_columns_and_nodes_steer_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edges = tmp_path / "edges.csv"
+    rows = [f"n{at},SHOP\x1b[2J\u202e[bold],5,x" for at in range(8)]
+    edges.write_text("\n".join(["from,to,amount,\x1b[31mred", *rows]) + "\n", encoding="utf-8")
+    told = rings(edges, "--max-partners", "5", "--out", tmp_path / "out").stdout
+    assert "SHOP\ufffd[2J\ufffd[bold] (8)" in told
+    assert "\ufffd[31mred" in told
+    assert not {"\x1b", "\u202e"} & set(told)
+    edges.write_text("\x1b[31mred,b,c\n1,2,3\n", encoding="utf-8")
+    assert "\x1b" not in refused(monkeypatch, edges, "--out", tmp_path / "other")
+
+
+def test_the_money_of_a_ring_is_written_as_in_its_reasons(tmp_path: Path) -> None:
+    edges = tmp_path / "edges.csv"
+    pa_csv.write_csv(transfers(world_with_rings()), edges)
+    told = rings(edges, "--out", tmp_path / "out", "--currency", "kzt").stdout
+    [total] = {
+        reason.partition(": ")[2]
+        for reason in pq.read_table(tmp_path / "out/rings.parquet")["reasons"].to_pylist()[0]
+        if "transfers between members" in reason
+    }
+    assert total.replace("\xa0", " ") in told.replace("\xa0", " ")
 
 
 def test_the_quarantine_names_file_row_field_and_reason(small: Path, tmp_path: Path) -> None:
@@ -161,6 +188,7 @@ def test_a_window_and_an_empty_one(small: Path, tmp_path: Path, monkeypatch: pyt
         (b"source,target\n", "has a header and no rows"),
         (b"source,source\na,b\n", "more than once"),
         (b"one,two,three\na,b,c\n", "Say which it is: COLUMN=source"),
+        (b"from#to\na#b\n", "parted by a comma, a semicolon, a tab or |"),
         (b"17,42\n17,43\n", "looks like data"),
         (b"PAR1xxxx", "Parquet"),
     ],
@@ -185,6 +213,7 @@ def test_requests_without_sense(small: Path, tmp_path: Path, monkeypatch: pytest
     assert "no field 'price'" in refused(monkeypatch, small, "--field", "amount=price", "--out", out)
     assert "no currency code" in refused(monkeypatch, small, "--currency", "tenge", "--out", out)
     assert "since 'soon': is no time" in refused(monkeypatch, small, "--since", "soon", "--out", out)
+    assert "'klingon': is not known" in refused(monkeypatch, small, "--encoding", "klingon", "--out", out)
     assert "a number above 0" in refused(monkeypatch, small, "--resolution", "inf", "--out", out)
     assert rings(small, "--resolution", "0", "--out", out).exit_code == 2
     assert not out.exists()

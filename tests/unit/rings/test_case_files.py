@@ -245,3 +245,30 @@ def test_where_it_comes_from_is_told_without_a_clock() -> None:
         "cycles.max_length 8",
     ):
         assert part in told
+
+
+def test_the_number_of_a_member_stays_in_front_of_a_name_from_right_to_left() -> None:
+    scene = make_scene("fan_in", ["collector", "mule", "mule"], [(2, 1), (3, 1)])
+    page = render_case(make_case(scene, name="محمد"))
+    assert "<bdi>2\u200e \u2068محمد 2\u2069</bdi>" in page
+    assert "<bdi>2 Айгүл 2</bdi>" in render_case(make_case(scene))
+
+
+def test_a_name_cannot_turn_its_letters_round() -> None:
+    scene = make_scene("fan_in", ["collector", "mule", "mule"], [(2, 1), (3, 1)])
+    page = render_case(make_case(scene, name="Ivan \u202elive\u202d"))
+    assert "Ivan \ufffdlive\ufffd" in page
+    assert not {"\u202d", "\u202e"} & set(page)
+
+
+def test_mules_of_a_ring_without_a_collector_are_not_told_to_serve_one() -> None:
+    scene = make_scene("mixed", ["mule"] * 4, [(1, 2), (3, 4), (2, 4)])
+    read_page = read(render_case(make_case(scene)))
+    assert "mule moves money from or to other members" in read_page
+    assert "the collector" not in read_page
+
+
+def test_a_main_currency_that_is_not_known_is_named_so() -> None:
+    scene = make_scene("fan_in", ["collector", "mule"], [(2, 1)] * 4, currencies=["", "", "KZT"])
+    unknown = replace(scene, ring={**scene.ring, "currency": None})
+    assert "in an unknown currency only" in read(render_case(make_case(unknown)))

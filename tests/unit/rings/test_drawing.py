@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 
 from terag_pipelines.rings.drawing import MAX_DRAWN, draw_ring
 from terag_pipelines.rings.geometry import Box
 from terag_pipelines.rings.layouts import lay_out
-from terag_pipelines.rings.routes import MAX_TAGS, Plan, mark_box, plan_drawing
+from terag_pipelines.rings.routes import LEAST_LENGTH, MAX_TAGS, Plan, mark_box, plan_drawing
 from terag_pipelines.rings.scenes import RingScene, busiest
 from tests.unit.rings.scene_makers import KINDS, elements_of, make_scene, typical_scene
 
@@ -55,6 +56,35 @@ def test_every_flow_is_an_arrow_that_ends_at_its_members_rims(kind: str) -> None
             assert near.left < end[0] < near.right
             assert near.top < end[1] < near.bottom
     assert draw_ring(scene).count('class="head"') == len(drawn) + 1  # and the one of the legend
+
+
+@pytest.mark.parametrize("n", [15, 40])
+def test_arrows_between_neighbours_in_a_column_are_seen_and_point_at_the_payee(n: int) -> None:
+    mules = range(2, n + 1)
+    steps = [*pairwise(mules), (9, 8)]
+    scene = make_scene("fan_in", ["collector", *["mule"] * (n - 1)], [*((at, 1) for at in mules), *steps])
+    plan = plan_drawing(scene, names_of(scene))
+    for arrow in plan.arrows:
+        payee = plan.layout.spots[arrow.flow.payee].point
+        assert math.dist(arrow.curve.start, payee) > math.dist(arrow.curve.end, payee)
+        assert math.dist(arrow.curve.start, arrow.curve.middle) >= LEAST_LENGTH / 2
+
+
+def test_the_flag_of_a_watchlist_lies_over_the_mark() -> None:
+    scene = make_scene("fan_in", ["collector", "mule", "mule"], [(2, 1), (3, 1)], watched=[1])
+    told = next(part for part in draw_ring(scene).split("<g>") if "on a watchlist</title>" in part)
+    assert told.index('<path d="M') < told.index(">!</text>")
+
+
+def test_an_amount_at_the_edge_is_not_cut_off() -> None:
+    mules = range(4, 16)
+    moves = [(mule, taker) for taker in (1, 2, 3) for mule in mules]
+    scene = make_scene("fan_in", ["collector"] * 3 + ["mule"] * 12, [*moves, *[(1, 3), (3, 1), (1, 2)] * 9])
+    plan = plan_drawing(scene, dict.fromkeys(range(1, 16), "7"))
+    room = plan.bounds()
+    boxes = [arrow.label.box for arrow in plan.arrows if arrow.label]
+    assert max(box.right for box in boxes) <= room.right
+    assert min(box.left for box in boxes) >= room.left
 
 
 def test_more_money_is_a_wider_arrow() -> None:

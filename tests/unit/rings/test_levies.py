@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
+from terag_pipelines.rings.case_files import CaseFile, Provenance, open_case
 from terag_pipelines.rings.detection import score_rings
+from terag_pipelines.rings.evidence import evidence_of
+from terag_pipelines.rings.model import RING_SCORES
 from terag_pipelines.rings.naming import name_rings
 from terag_pipelines.rings.projection import ProjectionParams, project_entities
+from terag_pipelines.rings.sections import Rows, Told
 from tests.unit.rings.worlds import World
 
 ODD = 2_340_817
@@ -69,8 +74,61 @@ def test_a_levy_is_a_ring_of_its_own_even_where_its_members_live_apart() -> None
     members = pl.DataFrame(pl.from_arrow(named.members))
     rings = [set(ids) for ids in members.group_by("ring_id").agg("entity_id")["entity_id"].to_list()]
     assert {f"e:{i:03d}" for i in (0, *range(10, 20))} in rings
-    told = "10 members pay one member the same odd amount, which hardly anybody else pays: 23 408.17 KZT"
+    told = (
+        "10 members pay one member exactly the same amount, of which it gets half of all payments or more: "
+        "23 408.17 KZT"
+    )
     assert told in [spaced(reason) for reasons in named.rings["reasons"].to_pylist() for reason in reasons]
+
+
+def levy_of(world: World, members: list[int], currency: str | None = "KZT") -> CaseFile:
+    """The case of the ring of these members."""
+    tables = world.tables()
+    moved = tables["transfers"]
+    at = moved.column_names.index("currency")
+    codes = pa.array([currency] * moved.num_rows, moved.field(at).type)
+    tables["transfers"] = moved.set_column(at, moved.field(at), codes)
+    entities = [f"e:{i:03d}" for i in range(world.n_people)]
+    suspects = {f"e:{i:03d}" for i in members}
+    scored = RING_SCORES.from_columns(
+        entity_id=entities,
+        community_id=["c"] * len(entities),
+        score=[0.9 if entity in suspects else 0.1 for entity in entities],
+        reasons=[[]] * len(entities),
+    )
+    named = name_rings(scored, tables)
+    tables |= {"fraud_rings": named.rings, "ring_members": named.members}
+    return open_case(named.rings["ring_id"][0].as_py(), tables, Provenance("batch"))
+
+
+def test_others_who_pay_the_levy_are_told() -> None:
+    case = levy_of(levied_world(range(10, 20)), [0, 10, 11, 12])
+    reasons = [spaced(reason) for reason in case.ring["reasons"]]
+    assert any(reason.startswith("3 members and 7 others pay one member exactly") for reason in reasons)
+
+
+def test_a_levy_in_an_unknown_currency_is_told_as_such() -> None:
+    case = levy_of(levied_world(range(10, 20)), [0, *range(10, 20)], currency=None)
+    assert any(
+        reason.endswith("2 340 817 minor units of an unknown currency") for reason in case.ring["reasons"]
+    )
+
+
+def test_the_evidence_of_a_levy_is_its_payments_and_none_besides() -> None:
+    world = levied_world(range(10, 20))
+    for payer in range(10, 20):
+        world.pay(payer, 10 if payer == 19 else payer + 1, 500_000 + payer, 50)
+        world.pay(payer, 0, 900_000 + payer, 60)
+    for payer in range(11, 22):
+        world.pay(payer, 10, 700_000 + payer, 61)
+    case = levy_of(world, [0, *range(10, 22)])
+    [reason] = [one for one in case.ring["reasons"] if "exactly the same amount" in one]
+    told, rows = evidence_of(case, reason)
+    assert isinstance(told, Told)
+    assert isinstance(rows, Rows)
+    assert {spaced(row[3]) for row in rows.rows} == {"23 408.17 KZT"}
+    assert len({row[1] for row in rows.rows}) == 10
+    assert len({row[2] for row in rows.rows}) == 1
 
 
 @pytest.mark.parametrize("n_payers", [5, 8, 12])

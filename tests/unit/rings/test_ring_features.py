@@ -115,6 +115,14 @@ def test_members_who_neither_pay_nor_share_have_features_too() -> None:
     assert found["pass_through"] is found["inside_share"] is found["round_share"] is None
 
 
+def test_a_median_between_two_counts_is_not_rounded_to_one(world: World) -> None:
+    first, *others = measure(world).values()
+    pair = [first | {"n_members": 8}, others[0] | {"n_members": 9}]
+    (section,) = tell_features(pair[0]["ring_id"], pair)
+    assert isinstance(section.blocks[0], Rows)
+    assert section.blocks[0].rows[0] == ("members", "8", "8.5")
+
+
 def test_a_case_shows_what_is_known_beside_the_other_rings(world: World) -> None:
     (section,) = tell_features("circle", list(measure(world).values()))
     shown = section.blocks[0]
