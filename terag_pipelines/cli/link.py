@@ -13,13 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from resources.linked_folder import read_earlier_run
 from resources.loose_files import read_loose_file
 from resources.result_folders import MARK, check_result_folder, write_result_folder
 from resources.source_files import MANIFEST_NAME, SourceFolder
+from terag_pipelines.cli.printing import printable
 from terag_pipelines.entities.column_types import ReadingParams
 from terag_pipelines.entities.ingestion import ingest
 from terag_pipelines.entities.model import ENTITY_RECORDS, QUARANTINED_ROWS
@@ -105,16 +105,16 @@ def print_summary(linked: AutoLinked, out: Path, console: Console) -> None:
     """How columns were read, what was found and what to look at, for a person."""
     summary = linked.summary()
     for source in summary["sources"]:
-        console.print(f"[bold]{escape(source['dataset'])}[/]: {source['holds']}, {source['holds_reason']}")
+        console.print(f"[bold]{printable(source['dataset'])}[/]: {source['holds']}, {source['holds_reason']}")
         if source["columns"]:
             console.print(_columns_table(source["columns"]))
     for note in [*summary["notes"], *summary["warnings"]]:
-        console.print(f"- {escape(note)}")
+        console.print(f"- {printable(note)}")
     for lost in summary["lost_values"]:
         what = f"field {lost['field']} {lost['reason']}" if lost["field"] else lost["reason"]
-        console.print(f"- {escape(lost['file'])}: {lost['n']:,} rows in quarantine: {escape(what)}")
+        console.print(f"- {printable(lost['file'])}: {lost['n']:,} rows in quarantine: {printable(what)}")
     console.print(_counts(summary))
-    console.print(f"results: {escape(str(out))}", soft_wrap=True)
+    console.print(f"results: {printable(str(out))}", soft_wrap=True)
 
 
 def _counts(summary: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def _columns_table(columns: Sequence[Mapping[str, str | None]]) -> Table:
     for title in ("column", "read as", "why"):
         table.add_column(title, overflow="fold")
     for column in columns:
-        table.add_row(*(escape(column[key] or "-") for key in ("column", "field", "reason")))
+        table.add_row(*(printable(column[key] or "-") for key in ("column", "field", "reason")))
     return table
 
 

@@ -46,6 +46,7 @@ from terag_pipelines.rings.words import (
     say_amount,
     say_count,
     say_instant,
+    say_probability,
     say_risk,
     say_sums,
 )
@@ -137,7 +138,7 @@ def _rings() -> list[dict[str, Any]]:
 
 
 def _ring_row(ring: dict[str, Any]) -> tuple[str, ...]:
-    risk = f"{risk_of(ring):.0%}" if ring["is_calibrated"] else f"{risk_of(ring):.2f} uncalibrated"
+    risk = say_probability(risk_of(ring)) if ring["is_calibrated"] else f"{risk_of(ring):.2f} uncalibrated"
     amount = say_amount(ring["amount_minor"], ring["currency"] or "")
     kind, last = plain_kind(ring["kind"]), say_instant(ring["last_at"])
     event = ring["event"] or "-"

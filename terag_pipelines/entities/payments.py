@@ -20,6 +20,9 @@ from terag_pipelines.entities.mapped_rows import NO_TEXT, MappedRows, as_mask, a
 from terag_pipelines.entities.model import ACCOUNTS, PARTY_EVENTS, TRANSFERS
 
 _CURRENCY = r"^[A-Z]{3}$"
+MOST_MINOR = 10**15
+TOO_LARGE = "is larger than any payment: above 10 trillion"
+"""What one transfer may move, in minor units: sums of thousands of them stay exact in 64 bits."""
 
 
 def normalise_accounts(rows: MappedRows, known: KnownIds) -> pa.Table:
@@ -163,6 +166,7 @@ def _required_amounts(rows: MappedRows, currency: pa.Array) -> pa.Array:
     rows.ledger.leave_out(is_null(given), "amount", "is missing")
     rows.ledger.leave_out(is_null(amount), "amount", "is no amount")
     rows.ledger.leave_out(as_mask(pc.less(amount, 0)), "amount", "is negative")
+    rows.ledger.leave_out(as_mask(pc.greater(amount, MOST_MINOR)), "amount", TOO_LARGE)
     return amount
 
 

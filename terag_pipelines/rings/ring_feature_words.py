@@ -51,20 +51,21 @@ _TOLD: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 def tell_features(ring_id: str, features: Sequence[Mapping[str, Any]]) -> tuple[Section, ...]:
     """The section of a case, from the rows of RING_FEATURES of a batch; none where the ring is not in them.
 
-    Figures that are not known of the ring are left out, and counts that are zero in every ring.
+    Figures that are not known of the ring are left out, and those that are zero in every ring.
     """
     own = next((row for row in features if row["ring_id"] == ring_id), None)
     if own is None:
         return ()
+    others = [row for row in features if row is not own]
     rows = tuple(
-        _row(words, own[name], [row[name] for row in features if row[name] is not None], say)
+        _row(words, own[name], [row[name] for row in others if row[name] is not None], say)
         for name, words, say in _TOLD
         if own[name] is not None and any(row[name] for row in features)
     )
-    head = ("figure", "this ring", f"median of {say_count(len(features), 'ring')}")
+    head = ("figure", "this ring", f"median of {say_count(len(others), 'other ring')}")
     quiet = "Figures describe the ring; its risk is that of its members, each scored by signs of its own."
     return (Section(TITLE, (Rows(head, rows, (1, 2)), Told(quiet, is_quiet=True))),)
 
 
-def _row(words: str, own: float, every: Sequence[float], say: Callable[[float], str]) -> Row:
-    return words, say(own), say(median(every))
+def _row(words: str, own: float, others: Sequence[float], say: Callable[[float], str]) -> Row:
+    return words, say(own), say(median(others)) if others else "-"

@@ -154,8 +154,15 @@ def say_member(number: int, name: str) -> str:
 def say_risk(ring: Mapping[str, object]) -> str:
     """The risk of a ring, with what kind of figure it is."""
     if ring["is_calibrated"]:
-        return f"{_float(ring['risk_probability']):.0%} probability (calibrated on reviewed clients)"
+        return f"{say_probability(risk_of(ring))} probability (calibrated on reviewed clients)"
     return f"{_float(ring['risk_score']):.2f} score, uncalibrated: it ranks rings and is no probability"
+
+
+def say_probability(probability: float) -> str:
+    """In percent; what is not certain is not told as certain."""
+    if 0.995 <= probability < 1:
+        return "over 99%"
+    return "under 1%" if 0 < probability < 0.005 else f"{probability:.0%}"
 
 
 def risk_of(ring: Mapping[str, object]) -> float:

@@ -17,6 +17,7 @@ from terag_pipelines.rings.evidence import evidence_of, find_circles
 from terag_pipelines.rings.naming import name_rings
 from terag_pipelines.rings.scenes import RingScene, SharedIdentifier
 from terag_pipelines.rings.sections import Folded, Listed, Rows, Section, Told
+from terag_pipelines.rings.words import say_risk
 from tests.unit.rings.scene_makers import KINDS, Move, make_scene, ring_row, typical_scene
 from tests.unit.rings.worlds import CYCLE, planted_world
 
@@ -272,3 +273,12 @@ def test_a_main_currency_that_is_not_known_is_named_so() -> None:
     scene = make_scene("fan_in", ["collector", "mule"], [(2, 1)] * 4, currencies=["", "", "KZT"])
     unknown = replace(scene, ring={**scene.ring, "currency": None})
     assert "in an unknown currency only" in read(render_case(make_case(unknown)))
+
+
+@pytest.mark.parametrize(
+    ("probability", "told"),
+    [(0.0, "0%"), (0.001, "under 1%"), (0.42, "42%"), (0.994, "99%"), (0.9961, "over 99%"), (1.0, "100%")],
+)
+def test_what_is_not_certain_is_not_told_as_certain(probability: float, told: str) -> None:
+    ring = {"is_calibrated": True, "risk_probability": probability}
+    assert say_risk(ring).startswith(f"{told} probability")

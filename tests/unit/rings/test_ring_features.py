@@ -116,11 +116,17 @@ def test_members_who_neither_pay_nor_share_have_features_too() -> None:
 
 
 def test_a_median_between_two_counts_is_not_rounded_to_one(world: World) -> None:
-    first, *others = measure(world).values()
-    pair = [first | {"n_members": 8}, others[0] | {"n_members": 9}]
-    (section,) = tell_features(pair[0]["ring_id"], pair)
+    first = measure(world)["circle"]
+    rings = [first | {"ring_id": f"r{n}", "n_members": n} for n in (4, 8, 9)]
+    (section,) = tell_features("r4", rings)
     assert isinstance(section.blocks[0], Rows)
-    assert section.blocks[0].rows[0] == ("members", "8", "8.5")
+    assert section.blocks[0].rows[0] == ("members", "4", "8.5")
+
+
+def test_the_only_ring_is_compared_with_none(world: World) -> None:
+    (section,) = tell_features("circle", [measure(world)["circle"]])
+    assert isinstance(section.blocks[0], Rows)
+    assert section.blocks[0].rows[0] == ("members", "4", "-")
 
 
 def test_a_case_shows_what_is_known_beside_the_other_rings(world: World) -> None:
@@ -128,7 +134,7 @@ def test_a_case_shows_what_is_known_beside_the_other_rings(world: World) -> None
     shown = section.blocks[0]
     assert isinstance(shown, Rows)
     rows = {row[0]: row[1:] for row in shown.rows}
-    assert rows["members on a circle"] == ("100%", "50%")
+    assert rows["members on a circle"] == ("100%", "0%")
     assert "shared by two or more: iin" not in rows
     assert "accounts that were new at the first transfer" not in rows
     assert tell_features("another", list(measure(world).values())) == ()
