@@ -37,7 +37,7 @@ MOST_DECADES = 4.0
 """As much as the most extreme of ten thousand peers says."""
 
 SIGNALS = (
-    Signal("n_sharers", "identity", 1.5, "shares identifiers, no address or IP, with {} others"),
+    Signal("n_sharers", "identity", 1.5, "shares identifiers other than addresses and IPs with {} others"),
     Signal("shared_device", "identity", 1.5, "uses {} devices that others use too"),
     Signal("shared_document", "identity", 1.5, "holds {} documents that others hold too"),
     Signal("n_sharing_kinds", "identity", 1.5, "shares {} kinds of identifiers with others", least=2.0),

@@ -47,7 +47,7 @@ def test_reasons_say_no_more_than_the_features_know() -> None:
     world.people[6] = {"emails": ["sunny@mail.kz"], "given_key": "aigul", "family_key": "omarova"}
     scores = score_rings(world.tables(), RingParams(risk=RiskParams(n_reasons=20))).scores.to_pylist()
     reasons = {row["entity_id"]: row["reasons"] for row in scores}
-    assert "shares identifiers, no address or IP, with 1 others" in reasons["e:004"]
+    assert "shares identifiers other than addresses and IPs with 1 others" in reasons["e:004"]
     assert "has at least 1 e-mail address without its own name in it" in reasons["e:006"]
     assert any("goes round in a cycle" in reason for reason in reasons["e:002"])
 
