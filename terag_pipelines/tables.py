@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.errors import SchemaMismatchError
 
 MASK = "•••"
+
+
+def as_frame(table: pa.Table, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The table, or the named columns of it, as a polars frame over the same memory."""
+    return pl.DataFrame(pl.from_arrow(table if columns is None else table.select(columns)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.billing.model import BILLED_USAGE
+from terag_pipelines.tables import as_frame
 
 _KEYS = ["tenant_id", "meter", "usage_month"]
 
@@ -27,7 +28,7 @@ def due_usage(totals: pa.Table, month: str, history: History) -> pl.DataFrame:
     very month do not count, so that it can be drafted again and compared.
     """
     merged = (
-        pl.DataFrame(pl.from_arrow(totals))
+        as_frame(totals)
         .join(_billed(history, month), on=_KEYS, how="left")
         .join(_closed(history), on=["tenant_id", "usage_month"], how="left")
         .with_columns(pl.col("elsewhere", "before").fill_null(0))
@@ -39,7 +40,7 @@ def due_usage(totals: pa.Table, month: str, history: History) -> pl.DataFrame:
 
 
 def _billed(history: History, month: str) -> pl.DataFrame:
-    others = pl.DataFrame(pl.from_arrow(history.billed)).filter(pl.col("month") != month)
+    others = as_frame(history.billed).filter(pl.col("month") != month)
     return others.group_by(_KEYS).agg(
         pl.col("quantity").sum().alias("elsewhere"),
         pl.col("quantity").filter(pl.col("month") < month).sum().alias("before"),

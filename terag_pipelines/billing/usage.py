@@ -11,6 +11,7 @@ import pyarrow as pa
 from terag_pipelines.billing.model import RECORDED_USAGE, UNRATED_USAGE, USAGE_TOTALS
 from terag_pipelines.billing.periods import months_of, time_zone_of
 from terag_pipelines.errors import BillingError
+from terag_pipelines.tables import as_frame
 
 MAX_QUANTITY = 10**12
 """Of one event; the sum of nine million such events still fits 64 bits."""
@@ -40,7 +41,7 @@ def assign_months(usage_events: pa.Table, tenants: pa.Table, default_zone: str) 
     An event is known by tenant and event id, as CloudEvents does by source and id: two tenants may both
     call one of theirs "1".
     """
-    events = pl.DataFrame(pl.from_arrow(usage_events)).with_columns(pl.col("occurred_at").cast(_INSTANT))
+    events = as_frame(usage_events).with_columns(pl.col("occurred_at").cast(_INSTANT))
     marked = events.with_columns(_refusal().alias("reason"))
     refused = marked.filter(pl.col("reason").is_not_null())
     valid = marked.filter(pl.col("reason").is_null()).drop("reason")

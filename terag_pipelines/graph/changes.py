@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from terag_pipelines.graph.load_plan import N_THREADS, LoadPlan, sum_rows
 from terag_pipelines.graph.model import EDGES, ENDS, NODES, OPEN_END, ROW, ContentSum, EdgeSpec, NodeSpec
+from terag_pipelines.tables import as_frame
 
 Mask = npt.NDArray[np.bool_]
 KEYS = ("start_key", "end_key")
@@ -128,14 +128,14 @@ def sample_content(plan: LoadPlan, manifest: LoadManifest, n_rows: int) -> dict[
 
     Nodes: key, then the plan's columns; relationships: start_key, end_key, then the columns behind the ends.
     """
-    keys = {spec: _keys(_frame(manifest.nodes[spec.label]), spec) for spec in NODES}
+    keys = {spec: _keys(as_frame(manifest.nodes[spec.label]), spec) for spec in NODES}
     sample = {}
     for spec in NODES:
         at = _least(plan.nodes[spec.label], n_rows)
-        rows = _frame(plan.nodes[spec.label].take(at))
+        rows = as_frame(plan.nodes[spec.label].take(at))
         sample[spec.label] = rows.select(keys[spec][at].alias("key"), pl.all()).to_arrow()
     for kind in EDGES:
-        rows = _frame(plan.edges[kind.type].take(_least(plan.edges[kind.type], n_rows)))
+        rows = as_frame(plan.edges[kind.type].take(_least(plan.edges[kind.type], n_rows)))
         sample[kind.type] = _with_keys(rows, keys[kind.start], keys[kind.end]).to_arrow()
     return sample
 
@@ -160,7 +160,7 @@ class _NodeChange:
     def of(
         cls, spec: NodeSpec, plan: LoadPlan, base: LoadManifest, number: int, in_place: bool
     ) -> _NodeChange:
-        before, rows = _frame(base.nodes[spec.label]), _frame(plan.nodes[spec.label])
+        before, rows = as_frame(base.nodes[spec.label]), as_frame(plan.nodes[spec.label])
         known = before.select(spec.id_column, hash_before="row_hash", came="valid_from")
         beside = rows.select(spec.id_column, "row_hash").join(
             known, on=spec.id_column, how="left", maintain_order="left"
@@ -201,7 +201,7 @@ class _EdgeChange:
         nodes: Mapping[NodeSpec, _NodeChange],
         in_place: bool,
     ) -> _EdgeChange:
-        before, rows = _frame(base.edges[spec.type]), _frame(plan.edges[spec.type])
+        before, rows = as_frame(base.edges[spec.type]), as_frame(plan.edges[spec.type])
         start, end = nodes[spec.start], nodes[spec.end]
         with ThreadPoolExecutor(N_THREADS) as pool:
             gone = pool.submit(_changed, before, rows, start.is_gone, end.is_gone)
@@ -256,7 +256,7 @@ def _with_interval(
     for name, value in values.items():
         table = table.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), table.num_rows))
     if node is not None:
-        table = table.append_column("key", _keys(_frame(table), node).to_arrow().cast(pa.string()))
+        table = table.append_column("key", _keys(as_frame(table), node).to_arrow().cast(pa.string()))
     first = (*ends, "row_hash", *values)
     return table.select([*first, *(name for name in table.column_names if name not in first)])
 
@@ -283,8 +283,3 @@ def empty_manifest() -> LoadManifest:
 
 def _n_rows(*parts: Mapping[str, pa.Table]) -> int:
     return sum(table.num_rows for part in parts for table in part.values())
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    frame: Any = pl.from_arrow(table)
-    return frame  # type: ignore[no-any-return]

@@ -21,6 +21,7 @@ from terag_pipelines.errors import DecisionClashError, DecisionError, NotFoundEr
 from terag_pipelines.linking.components import label_components
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_ENTRIES
 from terag_pipelines.linking.ports import Pair, ReviewEntry, ReviewLog
+from terag_pipelines.tables import as_frame
 
 MAX_ID_LENGTH, MAX_NAME_LENGTH, MAX_NOTE_LENGTH = 500, 100, 1_000
 PAIR_COLUMNS = ["left_id", "right_id"]
@@ -149,7 +150,7 @@ def standing_decisions(entries: pa.Table) -> pa.Table:
 
 
 def _standing(entries: pa.Table) -> pl.DataFrame:
-    log = pl.DataFrame(pl.from_arrow(entries))
+    log = as_frame(entries)
     taken_back = log.filter(pl.col("undoes").is_not_null()).select(decision_id="undoes")
     decisions = log.filter(pl.col("undoes").is_null()).join(taken_back, on="decision_id", how="anti")
     return decisions.sort(*PAIR_COLUMNS, "position").unique(PAIR_COLUMNS, keep="last", maintain_order=True)
@@ -225,9 +226,9 @@ def add_decided_labels(labels: pa.Table, decisions: pa.Table, pair_scores: pa.Ta
     they would teach the calibrator to doubt good scores. An identity rule keeps such pairs apart whatever
     their probability, so they are left out here; as constraints these decisions hold all the same.
     """
-    scores = pl.DataFrame(pl.from_arrow(pair_scores.select([*PAIR_COLUMNS, "pattern"])))
+    scores = as_frame(pair_scores, [*PAIR_COLUMNS, "pattern"])
     ruled = scores.filter(pl.col("pattern").str.contains(TWO_NUMBERS))
-    decided = pl.DataFrame(pl.from_arrow(decisions)).join(ruled, on=PAIR_COLUMNS, how="anti")
+    decided = as_frame(decisions).join(ruled, on=PAIR_COLUMNS, how="anti")
     own = label_decisions(decided)
     return LABELS.conform(
         pa.concat_tables([_without_decided(labels, decisions), own.to_arrow().cast(LABELS.schema)])
@@ -239,8 +240,8 @@ def tell_overruled(labels: pa.Table, decisions: pa.Table) -> str | None:
 
     Labels of entities count as well: they say of two records whether they are one.
     """
-    known = pl.DataFrame(pl.from_arrow(labels)).filter(pl.col("use") == "training").select(FACT)
-    decided = label_decisions(pl.DataFrame(pl.from_arrow(decisions))).select(FACT).cast(known.schema)
+    known = as_frame(labels).filter(pl.col("use") == "training").select(FACT)
+    decided = label_decisions(as_frame(decisions)).select(FACT).cast(known.schema)
     found = find_contradictions(pl.concat([known, decided]).with_row_index("row"))
     overruled = found.filter(pl.col("row") >= len(known))["row"].to_list()
     if not overruled:
@@ -263,11 +264,11 @@ def label_decisions(decided: pl.DataFrame) -> pl.DataFrame:
 
 def _without_decided(labels: pa.Table, decisions: pa.Table) -> pa.Table:
     """Labels without those of training on pairs that were decided in review."""
-    frame = pl.DataFrame(pl.from_arrow(labels)).with_columns(
+    frame = as_frame(labels).with_columns(
         left_id=pl.min_horizontal("subject_id", "object_id"),
         right_id=pl.max_horizontal("subject_id", "object_id"),
     )
-    decided = pl.DataFrame(pl.from_arrow(decisions.select(PAIR_COLUMNS)))
+    decided = as_frame(decisions.select(PAIR_COLUMNS))
     is_own = (pl.col("label_kind") == "pair") & (pl.col("use") == "training")
     kept = pl.concat([frame.filter(~is_own), frame.filter(is_own).join(decided, on=PAIR_COLUMNS, how="anti")])
     return kept.select(LABELS.schema.names).to_arrow().cast(LABELS.schema)

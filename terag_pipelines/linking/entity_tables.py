@@ -12,6 +12,7 @@ from rapidfuzz.distance import JaroWinkler
 
 from terag_pipelines.linking.model import ENTITIES, ENTITY_MEMBERS
 from terag_pipelines.linking.scored_rows import Rows, ScoredRows
+from terag_pipelines.tables import as_frame
 
 LEAST_ALIKE = 0.8  # Jaro-Winkler similarity of two spellings of one family name
 LISTS = ("phones", "emails", "identifiers")
@@ -88,7 +89,7 @@ def order_members(records: pa.Table, entity_ids: pa.Array) -> pl.DataFrame:
     Whole records before partial ones, the latest family name before former ones, then the most complete.
     """
     filled = [pl.col(c).list.len() > 0 if c in LISTS else pl.col(c).is_not_null() for c in COMPLETENESS]
-    frame = pl.DataFrame(pl.from_arrow(records)).with_columns(pl.Series("entity_id", entity_ids))
+    frame = as_frame(records).with_columns(pl.Series("entity_id", entity_ids))
     frame = _tell_former_names(frame)
     frame = frame.with_columns(n_filled=pl.sum_horizontal(pl.concat_list(filled).list.sum().fill_null(0)))
     most_first = -pl.col("n_filled").cast(pl.Int64)

@@ -24,6 +24,7 @@ from terag_pipelines.linking.explanation import (
     weigh_anew,
 )
 from terag_pipelines.linking.explanation_words import count, say_probability, say_weight, title_rule
+from terag_pipelines.tables import as_frame
 
 N_NEAR_RULES = 4
 ONE_SIDE = "both records are of one side, and only records of the two sides are compared"
@@ -303,8 +304,8 @@ def choose_examples(scores: pa.Table, links: pa.Table, members: pa.Table | None 
     With ENTITY_MEMBERS a match is a link within an entity, and a miss or non-match is a pair of two entities.
     Ties go to the smaller ids.
     """
-    pairs = pl.DataFrame(pl.from_arrow(scores.select(["left_id", "right_id", "match_weight"])))
-    linked = pl.DataFrame(pl.from_arrow(links.select(["left_id", "right_id"])))
+    pairs = as_frame(scores, ["left_id", "right_id", "match_weight"])
+    linked = as_frame(links, ["left_id", "right_id"])
     matches, others = (pairs.join(linked, on=["left_id", "right_id"], how=how) for how in ("semi", "anti"))
     if members is not None:
         matches = matches.filter(_are_one(matches, members))

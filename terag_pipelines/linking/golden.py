@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from terag_pipelines.errors import ConfigurationError
 from terag_pipelines.linking.entity_tables import are_unlike, order_members
 from terag_pipelines.linking.model import GOLDEN_RECORDS
+from terag_pipelines.tables import as_frame
 
 Rule = Literal["most_complete", "most_frequent", "most_recent", "longest", "most_trusted", "all"]
 DEFAULT_RULES: Mapping[str, Rule] = MappingProxyType(
@@ -205,7 +206,7 @@ class FieldCount:
 
 def count_golden(golden: pa.Table) -> list[FieldCount]:
     """The fields of GOLDEN_RECORDS, those with most contradictions first."""
-    frame = pl.DataFrame(pl.from_arrow(golden.select(["field", "n_conflicting"])))
+    frame = as_frame(golden, ["field", "n_conflicting"])
     counted = frame.group_by("field").agg(n=pl.len(), contradicted=(pl.col("n_conflicting") > 0).sum())
     ordered = counted.sort(["contradicted", "field"], descending=[True, False])
     return [FieldCount(name, int(n), int(contradicted)) for name, n, contradicted in ordered.rows()]

@@ -14,6 +14,7 @@ from terag_pipelines.linking.blocks import Codes
 from terag_pipelines.linking.comparison import FuzzyMatcher
 from terag_pipelines.linking.encoding import EncodedRecords, plain_texts
 from terag_pipelines.linking.patterns import ComparedPairs, parse_patterns
+from terag_pipelines.tables import as_frame
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -57,7 +58,7 @@ def unchanged_records(earlier: pa.Table, ordered: pa.Table) -> Mask:
 
 def _hash_rows(table: pa.Table, names: list[str]) -> pl.Series:
     plain = {name: plain_texts(table[name]) for name in names}
-    frame = pl.DataFrame(pl.from_arrow(pa.table(plain)))
+    frame = as_frame(pa.table(plain))
     lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
     joined = [pl.col(name).cast(pl.List(pl.String)).list.join("\x1f") for name in lists]
     return frame.with_columns(joined).hash_rows(seed=0)

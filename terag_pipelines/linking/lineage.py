@@ -18,6 +18,7 @@ from terag_pipelines.linking.entity_tables import first_members, ids_of_entities
 from terag_pipelines.linking.known_pairs import EarlierEntities, unchanged_records
 from terag_pipelines.linking.model import ENTITY_CHANGES
 from terag_pipelines.linking.scored_rows import Mask, Rows, ScoredRows
+from terag_pipelines.tables import as_frame
 
 EVENTS = ("new record", "corrected record", "removed record")
 
@@ -119,7 +120,7 @@ def _decided_entities(frame: pl.DataFrame, decisions: pa.Table | None) -> pl.Ser
     """The entities, now and before, that a decision brought together or parted: it did not hold before."""
     if decisions is None:
         return pl.Series(dtype=pl.String)
-    pairs = pl.DataFrame(pl.from_arrow(decisions)).select("left_id", "right_id", "is_match")
+    pairs = as_frame(decisions).select("left_id", "right_id", "is_match")
     known = frame.drop_nulls(["before", "entity_id"]).select("record_id", "before", "entity_id")
     for side in ("left_id", "right_id"):
         pairs = pairs.join(known, left_on=side, right_on="record_id", suffix="_of_right")

@@ -16,6 +16,7 @@ from scipy.special import ndtri
 
 from terag_pipelines.calibration.metrics import wilson_interval
 from terag_pipelines.linking.quality import truth_of
+from terag_pipelines.tables import as_frame
 
 DIMENSIONS = ("script", "origin", "region")
 KINDS = ("false merge", "miss")
@@ -89,7 +90,7 @@ def _judge_records(
     records: pa.Table, members: pa.Table, labels: pa.Table, params: ParityParams
 ) -> pl.DataFrame:
     """The labelled records with their groups, whether merged with others, whether apart from their own."""
-    known = pl.DataFrame(pl.from_arrow(members.select(["record_id", "entity_id"])))
+    known = as_frame(members, ["record_id", "entity_id"])
     judged = known.join(truth_of(labels), on="record_id", how="inner")
     judged = judged.with_columns(
         n_entity=pl.len().over("entity_id"),
@@ -105,7 +106,7 @@ def _judge_records(
 def group_records(records: pa.Table, params: ParityParams = ParityParams()) -> pl.DataFrame:
     """record_id, script, origin and region of each record; "not known" where a record does not tell."""
     names = ["display_name", "given_key", "family_key", "patronymic_key", "name_key"]
-    frame = pl.DataFrame(pl.from_arrow(records.select(["record_id", "party_type", "region", *names])))
+    frame = as_frame(records, ["record_id", "party_type", "region", *names])
     region = pl.col("region").fill_null(UNKNOWN)
     largest = frame["region"].drop_nulls().value_counts().sort("count", "region", descending=[True, False])
     kept = [*largest["region"].head(params.n_regions).to_list(), UNKNOWN]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from terag_pipelines.calibration.metrics import assign_bins, expected_calibration_error
 from terag_pipelines.linking.links import labelled_scores
+from terag_pipelines.tables import as_frame
 
 N_BINS = 10
 
@@ -28,7 +29,7 @@ class PairwiseQuality:
 
 def pairwise_quality(members: pa.Table, labels: pa.Table) -> PairwiseQuality:
     """ENTITY_MEMBERS against LABELS of kind "entity" and use "truth", over the records that have a label."""
-    joined = _frame(members).join(truth_of(labels), on="record_id", how="inner")
+    joined = as_frame(members).join(truth_of(labels), on="record_id", how="inner")
     n_found, n_true = _count_pairs(joined, "entity_id"), _count_pairs(joined, "truth")
     n_right = _count_pairs(joined, "entity_id", "truth")
     return _quality(n_right, n_found, n_true)
@@ -38,19 +39,15 @@ def pair_quality(pairs: pa.Table, labels: pa.Table) -> PairwiseQuality:
     """LINKS or CANDIDATE_PAIRS against the same truth; the recall of candidate pairs is that of blocking."""
     truth = truth_of(labels)
     left, right = (truth.rename({"record_id": f"{s}_id", "truth": f"{s}_truth"}) for s in ("left", "right"))
-    frame = _frame(pairs.select(["left_id", "right_id"]))
+    frame = as_frame(pairs, ["left_id", "right_id"])
     joined = frame.join(left, on="left_id", how="inner").join(right, on="right_id", how="inner")
     n_right = joined.filter(pl.col("left_truth") == pl.col("right_truth")).height
     return _quality(n_right, joined.height, _count_pairs(truth, "truth"))
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
-
-
 def truth_of(labels: pa.Table) -> pl.DataFrame:
     """record_id and truth of LABELS of kind "entity" and use "truth", one row for each record."""
-    frame = _frame(labels).filter((pl.col("label_kind") == "entity") & (pl.col("use") == "truth"))
+    frame = as_frame(labels).filter((pl.col("label_kind") == "entity") & (pl.col("use") == "truth"))
     frame = frame.unique("subject_id", keep="first", maintain_order=True)
     return frame.select(record_id="subject_id", truth="value")
 

@@ -33,6 +33,7 @@ from terag_pipelines.linking.links import Calibrator, LinkParams
 from terag_pipelines.linking.recall import estimate_recall
 from terag_pipelines.linking.scoring import PairScores
 from terag_pipelines.linking.web_pages import heading, page, paragraph, plain, share_bar, table, text
+from terag_pipelines.tables import as_frame
 
 WIDEST_WEIGHT = 40.0  # bits; weights beyond it are drawn at the edge
 HISTOGRAM_BINS = 80
@@ -336,11 +337,9 @@ def _examples(linked: LinkedTables, batch: LinkedBatch) -> str:
 
 
 def _largest(resolved: ResolvedEntities, n: int) -> str:
-    members = pl.DataFrame(pl.from_arrow(resolved.members.select(["entity_id", "link_probability"])))
+    members = as_frame(resolved.members, ["entity_id", "link_probability"])
     least = members.group_by("entity_id").agg(least=pl.col("link_probability").min())
-    entities = pl.DataFrame(pl.from_arrow(resolved.entities)).sort(
-        ["n_records", "entity_id"], descending=[True, False]
-    )
+    entities = as_frame(resolved.entities).sort(["n_records", "entity_id"], descending=[True, False])
     several = entities.filter(pl.col("n_records") > 1).head(n).join(least, on="entity_id", how="left")
     rows = [
         (

@@ -22,6 +22,7 @@ from terag_pipelines.linking.links import Calibrator, link_probabilities
 from terag_pipelines.linking.model import PAIR_DECISIONS, REVIEW_QUEUE
 from terag_pipelines.linking.ports import Pair
 from terag_pipelines.linking.scoring import weights_to_probabilities
+from terag_pipelines.tables import as_frame
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -153,8 +154,8 @@ def _with_room(worth: pl.DataFrame, params: ReviewParams) -> pl.DataFrame:
 
 def open_questions(queue: pa.Table, decisions: pa.Table) -> pa.Table:
     """REVIEW_QUEUE without the pairs that were decided since it was made, by rank."""
-    frame = pl.DataFrame(pl.from_arrow(queue))
-    decided = pl.DataFrame(pl.from_arrow(decisions.select(PAIR_COLUMNS)))
+    frame = as_frame(queue)
+    decided = as_frame(decisions.select(PAIR_COLUMNS))
     still_open = frame.join(decided, on=PAIR_COLUMNS, how="anti").sort("rank")
     return still_open.to_arrow().cast(REVIEW_QUEUE.schema)
 
@@ -166,7 +167,7 @@ def list_pairs(queue: pa.Table) -> list[Pair]:
 
 def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: ReviewParams) -> pl.DataFrame:
     """All links, and of the other scored pairs those in doubt or with two numbers against strong evidence."""
-    scores = pl.DataFrame(pl.from_arrow(linked.scores)).select(
+    scores = as_frame(linked.scores).select(
         *PAIR_COLUMNS,
         "pattern",
         "match_weight",
@@ -174,7 +175,7 @@ def _candidates(linked: LinkedTables, calibrator: Calibrator | None, params: Rev
         probability=link_probabilities(linked.scores["match_probability"].to_numpy(), calibrator),
         else_probability=_without_numbers(linked.scores, linked.model, calibrator),
     )
-    links = pl.DataFrame(pl.from_arrow(linked.links)).select(PAIR_COLUMNS).with_columns(is_link=True)
+    links = as_frame(linked.links).select(PAIR_COLUMNS).with_columns(is_link=True)
     marked = scores.join(links, on=PAIR_COLUMNS, how="left").with_columns(
         pl.col("is_link").fill_null(False),
         is_ruled_out=pl.col("else_probability") >= params.strong_probability,
@@ -227,7 +228,7 @@ def _undecided(pairs: pl.DataFrame, decisions: pa.Table) -> pl.DataFrame:
     if not decisions.num_rows:
         return pairs
     group = _decided_groups(decisions)
-    known = pl.DataFrame(pl.from_arrow(decisions.select([*PAIR_COLUMNS, "is_match"])))
+    known = as_frame(decisions, [*PAIR_COLUMNS, "is_match"])
     apart = _grouped(known.filter(~pl.col("is_match")), group).select("one_group", "other_group")
     marked = _grouped(pairs, group).filter(pl.col("one_group") != pl.col("other_group"))
     return marked.join(apart.unique(), on=["one_group", "other_group"], how="anti").select(pairs.columns)

@@ -13,6 +13,7 @@ from terag_pipelines.entities.branches import town_of_branch
 from terag_pipelines.entities.names import BRANCH_FORM
 from terag_pipelines.linking.encoding import plain_texts
 from terag_pipelines.linking.model import ENTITY_ROLES
+from terag_pipelines.tables import as_frame
 
 MOST_WORDS = 12
 """Of the name of a branch that are looked at for the company's."""
@@ -81,7 +82,7 @@ def find_roles(records: pa.Table, members: pa.Table) -> pa.Table:
     )
     units = units_of(records)
     frame = frame.with_columns(pl.Series(name, units[name]) for name in ("unit", "named_unit"))
-    frame = frame.join(pl.DataFrame(pl.from_arrow(members)), on="record_id")
+    frame = frame.join(as_frame(members), on="record_id")
     found = pl.concat([_sole_traders(frame), _branches(frame)]).unique()
     return ENTITY_ROLES.conform(found.to_arrow())
 

@@ -25,6 +25,7 @@ from terag_pipelines.rings.alert_model import (
 )
 from terag_pipelines.rings.alert_news import with_step
 from terag_pipelines.rings.alerts import identify_alert
+from terag_pipelines.tables import as_frame
 
 AWAKE: tuple[AlertState, ...] = ("watched", "closed", "snoozed", "acknowledged", "open")
 """From what needs nobody to what needs somebody now: of two alerts that become one the later state holds."""
@@ -50,7 +51,7 @@ def read_fates(ring_history: pa.Table) -> Fates:
     queue was away.
     """
     event, other = pl.col("event"), pl.col("other_ring_ids").list.first()
-    events = pl.DataFrame(pl.from_arrow(ring_history)).sort("batch_number")
+    events = as_frame(ring_history).sort("batch_number")
     last = events.group_by("ring_id", maintain_order=True).last()
     gone = last.filter(pl.col("n_members") == 0)
     came_out = events.filter((event == "split") & pl.col("overlap").is_null())

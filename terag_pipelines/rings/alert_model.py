@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.money import Money
 from terag_pipelines.rings.alerts import RUNBOOK, SEVERITIES, identify_alert
 from terag_pipelines.rings.model import ALERT_QUEUE
+from terag_pipelines.tables import as_frame
 
 AlertState = Literal["watched", "open", "acknowledged", "snoozed", "closed"]
 """A watched ring has broken no rule yet: it is remembered so that its growth is seen."""
@@ -174,8 +174,8 @@ def write_message(alert: Alert, kind: Kind, news: Sequence[News], now: datetime)
 
 def read_findings(fraud_rings: pa.Table, ring_alerts: pa.Table) -> list[Finding]:
     """One finding for each ring of a batch, from its FRAUD_RINGS and RING_ALERTS, by ring id."""
-    raised = pl.DataFrame(pl.from_arrow(ring_alerts)).group_by("ring_id").agg("rule", broken="severity")
-    rings = pl.DataFrame(pl.from_arrow(fraud_rings)).join(raised, on="ring_id", how="left").sort("ring_id")
+    raised = as_frame(ring_alerts).group_by("ring_id").agg("rule", broken="severity")
+    rings = as_frame(fraud_rings).join(raised, on="ring_id", how="left").sort("ring_id")
     return [_as_finding(row) for row in rings.iter_rows(named=True)]
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from terag_pipelines.money import Money
 from terag_pipelines.rings.features import REPORTING_LIMITS
 from terag_pipelines.rings.model import RING_ALERTS
+from terag_pipelines.tables import as_frame
 
 RUNBOOK = "docs/runbooks/ring-alert.md"
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -37,9 +38,7 @@ class AlertParams:
 def raise_alerts(fraud_rings: pa.Table, params: AlertParams | None = None) -> pa.Table:
     """RING_ALERTS: one row per ring and rule that holds; a ring has the same alert_id in every batch."""
     chosen = params or AlertParams()
-    rings = pl.DataFrame(pl.from_arrow(fraud_rings)).with_columns(
-        risk=pl.coalesce("risk_probability", "risk_score")
-    )
+    rings = as_frame(fraud_rings).with_columns(risk=pl.coalesce("risk_probability", "risk_score"))
     amounts = [
         str(Money(*row)) if row[1] else "-" for row in rings.select("amount_minor", "currency").iter_rows()
     ]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from terag_pipelines.rings.doubt_words import tell_doubt
@@ -21,6 +20,7 @@ from terag_pipelines.rings.nodes import Tables
 from terag_pipelines.rings.ring_feature_words import tell_features
 from terag_pipelines.rings.scenes import Member, RingScene, Transfer, look_at_ring
 from terag_pipelines.rings.sections import Section, section_as_json
+from terag_pipelines.tables import as_frame
 
 FIGURES = ("ring_doubt", "ring_member_doubt", "ring_interdictions", "ring_features")
 """Tables that add a section to a case where they are there."""
@@ -178,13 +178,13 @@ def _rows_by_entity(
 ) -> dict[str, dict[str, Any]]:
     if name not in tables:
         return {}
-    frame = _frame(tables[name], ["entity_id", *columns]).filter(pl.col("entity_id").is_in(entity_ids))
+    frame = as_frame(tables[name], ["entity_id", *columns]).filter(pl.col("entity_id").is_in(entity_ids))
     return {row["entity_id"]: row for row in frame.to_dicts()}
 
 
 def _records_by_entity(tables: Tables, entity_ids: list[str]) -> dict[str, list[MemberRecord]]:
-    members = _frame(tables["entity_members"], ["entity_id", "record_id", "link_probability"])
-    records = _frame(tables["entity_records"], ["record_id", "dataset", "display_name"])
+    members = as_frame(tables["entity_members"], ["entity_id", "record_id", "link_probability"])
+    records = as_frame(tables["entity_records"], ["record_id", "dataset", "display_name"])
     mine = members.filter(pl.col("entity_id").is_in(entity_ids)).join(records, on="record_id")
     found: dict[str, list[MemberRecord]] = {}
     for row in mine.sort("entity_id", "record_id").to_dicts():
@@ -202,7 +202,3 @@ def _names_in_transfers(scene: RingScene) -> dict[int, str]:
             if name:
                 called.setdefault(number, name)
     return called
-
-
-def _frame(table: pa.Table, columns: list[str]) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(table.select(columns)))

@@ -99,7 +99,7 @@ def find_communities(
         resolution = choice.resolution if choice and choice.is_clear else params.usual_resolution
     leiden = LeidenParams(params.objective, resolution, params.n_iterations, params.seed)
     run = _run_igraph if params.engine == "igraph" else find_partition
-    found = run(graph, leiden, sizes=sizes, keys=keys)
+    found = run(graph, leiden, sizes=sizes, keys=keys, n_threads=params.n_threads)
     followed = None
     if earlier is not None and n_nodes:
         search = Search(graph, leiden, sizes, keys, params.n_threads)
@@ -123,6 +123,7 @@ def _run_igraph(
     *,
     sizes: Floats | None = None,
     keys: Keys | None = None,  # noqa: ARG001 - igraph visits nodes in an order of its own
+    n_threads: int = 1,  # noqa: ARG001 - igraph takes one
 ) -> Membership:
     """As `find_partition`, by igraph."""
     other, weights = _as_igraph(graph)

@@ -19,6 +19,7 @@ from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes
 from terag_pipelines.rings.projection import Projection, ProjectionParams, project_entities
 from terag_pipelines.rings.risk import Risk, RiskParams, assess_risk, read_outcomes
 from terag_pipelines.rings.trails import CycleParams, find_cycles
+from terag_pipelines.tables import as_frame
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -133,7 +134,7 @@ def score_projection(
 
 def place_earlier(index: NodeIndex, earlier: EarlierRings) -> EarlierPartition:
     """The communities of the last batch, and who was in its rings, by the nodes of this one."""
-    known = pl.DataFrame(pl.from_arrow(earlier.communities))
+    known = as_frame(earlier.communities)
     known = known.with_columns(label=pl.col("community_id").rank("dense").cast(pl.Int64) - 1)
     joined = index.nodes.select("entity_id").join(known, on="entity_id", how="left", maintain_order="left")
     in_ring = index.nodes["entity_id"].is_in(pl.Series(values=earlier.traces["entity_id"]).implode())

@@ -33,6 +33,7 @@ from terag_pipelines.rings.model import RING_DOUBT, RING_MEMBER_DOUBT
 from terag_pipelines.rings.naming import NamingParams
 from terag_pipelines.rings.nodes import Tables
 from terag_pipelines.rings.pieces import RingPieces, UncertainLinks, cut_rings, find_uncertain_links
+from terag_pipelines.tables import as_frame
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -103,7 +104,7 @@ def doubt_rings(
     and a link is drawn alike in every batch. The intervals claim no coverage until they are widened.
     """
     chosen = params or DoubtParams()
-    members = _frame(ring_members.select(["ring_id", "entity_id", "score"]))
+    members = as_frame(ring_members, ["ring_id", "entity_id", "score"])
     decided = PAIR_DECISIONS.empty() if decisions is None else decisions
     uncertain = find_uncertain_links(members, tables, links, decided, chosen.certain_probability)
     figures = _no_figures()
@@ -348,7 +349,7 @@ def _rings_table(fraud_rings: pa.Table, uncertain: pl.DataFrame, figures: _Figur
     doubtful = uncertain.group_by("ring_id").agg(
         n_uncertain_links=pl.len().cast(pl.Int64), is_calibrated=pl.col("is_calibrated").all()
     )
-    rings = _frame(fraud_rings.select(["ring_id", "n_members", "risk_score", "risk_probability"]))
+    rings = as_frame(fraud_rings, ["ring_id", "n_members", "risk_score", "risk_probability"])
     joined = rings.join(doubtful, on="ring_id", how="left").join(figures.rings, on="ring_id", how="left")
     named = {"n_members": pl.col("n_members"), "risk": pl.coalesce("risk_probability", "risk_score")}
     lows = {f"{name}_low": pl.min_horizontal(f"{name}_low", one) for name, one in named.items()}
@@ -379,12 +380,8 @@ def _members_table(members: pl.DataFrame, uncertain: pl.DataFrame, figures: _Fig
 def list_stakes(fraud_rings: pa.Table, ring_doubt: pa.Table) -> list[Stake]:
     """The links without which a ring falls apart, that of the riskiest ring first."""
     risk = pl.coalesce("risk_probability", "risk_score")
-    rings = _frame(fraud_rings.select(["ring_id", "risk_score", "risk_probability"])).with_columns(risk=risk)
-    fragile = _frame(ring_doubt).filter(pl.col("n_members_without") == 0).join(rings, on="ring_id")
+    rings = as_frame(fraud_rings, ["ring_id", "risk_score", "risk_probability"]).with_columns(risk=risk)
+    fragile = as_frame(ring_doubt).filter(pl.col("n_members_without") == 0).join(rings, on="ring_id")
     ordered = fragile.sort(["risk", "ring_id"], descending=[True, False])
     pairs = ordered.select("weakest_left_id", "weakest_right_id", "ring_id").iter_rows()
     return [Stake(left, right, f"{ring_id} falls apart without it") for left, right, ring_id in pairs]
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))

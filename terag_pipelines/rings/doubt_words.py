@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from terag_pipelines.rings.sections import Block, Row, Rows, Section, Told
 from terag_pipelines.rings.words import say_count
+from terag_pipelines.tables import as_frame
 
 _SHOWN = [
     "ring_id",
@@ -28,7 +29,7 @@ def say_doubts(ring_doubt: pa.Table) -> str | None:
     """How many rings of a batch rest on uncertain links, and how many hang on one; None without rings."""
     if not ring_doubt.num_rows:
         return None
-    rings = pl.DataFrame(pl.from_arrow(ring_doubt))
+    rings = as_frame(ring_doubt)
     n_doubtful = (rings["n_uncertain_links"] > 0).sum()
     n_fragile = (rings["n_members_without"] == 0).sum()
     told = f"rings that rest on uncertain links: {n_doubtful:,} of {rings.height:,}"
@@ -37,7 +38,7 @@ def say_doubts(ring_doubt: pa.Table) -> str | None:
 
 def list_fragile(ring_doubt: pa.Table, n: int) -> pa.Table:
     """The rings that hold least surely, without record ids."""
-    rings = pl.DataFrame(pl.from_arrow(ring_doubt)).filter(pl.col("n_uncertain_links") > 0)
+    rings = as_frame(ring_doubt).filter(pl.col("n_uncertain_links") > 0)
     return rings.sort("holds_probability", "ring_id").head(n).select(_SHOWN).to_arrow()
 
 

@@ -34,6 +34,7 @@ from terag_pipelines.rings.naming import NamedRings, NamingParams, name_projecte
 from terag_pipelines.rings.nodes import Tables
 from terag_pipelines.rings.pieces import UncertainLinks, cut_units, find_uncertain_links
 from terag_pipelines.rings.projection import project_entities
+from terag_pipelines.tables import as_frame
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -60,8 +61,8 @@ def widen_doubts(
     bank = DoubtfulBank.of(tables, links, decisions, chosen)
     if not chosen.n_worlds or not len(bank.links) or not doubts.rings.num_rows:
         return doubts
-    rings = _frame(doubts.rings).sort("ring_id")
-    anew = find_rings_anew(_frame(ring_members.select(["ring_id", "entity_id"])), bank, rescore, chosen)
+    rings = as_frame(doubts.rings).sort("ring_id")
+    anew = find_rings_anew(as_frame(ring_members, ["ring_id", "entity_id"]), bank, rescore, chosen)
     widened = widen_intervals(rings, anew, chosen)
     return replace(doubts, rings=RING_DOUBT.conform(widened.to_arrow()))
 
@@ -98,7 +99,7 @@ class DoubtfulBank:
         cls, tables: Tables, links: pa.Table, decisions: pa.Table | None, params: DoubtParams
     ) -> DoubtfulBank:
         """The bank, its doubtful entities in pieces."""
-        records = _frame(tables["entity_members"].select(["record_id", "entity_id"]))
+        records = as_frame(tables["entity_members"], ["record_id", "entity_id"])
         everybody = records.select("entity_id", ring_id=pl.lit(None, pl.String)).unique()
         decided = PAIR_DECISIONS.empty() if decisions is None else decisions
         uncertain = find_uncertain_links(everybody, tables, links, decided, params.certain_probability)
@@ -106,7 +107,7 @@ class DoubtfulBank:
         units = units.sort("entity_id", "record_id").with_columns(
             member=pl.col("entity_id").rank("dense").cast(pl.Int64) - 1
         )
-        cut = cut_units(units, uncertain, _frame(links.select(["left_id", "right_id"])))
+        cut = cut_units(units, uncertain, as_frame(links, ["left_id", "right_id"]))
         return cls(tables, units, cut.piece, UncertainLinks(uncertain, cut.left, cut.right))
 
     def world(self, kept: Mask) -> Tables:
@@ -120,7 +121,7 @@ class DoubtfulBank:
         fallen = self.units.with_columns(part=pl.Series(part)).select(
             "record_id", parted_id=pl.when(lead == own).then("entity_id").otherwise(parted)
         )
-        records = _frame(self.tables["entity_members"].select(["record_id", "entity_id"]))
+        records = as_frame(self.tables["entity_members"], ["record_id", "entity_id"])
         joined = records.join(fallen, on="record_id", how="left")
         held = joined.select("record_id", entity_id=pl.coalesce("parted_id", "entity_id"))
         columns = {name: held[name].to_arrow() for name in held.columns}
@@ -169,7 +170,7 @@ def _look_into_worlds(
 
 def _follow_rings(ours: pl.DataFrame, named: NamedRings, world: Tables, min_share: float) -> pl.DataFrame:
     """ring, n_members, risk: the ring of a world that has most of its members, if they are enough."""
-    theirs = _records_of(_frame(named.members.select(["ring_id", "entity_id"])), world)
+    theirs = _records_of(as_frame(named.members, ["ring_id", "entity_id"]), world)
     common = ours.join(theirs.select("record_id", there="ring_id"), on="record_id")
     counted = common.group_by("ring", "there").agg(n=pl.col("entity_id").n_unique())
     best = counted.sort(["n", "there"], descending=[True, False]).unique(
@@ -177,7 +178,7 @@ def _follow_rings(ours: pl.DataFrame, named: NamedRings, world: Tables, min_shar
     )
     sizes = ours.group_by("ring").agg(size=pl.col("entity_id").n_unique())
     enough = best.join(sizes, on="ring").filter(pl.col("n") >= min_share * pl.col("size"))
-    rings = _frame(named.rings.select(["ring_id", "n_members", "risk_probability", "risk_score"]))
+    rings = as_frame(named.rings, ["ring_id", "n_members", "risk_probability", "risk_score"])
     return enough.join(rings, left_on="there", right_on="ring_id").select(
         "ring", "n_members", risk=pl.coalesce("risk_probability", "risk_score")
     )
@@ -185,7 +186,7 @@ def _follow_rings(ours: pl.DataFrame, named: NamedRings, world: Tables, min_shar
 
 def _records_of(members: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     """The members with a row for each of their records; who has none (an account alone) is his own."""
-    records = _frame(tables["entity_members"].select(["record_id", "entity_id"]))
+    records = as_frame(tables["entity_members"], ["record_id", "entity_id"])
     joined = members.join(records, on="entity_id", how="left")
     return joined.with_columns(pl.coalesce("record_id", "entity_id"))
 
@@ -231,7 +232,3 @@ def find_width(misses: Floats, coverage: float) -> float:
         return 0.0
     rank = min(ceil((len(misses) + 1) * coverage), len(misses))
     return float(np.partition(misses, rank - 1)[rank - 1])
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))

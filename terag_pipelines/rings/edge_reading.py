@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from terag_pipelines.money import OWN_UNITS
 from terag_pipelines.rings.edge_columns import EDGES, LABELS, NODES, ColumnsRead, check_told, read_columns
 from terag_pipelines.rings.edge_times import TimeUnit, Window, find_unit, read_window
 from terag_pipelines.rings.words import say_count, say_instant
+from terag_pipelines.tables import as_frame
 
 Mask = npt.NDArray[np.bool_]
 
@@ -194,7 +195,7 @@ def say_reasons(quarantine: pa.Table, file: str, n_most: int = 5) -> str:
 
 def count_reasons(quarantine: pa.Table) -> pl.DataFrame:
     """file, field, reason, n of a quarantine, the commonest first."""
-    rows = cast(pl.DataFrame, pl.from_arrow(quarantine.select(["file", "field", "reason"])))
+    rows = as_frame(quarantine, ["file", "field", "reason"])
     counted = rows.group_by("file", "field", "reason").agg(n=pl.len())
     return counted.sort(["n", "file", "field", "reason"], descending=[True, False, False, False])
 

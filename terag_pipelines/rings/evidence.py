@@ -146,7 +146,9 @@ def _watched(case: CaseFile, _reason: str) -> tuple[Block, ...]:
 def _sharing(case: CaseFile, reason: str) -> tuple[Block, ...]:
     kinds = sorted({one.kind for one in case.scene.shared}, key=lambda kind: (-len(kind), kind))
     kind = next((kind for kind in kinds if re.search(rf"\b{re.escape(kind)}\b", reason)), None)
-    shared = [one for one in case.scene.shared if one.kind == kind]
+    most = case.provenance.params.projection.max_identifier_holders
+    few = [one for one in case.scene.shared if len(one.holders) + one.n_outside <= most]
+    shared = [one for one in few if one.kind == kind]
     if not shared:
         return ()
     title = say_count(

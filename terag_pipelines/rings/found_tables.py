@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow as pa
 from terag_pipelines.money import Money
 from terag_pipelines.rings.edge_tables import GraphOfEdges
 from terag_pipelines.rings.flows import sum_flows
-from terag_pipelines.tables import TableSchema
+from terag_pipelines.tables import TableSchema, as_frame
 
 TEXT, TEXTS = pa.string(), pa.list_(pa.string())
 INSTANT = pa.timestamp("us", tz="UTC")
@@ -66,8 +66,8 @@ RINGS = TableSchema(
 
 def memberships_table(ring_scores: pa.Table, ring_members: pa.Table, hubs: pl.DataFrame) -> pa.Table:
     """MEMBERSHIPS out of RING_SCORES and RING_MEMBERS."""
-    scores = _frame(ring_scores.select(["entity_id", "community_id", "score", "reasons"]))
-    members = _frame(ring_members.select(["entity_id", "ring_id", "role"]))
+    scores = as_frame(ring_scores, ["entity_id", "community_id", "score", "reasons"])
+    members = as_frame(ring_members, ["entity_id", "ring_id", "role"])
     joined = scores.join(members, on="entity_id", how="left", maintain_order="left")
     return MEMBERSHIPS.from_columns(
         node=joined["entity_id"].to_arrow(),
@@ -84,7 +84,7 @@ def rings_table(
     fraud_rings: pa.Table, ring_members: pa.Table, graph: GraphOfEdges, is_supervised: bool
 ) -> pa.Table:
     """RINGS out of FRAUD_RINGS, RING_MEMBERS and the graph."""
-    rings = _frame(fraud_rings).join(_shape_of(ring_members, graph), on="ring_id", maintain_order="left")
+    rings = as_frame(fraud_rings).join(_shape_of(ring_members, graph), on="ring_id", maintain_order="left")
     columns: dict[str, Any] = {
         "ring": "ring_id",
         "community": "community_id",
@@ -107,7 +107,7 @@ def _amount(ring: Mapping[str, Any]) -> Decimal | None:
 def _shape_of(ring_members: pa.Table, graph: GraphOfEdges) -> pl.DataFrame:
     """ring_id, members, n_ties, density, inside_share of each ring."""
     numbers = graph.projection.index.nodes.select("entity_id", "node")
-    members = _frame(ring_members.select(["ring_id", "entity_id"])).join(numbers, on="entity_id")
+    members = as_frame(ring_members, ["ring_id", "entity_id"]).join(numbers, on="entity_id")
     place = members.select("ring_id", "node")
     ties = graph.projection.edges.join(place.rename({"node": "left"}), on="left").join(
         place.rename({"node": "right"}), on=["right", "ring_id"]
@@ -131,7 +131,3 @@ def _shape_of(ring_members: pa.Table, graph: GraphOfEdges) -> pl.DataFrame:
         density=pl.col("n_ties").fill_null(0) / (pl.col("n") * (pl.col("n") - 1) / 2),
         inside_share=pl.col("kept").fill_null(0.0) / pl.col("paid"),
     )
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(table))

@@ -21,6 +21,7 @@ import pyarrow as pa
 from terag_pipelines.rings.cover import CoverParams, Weighted, cover_weight
 from terag_pipelines.rings.model import RING_INTERDICTIONS
 from terag_pipelines.rings.nodes import Tables, index_nodes, read_in_window
+from terag_pipelines.tables import as_frame
 
 _ACCOUNT = ["ring_id", "account_id", "entity_id", "is_member"]
 _SIDE = ["account_id", "other", "amount_minor", "currency", "occurred_at"]
@@ -79,11 +80,11 @@ class _RingMoney:
         cls, fraud_rings: pa.Table, ring_members: pa.Table, tables: Tables, params: InterdictionParams
     ) -> _RingMoney:
         window = timedelta(days=params.window_days)
-        rings = _frame(fraud_rings, ["ring_id", "currency", "first_at", "last_at"]).drop_nulls("first_at")
+        rings = as_frame(fraud_rings, ["ring_id", "currency", "first_at", "last_at"]).drop_nulls("first_at")
         rings = rings.select("ring_id", "currency", start="first_at", end=pl.col("last_at") + window)
         index = index_nodes(tables)
         holders = index.accounts.join(index.nodes.select("node", "entity_id"), on="node").drop("node")
-        members = _frame(ring_members, ["ring_id", "entity_id"]).join(rings.select("ring_id"), on="ring_id")
+        members = as_frame(ring_members, ["ring_id", "entity_id"]).join(rings.select("ring_id"), on="ring_id")
         owned = holders.join(members, on="entity_id").with_columns(is_member=pl.lit(value=True))
         moved = read_in_window(tables, "transfers", _COLUMNS)
         moved = moved.filter(
@@ -160,10 +161,6 @@ class _RingMoney:
             .group_by("ring_id", "account_id")
             .agg(innocent_minor=pl.col("amount_minor").sum(), n_innocent_transfers=pl.len().cast(pl.Int64))
         )
-
-
-def _frame(table: pa.Table, columns: list[str]) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table.select(columns)))
 
 
 def _describe_accounts(money: _RingMoney, flow: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from terag_pipelines.money import Money
 from terag_pipelines.rings.sections import Block, Row, Rows, Section, Told
 from terag_pipelines.rings.words import say_amount, say_count, say_money
+from terag_pipelines.tables import as_frame
 
 TITLE = "What a block would stop"
 
@@ -19,7 +20,7 @@ def say_interdictions(planned: pa.Table, n_rings: int) -> str | None:
     """How many accounts would be blocked in how many rings; None without rings."""
     if not n_rings:
         return None
-    rows = pl.DataFrame(pl.from_arrow(planned))
+    rows = as_frame(planned)
     n_stopped, n_proven = (
         rows.filter(which)["ring_id"].n_unique() for which in (pl.lit(value=True), pl.col("is_proven_fewest"))
     )

@@ -18,6 +18,7 @@ from terag_pipelines.rings.model import RING_COMMUNITIES, RING_EVENTS, RING_HIST
 from terag_pipelines.rings.naming import NamedRings
 from terag_pipelines.rings.portraits import identify_ring
 from terag_pipelines.rings.succession import Succession, find_heirs, follow_entities
+from terag_pipelines.tables import as_frame
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def trace_rings(
     """
     chosen = params or LineageParams()
     past = earlier or EarlierRings(RING_COMMUNITIES.empty(), RING_TRACES.empty(), RING_HISTORY.empty())
-    groups = _frame(members.select(["ring_id", "entity_id"])).rename({"ring_id": "group"})
+    groups = as_frame(members, ["ring_id", "entity_id"]).rename({"ring_id": "group"})
     groups = groups.sort("group", "entity_id")
-    history = _frame(past.history)
+    history = as_frame(past.history)
     last = _last_number(history)
     traces = _read_traces(past.traces, last, entity_changes)
     found = find_heirs(groups, traces, chosen.least_share)
@@ -122,7 +123,7 @@ def take_ids(named: NamedRings, ids: Mapping[str, str]) -> NamedRings:
 def largest_changes(events: pa.Table, n: int) -> pa.Table:
     """The `n` events of RING_EVENTS in which most members came or left; none in which nobody did."""
     n_moved = pl.col("n_members") + pl.col("n_members_before") - 2 * pl.col("n_kept")
-    moved = _frame(events).with_columns(n_moved=n_moved).filter(pl.col("n_moved") > 0)
+    moved = as_frame(events).with_columns(n_moved=n_moved).filter(pl.col("n_moved") > 0)
     ordered = moved.sort(["n_moved", "ring_id"], descending=[True, False]).head(n)
     columns = ["ring_id", "event", "n_members_before", "n_members", "n_kept", "overlap", "other_ring_ids"]
     return ordered.select(columns).to_arrow()
@@ -141,17 +142,13 @@ def _rename(table: pa.Table, ids: Mapping[str, str]) -> pa.Table:
     )
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
-
-
 def _last_number(history: pl.DataFrame) -> int:
     return int(history["batch_number"].cast(pl.Int64).max() or 0)  # type: ignore[arg-type]
 
 
 def _read_traces(traces: pa.Table, last: int, entity_changes: pa.Table | None) -> pl.DataFrame:
     """ring, entity_id, batch_number, is_alive: a ring is alive that was there in the last batch."""
-    frame = _frame(traces).select(
+    frame = as_frame(traces).select(
         "entity_id", "batch_number", ring="ring_id", is_alive=pl.col("batch_number") == last
     )
     return follow_entities(frame, ENTITY_CHANGES.empty() if entity_changes is None else entity_changes)

@@ -53,7 +53,7 @@ FRAUD_RINGS = TableSchema(
             ("amount_minor", pa.int64()),  # moved between members, in `currency`
             ("currency", TEXT),  # the one in which members moved most transfers; null without transfers
             ("n_transfers", pa.int64()),  # between members, in any currency
-            ("n_shared_identifiers", pa.int64()),  # held by two or more members
+            ("n_shared_identifiers", pa.int64()),  # held by two or more members, and by few in all
             ("n_watchlist", pa.int64()),  # members on a watchlist
             ("first_at", INSTANT),
             ("last_at", INSTANT),

@@ -17,6 +17,7 @@ from terag_pipelines.rings.nodes import Tables
 from terag_pipelines.rings.portraits import Core, portray_rings
 from terag_pipelines.rings.projection import Projection, ProjectionParams, pair_relays, project_entities
 from terag_pipelines.rings.trails import CycleParams
+from terag_pipelines.tables import as_frame
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -86,7 +87,8 @@ def name_projected(
     core = find_cores(scored, projection, params)
     if not len(core.members):
         return NamedRings(FRAUD_RINGS.empty(), RING_MEMBERS.empty(), _why_none(projection, params))
-    portraits = portray_rings(core, projection, params.cycles, params.pass_through_days)
+    most = params.projection.max_identifier_holders
+    portraits = portray_rings(core, projection, params.cycles, params.pass_through_days, most)
     return NamedRings(_rings_table(portraits.rings, params), _members_table(portraits.members))
 
 
@@ -102,7 +104,7 @@ def _place_scores(
     """node, entity_id, is_watchlist, community_id, score, probability (null without a calibrator), in node
     order.
     """
-    given = pl.DataFrame(pl.from_arrow(ring_scores.select(["entity_id", "community_id", "score"])))
+    given = as_frame(ring_scores, ["entity_id", "community_id", "score"])
     probability = None if calibrator is None else calibrator.apply(given["score"].to_numpy())
     given = given.with_columns(
         probability=pl.Series(probability, dtype=pl.Float64)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import polars as pl
 import pyarrow as pa
 
 from terag_pipelines.entities import model
 from terag_pipelines.rings.model import RING_WINDOWS
+from terag_pipelines.tables import as_frame
 
 Tables = Mapping[str, pa.Table]
 
@@ -34,7 +34,7 @@ def read_frame(tables: Tables, name: str, columns: list[str]) -> pl.DataFrame:
     schema = _MEMBERS if name == "entity_members" else _SCHEMAS[name]
     table = tables.get(name)
     chosen = schema.empty_table() if table is None else table
-    return cast(pl.DataFrame, pl.from_arrow(chosen.select(columns)))
+    return as_frame(chosen.select(columns))
 
 
 def read_in_window(tables: Tables, name: str, columns: list[str]) -> pl.DataFrame:

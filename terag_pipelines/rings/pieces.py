@@ -26,6 +26,7 @@ from terag_pipelines.rings.projection import (
     weigh_identifier,
     weigh_money,
 )
+from terag_pipelines.tables import as_frame
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -71,14 +72,14 @@ def find_uncertain_links(
 
     left_id, right_id, link_probability, is_calibrated, ring_id, entity_id.
     """
-    records = _frame(tables["entity_members"].select(["record_id", "entity_id"]))
+    records = as_frame(tables["entity_members"], ["record_id", "entity_id"])
     held = records.join(members.select("ring_id", "entity_id"), on="entity_id")
     within = (
-        _frame(links.select([*PAIR, "link_probability", "is_calibrated"]))
+        as_frame(links, [*PAIR, "link_probability", "is_calibrated"])
         .join(held.rename({"record_id": "left_id"}), on="left_id")
         .join(held.select("entity_id", right_id="record_id"), on=["right_id", "entity_id"])
     )
-    same = _frame(decisions.filter(decisions["is_match"]).select(PAIR))
+    same = as_frame(decisions.filter(decisions["is_match"]).select(PAIR))
     doubtful = within.filter(pl.col("link_probability") < certain_probability)
     return doubtful.join(same, on=PAIR, how="anti").sort(PAIR)
 
@@ -97,7 +98,7 @@ def cut_rings(
     )
     ground = _Ground.of(numbered, tables, params)
     units = ground.place_units()
-    cut = cut_units(units, uncertain, _frame(links.select(PAIR)))
+    cut = cut_units(units, uncertain, as_frame(links.select(PAIR)))
     placed = units.with_columns(piece=pl.Series(cut.piece, dtype=pl.Int64))
     between = pl.concat([found(ground, placed) for found in (_move_money, _share_things, _relate)])
     return RingPieces(
@@ -107,10 +108,6 @@ def cut_rings(
         ties=_tie_pieces(between, cut.member, numbered["ring"].to_numpy()),
         claims=_claim(between, cut.member),
     )
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
 
 
 @dataclass(frozen=True)

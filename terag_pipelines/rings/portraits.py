@@ -53,10 +53,10 @@ class Inside:
 
 
 def portray_rings(
-    core: Core, projection: Projection, cycles: CycleParams, pass_through_days: float
+    core: Core, projection: Projection, cycles: CycleParams, pass_through_days: float, max_holders: int
 ) -> Portraits:
     """Kind, amounts, roles and reasons of each ring; `core` must not be empty."""
-    inside = look_inside(core, projection, cycles)
+    inside = look_inside(core, projection, cycles, max_holders)
     members = _measure_members(core, inside, projection, pass_through_days)
     rings = _sum_rings(members, inside)
     members = members.join(rings.select("ring", "kind"), on="ring").with_columns(role=_roles())
@@ -80,14 +80,16 @@ def _ring_ids(members: pl.DataFrame) -> pl.DataFrame:
     return by_ring.select("ring", ring_id=pl.Series(ids, dtype=pl.String))
 
 
-def look_inside(core: Core, projection: Projection, params: CycleParams) -> Inside:
-    """What happens between the members of each ring of `core`, of which ring and node are looked at."""
+def look_inside(core: Core, projection: Projection, params: CycleParams, max_holders: int) -> Inside:
+    """What happens between the members of each ring of `core`, of which ring and node are looked at.
+
+    What more than `max_holders` entities hold ties nobody, as in the projection.
+    """
     ring_of = core.members.select("node", "ring")
-    transfers = _between_members(projection.transfers, ring_of, "source", "target")
-    levies = _between_members(projection.levies, ring_of, "payer", "payee")
-    held = projection.holdings.join(ring_of, on="node").with_columns(
-        n_members=pl.len().over("ring", "kind", "value")
-    )
+    transfers = between_members(projection.transfers, ring_of, "source", "target")
+    levies = between_members(projection.levies, ring_of, "payer", "payee")
+    few = projection.holdings.filter(pl.col("n_holders") <= max_holders)
+    held = few.join(ring_of, on="node").with_columns(n_members=pl.len().over("ring", "kind", "value"))
     community = -1 - np.arange(len(projection.index), dtype=np.int64)
     community[core.members["node"].to_numpy()] = core.members["ring"].to_numpy()
     cycles = find_cycles(transfers, community, projection.hubs, params)
@@ -98,8 +100,8 @@ def look_inside(core: Core, projection: Projection, params: CycleParams) -> Insi
     return Inside(transfers, held.filter(pl.col("n_members") > 1), circles, levies)
 
 
-def _between_members(rows: pl.DataFrame, ring_of: pl.DataFrame, one: str, other: str) -> pl.DataFrame:
-    """The rows whose both ends are in one ring, with that `ring`."""
+def between_members(rows: pl.DataFrame, ring_of: pl.DataFrame, one: str, other: str) -> pl.DataFrame:
+    """The rows of which both ends, nodes, are in one ring of `ring_of` (node, ring), with that `ring`."""
     of_one = rows.join(ring_of.rename({"node": one}), on=one, maintain_order="left")
     return of_one.join(ring_of.rename({"node": other}), on=[other, "ring"], maintain_order="left")
 

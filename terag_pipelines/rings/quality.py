@@ -17,6 +17,7 @@ from terag_pipelines.calibration.fit import FittedCalibrator
 from terag_pipelines.rings.baselines import BaselineParams, score_baselines
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_frame
 from terag_pipelines.rings.risk import read_outcomes
+from terag_pipelines.tables import as_frame
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -129,7 +130,7 @@ def judge_rings(
     planted = _planted_rings(tables, index or index_nodes(tables))
     if planted.is_empty():
         return None
-    named = pl.DataFrame(pl.from_arrow(ring_members.select(["ring_id", "entity_id"])))
+    named = as_frame(ring_members, ["ring_id", "entity_id"])
     sizes = named.group_by("ring_id").agg(n_named=pl.len())
     wanted = planted.group_by("planted").agg(n_members=pl.len().cast(pl.Int64))
     both = planted.join(named, on="entity_id").group_by("planted", "ring_id").agg(n_both=pl.len())
@@ -158,8 +159,8 @@ def judge_risk(fraud_rings: pa.Table, ring_members: pa.Table, tables: Tables) ->
     """
     index = index_nodes(tables)
     truth = index.nodes.select("entity_id").with_columns(is_fraud=read_outcomes(tables, index, "truth"))
-    rings = pl.DataFrame(pl.from_arrow(fraud_rings.select(["ring_id", "risk_probability", "risk_score"])))
-    members = pl.DataFrame(pl.from_arrow(ring_members.select(["ring_id", "entity_id"])))
+    rings = as_frame(fraud_rings, ["ring_id", "risk_probability", "risk_score"])
+    members = as_frame(ring_members, ["ring_id", "entity_id"])
     known = members.join(rings, on="ring_id").join(truth, on="entity_id").filter(pl.col("is_fraud") >= 0)
     if known.is_empty():
         return None

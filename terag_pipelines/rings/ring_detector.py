@@ -27,6 +27,7 @@ from terag_pipelines.rings.findings import DetectorParams, Findings
 from terag_pipelines.rings.found_pages import render_found
 from terag_pipelines.rings.naming import NamedRings, name_projected
 from terag_pipelines.rings.words import NO_TIME
+from terag_pipelines.tables import as_frame
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def lift_scores(detection: RingDetection, dense: DenseGroups) -> pa.Table:
 
     Scores of a model stay: it has seen how dense communities are.
     """
-    scores = cast(pl.DataFrame, pl.from_arrow(detection.scores))
+    scores = as_frame(detection.scores)
     told = dense.table.select(
         "group",
         told=pl.format(
@@ -122,8 +123,8 @@ def _tell_dense_groups(
     named: NamedRings, dense: DenseGroups, detection: RingDetection, has_times: bool
 ) -> pa.Table:
     """FRAUD_RINGS in which rings that nothing but their ties bind are dense groups, with the reason first."""
-    rings = cast(pl.DataFrame, pl.from_arrow(named.rings))
-    members = cast(pl.DataFrame, pl.from_arrow(named.members.select(["ring_id", "entity_id"])))
+    rings = as_frame(named.rings)
+    members = as_frame(named.members, ["ring_id", "entity_id"])
     groups = detection.index.nodes.select("entity_id", group=pl.Series(dense.group, dtype=pl.Int64))
     told = (
         members.join(groups.filter(pl.col("group") >= 0), on="entity_id")

@@ -20,10 +20,11 @@ from terag_pipelines.rings.features import (
 from terag_pipelines.rings.flows import MICROSECONDS_PER_DAY
 from terag_pipelines.rings.model import RING_FEATURES, SHARED_KINDS
 from terag_pipelines.rings.nodes import Tables, read_frame
-from terag_pipelines.rings.portraits import Core, Inside, look_inside
+from terag_pipelines.rings.portraits import Core, Inside, between_members, look_inside
 from terag_pipelines.rings.projection import Projection
 from terag_pipelines.rings.risk import read_outcomes
 from terag_pipelines.rings.trails import CycleParams
+from terag_pipelines.tables import as_frame
 
 MICROSECONDS_PER_HOUR = MICROSECONDS_PER_DAY / 24
 
@@ -47,7 +48,7 @@ def measure_rings(
     """
     chosen = params or RingFeatureParams()
     members = _place_members(ring_members, projection)
-    inside = look_inside(Core(members), projection, chosen.cycles)
+    inside = look_inside(Core(members), projection, chosen.cycles, chosen.features.max_identifier_holders)
     parts = [
         _shape(members, projection),
         _fans(members, inside),
@@ -70,7 +71,7 @@ def measure_rings(
 
 def _place_members(ring_members: pa.Table, projection: Projection) -> pl.DataFrame:
     """ring (0, 1, ...), ring_id, node, entity_id, by ring and entity id."""
-    placed = pl.DataFrame(pl.from_arrow(ring_members.select(["ring_id", "entity_id"])))
+    placed = as_frame(ring_members, ["ring_id", "entity_id"])
     nodes = projection.index.nodes.select("entity_id", "node")
     return (
         placed.join(nodes, on="entity_id")
@@ -79,16 +80,10 @@ def _place_members(ring_members: pa.Table, projection: Projection) -> pl.DataFra
     )
 
 
-def _within(pairs: pl.DataFrame, members: pl.DataFrame, one: str, other: str) -> pl.DataFrame:
-    """The pairs of nodes of which both are in one ring, with that `ring`."""
-    ring_of = members.select("node", "ring")
-    near = pairs.join(ring_of.rename({"node": one}), on=one)
-    return near.join(ring_of.rename({"node": other}), on=[other, "ring"])
-
-
 def _shape(members: pl.DataFrame, projection: Projection) -> pl.DataFrame:
     sizes = members.group_by("ring").agg(n_members=pl.len().cast(pl.Int64))
-    tied = _within(projection.edges, members, "left", "right").group_by("ring")
+    ring_of = members.select("node", "ring")
+    tied = between_members(projection.edges, ring_of, "left", "right").group_by("ring")
     ties = tied.agg(n_ties=pl.len().cast(pl.Int64), mean_tie=pl.col("weight").sum())
     pairs = pl.col("n_members") * (pl.col("n_members") - 1) / 2
     return sizes.join(ties, on="ring", how="left").with_columns(

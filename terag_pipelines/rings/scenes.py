@@ -20,6 +20,7 @@ from terag_pipelines.errors import NotFoundError
 from terag_pipelines.money import Money
 from terag_pipelines.rings.nodes import NodeIndex, Tables, index_nodes, read_in_window
 from terag_pipelines.rings.projection import hold_identifiers
+from terag_pipelines.tables import as_frame
 
 ROLES = ("collector", "distributor", "link", "beneficiary", "mule", "shared_identity", "associate")
 """Roles in the order of members and legends."""
@@ -172,12 +173,12 @@ def look_at_rings(
     ring_ids: Sequence[str], fraud_rings: pa.Table, ring_members: pa.Table, tables: Tables
 ) -> list[RingScene]:
     """The scenes of several rings, for which the tables are read once. Raises: NotFoundError."""
-    rings = {row["ring_id"]: row for row in _frame(fraud_rings).to_dicts()}
+    rings = {row["ring_id"]: row for row in as_frame(fraud_rings).to_dicts()}
     if unknown := [ring_id for ring_id in ring_ids if ring_id not in rings]:
         raise NotFoundError(f"there is no ring {unknown[0][:40]!r}")
     index = index_nodes(tables)
     known = index.nodes.select("entity_id", "node", "is_watchlist")
-    members = _frame(ring_members).filter(pl.col("ring_id").is_in(list(ring_ids)))
+    members = as_frame(ring_members).filter(pl.col("ring_id").is_in(list(ring_ids)))
     members = members.join(known, on="entity_id").sort("ring_id", "entity_id")
     transfers = _transfers_within(members, tables, index)
     held = _held_within(members, hold_identifiers(tables, index))
@@ -186,10 +187,6 @@ def look_at_rings(
         _compose(rings[one], *(part.filter(by_ring == one) for part in (members, transfers, held)))
         for one in ring_ids
     ]
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(table))
 
 
 def _transfers_within(members: pl.DataFrame, tables: Tables, index: NodeIndex) -> pl.DataFrame:

@@ -43,7 +43,12 @@ SIGNALS = (
     Signal("n_sharing_kinds", "identity", 1.5, "shares {} kinds of identifiers with others", least=2.0),
     Signal("mail_name_misfit", "mail", 0.5, "has at least {} e-mail address without its own name in it"),
     Signal("cycle_share", "cycle", 1.5, "{}% of what it sends goes round in a cycle", 100.0),
-    Signal("n_long_cycles", "cycle", 1.5, "stands on {} cycles of three or more transfers"),
+    Signal(
+        "n_long_cycles",
+        "cycle",
+        1.5,
+        "is on {} ways of money round a circle, each of three or more transfers",
+    ),
     Signal("n_relayed", "relay", 1.5, "passes on {} receipts nearly whole within days", from_hubs=False),
     Signal(
         "n_relay_sources", "relay", 1.5, "is paid by {} who just got that money themselves", from_hubs=False

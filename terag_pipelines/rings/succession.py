@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from terag_pipelines.tables import as_frame
+
 
 @dataclass(frozen=True)
 class Succession:
@@ -86,7 +88,7 @@ def follow_entities(traces: pl.DataFrame, entity_changes: pa.Table) -> pl.DataFr
 
     An entity that was split keeps its id, and stands for itself alone.
     """
-    changes = pl.DataFrame(pl.from_arrow(entity_changes.select(["entity_id", "change", "into_ids"])))
+    changes = as_frame(entity_changes, ["entity_id", "change", "into_ids"])
     gone = changes.filter(pl.col("change") == "taken over").explode("into_ids", empty_as_null=True)
     moved = traces.join(gone.select("entity_id", "into_ids"), on="entity_id", how="left")
     renamed = moved.with_columns(entity_id=pl.coalesce("into_ids", "entity_id")).drop("into_ids")

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from terag_pipelines.tables import as_frame
 from terag_pipelines.tuning.model import BUCKETS_PER_OCTAVE, QUERY_SHAPES, QUERY_WINDOWS
 from terag_pipelines.tuning.ports import SampledCall
 
@@ -27,7 +28,7 @@ def split_windows(windows: pa.Table | None, since: datetime) -> tuple[pa.Table, 
 
 def shapes_of(windows: pa.Table) -> pa.Table:
     """QUERY_SHAPES of all calls in QUERY_WINDOWS, whoever observed them."""
-    frame = _frame(windows)
+    frame = as_frame(windows)
     shapes = frame.group_by("shape_id", maintain_order=True).agg(
         pl.col("query").first(), *(pl.col(name).sum() for name in _SUMS), pl.col("max_latency_ms").max()
     )
@@ -43,7 +44,7 @@ def joined_shapes(own: pa.Table, others: pa.Table) -> pa.Table:
 
     So a shape that is slow for one of them is not hidden by the many quick calls of the other.
     """
-    both = pl.concat([_frame(QUERY_SHAPES.conform(table)) for table in (own, others)])
+    both = pl.concat([as_frame(QUERY_SHAPES.conform(table)) for table in (own, others)])
     slower_first = both.sort(["shape_id", "p50_latency_ms"], descending=[False, True])
     joined = slower_first.group_by("shape_id", maintain_order=True).agg(
         pl.col("query").first(),
@@ -88,9 +89,3 @@ def _percentiles(spread: pl.DataFrame, name: str, share: float) -> pl.DataFrame:
 
 def _as_shapes(frame: pl.DataFrame) -> pa.Table:
     return QUERY_SHAPES.conform(frame.select(QUERY_SHAPES.schema.names).to_arrow().cast(QUERY_SHAPES.schema))
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    found = pl.from_arrow(table)
-    assert isinstance(found, pl.DataFrame)  # noqa: S101 - a table is a frame
-    return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from terag_pipelines.tables import as_frame
 from terag_pipelines.tuning.model import QUERY_SHAPES, QUERY_WINDOWS, SLOW_SHAPES
 
 MAD_TO_SIGMA = 1.4826
@@ -44,7 +45,7 @@ class SlowQueryDetector:
         that is less or there is no past.
         """
         windows = QUERY_WINDOWS.empty() if past is None else past
-        judged = _frame(QUERY_SHAPES.conform(shapes)).join(self._normal(windows), on="shape_id", how="left")
+        judged = as_frame(QUERY_SHAPES.conform(shapes)).join(self._normal(windows), on="shape_id", how="left")
         found = self._judge(judged.filter(pl.col("n_calls") >= self.params.min_calls))
         ordered = found.filter(pl.col("why").is_not_null()).sort(
             ["saved_ms", "shape_id"], descending=[True, False]
@@ -56,7 +57,7 @@ class SlowQueryDetector:
         chosen, medians = self.params, pl.col("p50_latency_ms")
         deviation = MAD_TO_SIGMA * (medians - medians.median()).abs().median()
         normal = (
-            _frame(past.select(["shape_id", "n_calls", "p50_latency_ms"]))
+            as_frame(past, ["shape_id", "n_calls", "p50_latency_ms"])
             .filter(pl.col("n_calls") >= chosen.min_calls)
             .group_by("shape_id")
             .agg(medians.median().alias("normal_ms"), deviation.alias("deviation_ms"), pl.len().alias("n"))
@@ -83,9 +84,3 @@ class SlowQueryDetector:
         fast = pl.min_horizontal(pl.col("normal_ms"), pl.lit(self.params.slow_ms))
         saved = (pl.col("total_latency_ms") - pl.col("n_calls") * fast).clip(lower_bound=0.0)
         return shapes.with_columns(why.alias("why"), saved.alias("saved_ms"))
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    found = pl.from_arrow(table)
-    assert isinstance(found, pl.DataFrame)  # noqa: S101 - a table is a frame
-    return found

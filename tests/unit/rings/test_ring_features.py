@@ -6,7 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from terag_pipelines.rings.detection import score_rings
 from terag_pipelines.rings.model import RING_FEATURES, RING_MEMBERS
+from terag_pipelines.rings.naming import name_rings
 from terag_pipelines.rings.projection import ProjectionParams, project_entities
 from terag_pipelines.rings.ring_feature_words import tell_features
 from terag_pipelines.rings.ring_features import measure_rings
@@ -85,6 +87,17 @@ def test_things_that_members_share_are_counted_once(world: World) -> None:
     world.devices = [(2, "one"), (4, "one"), (6, "one"), (8, "lone"), (30, "lone")]
     found = measure(world)
     assert (found["circle"]["shared_device"], found["fan"]["shared_device"]) == (1, 0)
+
+
+def test_what_many_hold_is_no_tie_of_a_ring(world: World) -> None:
+    world.devices = [(person, "kiosk") for person in range(25)]
+    tables = world.tables()
+    found = measure(world)
+    assert (found["circle"]["shared_device"], found["fan"]["shared_device"]) == (0, 0)
+    scores = score_rings(tables).scores
+    reasons = [one for row in name_rings(scores, tables).rings.to_pylist() for one in row["reasons"]]
+    assert reasons
+    assert not any("device" in one for one in reasons)
 
 
 def test_closeness_is_that_of_the_closest_member(world: World) -> None:
